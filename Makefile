@@ -1,0 +1,37 @@
+# Two commands do everything: `make demo` shows it, `make test` checks it.
+# Both prepare `.venv` first; `make setup` alone does only that.
+PYTHON := .venv/bin/python
+
+.PHONY: help setup demo test lint bench soak package clean
+
+help:
+	@echo "make demo     a whole campaign across real processes (about 4 minutes)"
+	@echo "make test     lint, types, layers and every test"
+	@echo "make setup    prepare .venv only"
+	@echo "make bench    measure, and write docs/benchmarks.md"
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml setup.cfg setup.sh $(wildcard protos/cadastre/v1/*.proto)
+	@sh setup.sh
+
+demo: setup
+	@$(PYTHON) -m demo
+
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
+
+test: lint
+	.venv/bin/pytest -m "not soak" -q
+
+bench: setup
+	.venv/bin/cadastre bench --write docs/benchmarks.md
+
+soak: setup
+	.venv/bin/pytest -m soak -q
+
+clean:
+	rm -rf .venv build dist demo-out *.egg-info

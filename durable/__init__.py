@@ -1,0 +1,1 @@
+"""Files that survive a crash: atomic writes, content-addressed blobs, private key files."""

@@ -1,0 +1,1 @@
+"""How a program of Cadastre speaks at a terminal: output, progress, arguments, exit codes."""

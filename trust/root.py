@@ -1,0 +1,117 @@
+"""The chain of territory roots, walked as in The Update Framework.
+
+The first root is trusted by its pinned hash (an enrolment token or an auditor's policy file
+carries it); each later one must be signed by a threshold of the previous root's keys and by a
+threshold of its own, with a version exactly one higher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from trust import dsse, schema
+from trust.documents import signed
+from trust.documents.root import Duty, DutyKeys, Root
+from trust.errors import RootRefused
+from trust.ids import Digest
+from trust.keys import PublicKey
+
+D = TypeVar("D", bound=signed.Document)
+
+# No territory has rotated its keys this often; a longer chain is somebody wasting our time.
+MAXIMUM_CHAIN = 256
+
+
+@dataclass(frozen=True)
+class TrustedRoot:
+    """A root that the pin or its predecessor vouches for; made by the functions below."""
+
+    document: Root
+    digest: Digest  # of the envelope
+
+    def keys(self, duty: Duty) -> DutyKeys:
+        """The keys of `duty`. Raises RootRefused when the root gives it to nobody."""
+        holders = self.document.duties.get(duty)
+        if holders is None:
+            raise RootRefused(f"the territory root names no key for {duty.value}")
+        return holders
+
+    def verify(self, cls: type[D], raw: bytes, duty: Duty) -> signed.Signed[D]:
+        """The document in `raw`, signed by this territory's threshold for `duty`."""
+        holders = self.keys(duty)
+        return signed.verify(cls, raw, holders.keys, threshold=holders.threshold)
+
+    def require_current(self, now: datetime) -> None:
+        """Raise RootRefused once the root has expired."""
+        if now >= self.document.expires_at:
+            raise RootRefused(
+                f"the territory root version {self.document.version} expired at "
+                f"{self.document.expires_at:%Y-%m-%d}",
+                remedy="ask the territory's operator for the next root",
+            )
+
+
+def trust_pinned(raw: bytes, pin: Digest) -> TrustedRoot:
+    """The root whose envelope has the digest `pin`. Raises RootRefused, also for a weak root."""
+    if Digest.of(raw) != pin:
+        raise RootRefused(
+            f"the territory root offered here is {Digest.of(raw)}, not the pinned {pin}",
+            remedy="someone serves another root: compare the pin with the cooperative's paper copy",
+        )
+    envelope = dsse.Envelope.parse(raw)
+    claimed = schema.decode(Root, envelope.payload)
+    return _accept(envelope, _own_keys(claimed), claimed)
+
+
+def rotate(current: TrustedRoot, raw: bytes) -> TrustedRoot:
+    """The successor of `current`. Raises RootRefused or SignatureInvalid."""
+    envelope = dsse.Envelope.parse(raw)
+    previous = current.keys(Duty.ROOT)
+    dsse.verify(envelope, Root.TYPE, previous.keys, threshold=previous.threshold)
+    successor = schema.decode(Root, envelope.payload)
+    if successor.version != current.document.version + 1:
+        raise RootRefused(
+            f"root version {successor.version} does not follow {current.document.version}"
+        )
+    if successor.territory != current.document.territory:
+        raise RootRefused("a root rotation cannot rename the territory")
+    return _accept(envelope, _own_keys(successor), successor)
+
+
+def walk(chain: Sequence[bytes], pin: Digest) -> TrustedRoot:
+    """The newest root of `chain`, whose first element has the digest `pin`."""
+    if not chain or len(chain) > MAXIMUM_CHAIN:
+        raise RootRefused(f"a chain of roots has 1 to {MAXIMUM_CHAIN} versions")
+    trusted = trust_pinned(chain[0], pin)
+    for raw in chain[1:]:
+        trusted = rotate(trusted, raw)
+    return trusted
+
+
+def _own_keys(root: Root) -> DutyKeys:
+    holders = root.duties.get(Duty.ROOT)
+    if holders is None:
+        raise RootRefused("a territory root must name its own root keys")
+    return holders
+
+
+def _accept(envelope: dsse.Envelope, own: DutyKeys, root: Root) -> TrustedRoot:
+    dsse.verify(envelope, Root.TYPE, own.keys, threshold=own.threshold)
+    seen: dict[PublicKey, Duty] = {}
+    for duty, holders in root.duties.items():
+        if not 1 <= holders.threshold <= len(set(holders.keys)):
+            raise RootRefused(
+                f"{duty.value}: a threshold of {holders.threshold} over "
+                f"{len(set(holders.keys))} distinct keys cannot be met"
+            )
+        for key in set(holders.keys):
+            # One key with two duties would let whoever steals it play both parts.
+            if key in seen:
+                raise RootRefused(
+                    f"key {key.keyid} has two duties, {seen[key].value} and {duty.value}"
+                )
+            seen[key] = duty
+    return TrustedRoot(root, envelope.digest)

@@ -1,0 +1,71 @@
+"""Blobs by digest, up and down, continued where an interruption left them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import grpc.aio
+
+from protos.cadastre.v1 import blobs_pb2, blobs_pb2_grpc
+from trust.ids import Digest
+from wire.errors import TransferBroken
+from wire.limits import CALL_TIMEOUT_SECONDS, CHUNK_BYTES, MAXIMUM_BLOB_BYTES
+from wire.status import from_rpc_error
+
+# A transfer is continued this often before it is given up and left to the caller's back-off.
+ATTEMPTS = 4
+
+
+async def put(channel: grpc.aio.Channel, data: bytes) -> Digest:
+    """Store `data` at the other end. Raises the remote refusal or TransferBroken."""
+    stub = blobs_pb2_grpc.BlobsStub(channel)
+    digest = Digest.of(data)
+    for attempt in range(ATTEMPTS):
+        try:
+            state = await stub.Stat(
+                blobs_pb2.StatRequest(digest=digest), timeout=CALL_TIMEOUT_SECONDS
+            )
+            if not state.stored:
+                await stub.Put(
+                    _chunks(digest, data, state.received), timeout=4 * CALL_TIMEOUT_SECONDS
+                )
+            break
+        except grpc.aio.AioRpcError as error:
+            problem = from_rpc_error(error)
+            if not problem.retryable or attempt == ATTEMPTS - 1:
+                raise problem from error
+    return digest
+
+
+async def get(channel: grpc.aio.Channel, digest: Digest) -> bytes:
+    """The blob `digest`. Raises the remote refusal or TransferBroken; never other bytes."""
+    stub = blobs_pb2_grpc.BlobsStub(channel)
+    received = bytearray()
+    for attempt in range(ATTEMPTS):
+        try:
+            request = blobs_pb2.GetRequest(digest=digest, offset=len(received))
+            async for message in stub.Get(request, timeout=4 * CALL_TIMEOUT_SECONDS):
+                received += message.data
+                if len(received) > MAXIMUM_BLOB_BYTES:
+                    raise TransferBroken(f"blob {digest} is larger than {MAXIMUM_BLOB_BYTES} B")
+            break
+        except grpc.aio.AioRpcError as error:
+            problem = from_rpc_error(error)
+            if not problem.retryable or attempt == ATTEMPTS - 1:
+                raise problem from error
+    data = bytes(received)
+    if Digest.of(data) != digest:
+        raise TransferBroken(
+            f"the bytes received for {digest} have another digest",
+            remedy="the transfer or the other side's disk is faulty; it will be fetched again",
+            digest=digest,
+        )
+    return data
+
+
+async def _chunks(digest: Digest, data: bytes, start: int) -> AsyncIterator[blobs_pb2.PutRequest]:
+    offset = start
+    while offset < len(data) or offset == start:
+        chunk = data[offset : offset + CHUNK_BYTES]
+        yield blobs_pb2.PutRequest(digest=digest, offset=offset, data=chunk)
+        offset += max(len(chunk), 1)

@@ -1,0 +1,48 @@
+"""What can go wrong on the wire itself."""
+
+from __future__ import annotations
+
+from trust.problem import Kind, Problem
+
+
+class WireError(Problem):
+    """Root of this package's refusals."""
+
+    code = "wire"
+
+
+class Unreachable(WireError):
+    """Nobody answers at the address, or not in time."""
+
+    code = "unreachable"
+    kind = Kind.UNAVAILABLE
+    retryable = True
+
+
+class NotPermitted(WireError):
+    """The caller's certificate does not give the role that this call needs."""
+
+    code = "not-permitted"
+    kind = Kind.REFUSED
+
+
+class Denied(WireError):
+    """The caller's certificate is on the deny list or unusable."""
+
+    code = "denied"
+    kind = Kind.UNVERIFIED
+
+
+class BadMessage(WireError):
+    """A message whose fields are missing, malformed or too many."""
+
+    code = "bad-message"
+    kind = Kind.INVALID
+
+
+class TransferBroken(WireError):
+    """A blob transfer ended early or brought other bytes than it promised."""
+
+    code = "transfer-broken"
+    kind = Kind.UNAVAILABLE
+    retryable = True

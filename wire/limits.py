@@ -1,0 +1,39 @@
+"""Limits of the wire, each with its reason."""
+
+from __future__ import annotations
+
+# Largest message either way: a batch of 1,000 consents (about 1.2 kB each) with room to spare.
+MAXIMUM_MESSAGE_BYTES = 8 * 1024 * 1024
+# An open connection outlives its certificate (measured): so no connection lives longer.
+CONNECTION_AGE_MS = 10 * 60 * 1000
+CONNECTION_GRACE_MS = 60 * 1000
+# City firewalls drop silent connections after some minutes; a ping a minute keeps them.
+KEEPALIVE_MS = 60 * 1000
+# The long poll answers at the latest after this; the client waits a little longer.
+HEARTBEAT_SECONDS = 30.0
+EXCHANGE_TIMEOUT_SECONDS = HEARTBEAT_SECONDS + 15.0
+CALL_TIMEOUT_SECONDS = 30.0
+# One chunk of a blob: small enough to be fair between streams, large enough to be quick.
+CHUNK_BYTES = 256 * 1024
+MAXIMUM_BLOB_BYTES = 256 * 1024 * 1024
+
+Options = tuple[tuple[str, int], ...]
+
+CHANNEL_OPTIONS: Options = (
+    ("grpc.max_receive_message_length", MAXIMUM_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAXIMUM_MESSAGE_BYTES),
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.keepalive_permit_without_calls", 0),
+    ("grpc.initial_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 10_000),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+SERVER_OPTIONS: Options = (
+    ("grpc.max_receive_message_length", MAXIMUM_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAXIMUM_MESSAGE_BYTES),
+    ("grpc.max_connection_age_ms", CONNECTION_AGE_MS),
+    ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_MS),
+    ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
+    ("grpc.so_reuseport", 0),
+)
