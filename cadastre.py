@@ -31,6 +31,7 @@ class Noun:
     summary: str
     parts: tuple[str, ...]  # "module:function", each called with the noun's verbs
     extra: str
+    alone: bool = False  # a noun without verbs: its one part gets the noun's parser
 
 
 NOUNS = (
@@ -73,6 +74,13 @@ NOUNS = (
         "governance",
     ),
     Noun("audit", "replaying signed evidence", ("audit.cli:add_audit",), "audit"),
+    Noun(
+        "doctor",
+        "what would stop a worker here",
+        ("worker.examination:add_doctor",),
+        "",
+        alone=True,
+    ),
 )
 
 
@@ -111,10 +119,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fill(noun: Noun, parser: argparse.ArgumentParser) -> None:
-    verbs = verbs_of(parser)
+    target = parser if noun.alone else verbs_of(parser)
     for part in noun.parts:
         module, function = part.split(":")
-        getattr(importlib.import_module(module), function)(verbs)
+        getattr(importlib.import_module(module), function)(target)
 
 
 def _missing(noun: Noun, error: ModuleNotFoundError) -> int:

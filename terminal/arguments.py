@@ -22,6 +22,11 @@ def leaf(
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    return runs(parser, run)
+
+
+def runs(parser: argparse.ArgumentParser, run: Run) -> argparse.ArgumentParser:
+    """Let `parser` run a command; what every command has is added here."""
     parser.add_argument(
         "--json", action="store_true", help="write one JSON document to standard output"
     )
