@@ -8,6 +8,7 @@ help:
 	@echo "make demo     a whole campaign across real processes (about 4 minutes)"
 	@echo "make test     lint, types, layers and every test"
 	@echo "make setup    prepare .venv only"
+	@echo "make package  the offline tar for city computers"
 	@echo "make bench    measure, and write docs/benchmarks.md"
 
 setup: .venv/ready
@@ -32,6 +33,9 @@ bench: setup
 
 soak: setup
 	.venv/bin/pytest -m soak -q
+
+package: setup
+	sh deploy/build.sh .venv/bin/python
 
 clean:
 	rm -rf .venv build dist demo-out *.egg-info

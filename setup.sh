@@ -71,7 +71,7 @@ fi
 
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 say "installing packages into .venv (a few minutes the first time)"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=24' 'setuptools>=77'
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+.venv/bin/python -m pip install -qq --disable-pip-version-check --upgrade 'pip>=24' 'setuptools>=77'
+.venv/bin/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
 touch .venv/ready
 say "ready: .venv/bin/cadastre --help"

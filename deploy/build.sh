@@ -1,0 +1,17 @@
+#!/bin/sh
+# Builds the offline package for city computers: wheels, unit, install.sh, uninstall.sh, one tar.
+# usage: deploy/build.sh PYTHON   (run by `make package`)
+set -eu
+cd "$(dirname "$0")/.."
+python=$1
+version=$("$python" -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["project"]["version"])')
+name=cadastre-worker-$version-linux-x86_64
+rm -rf "build/$name"
+mkdir -p "build/$name/wheels" dist
+"$python" -m pip wheel -qq --disable-pip-version-check --wheel-dir "build/$name/wheels" '.[capsule]'
+cp deploy/install.sh deploy/uninstall.sh worker/unit/cadastre-worker.service LICENSE "build/$name/"
+(cd "build/$name" && find . -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs sha256sum > SHA256SUMS)
+# Sorted names and fixed owners and times: the same input gives the same tar.
+tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 \
+    -C build -cf "dist/$name.tar" "$name"
+echo "dist/$name.tar ($(du -m "dist/$name.tar" | cut -f1) MB)"
