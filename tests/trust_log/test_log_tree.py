@@ -164,6 +164,16 @@ def test_another_old_or_new_root_is_refused(old: int) -> None:
             verify_consistency(old, TREE.root(old), 7, wrong, proof)
 
 
+def test_a_proof_longer_than_its_tree_is_refused_even_when_it_hashes_to_the_root() -> None:
+    """A dishonest log signs a size of one over the root of two: no leaf must fit both."""
+    with pytest.raises(LogRefused, match="too long"):
+        verify_inclusion(TREE.subtree(0, 1), 0, 1, [TREE.subtree(0, 0)], TREE.root(2))
+    proof = [*TREE.consistency(3, 4), TREE.root(2)]
+    new_root = node_hash(TREE.root(2), TREE.root(4))
+    with pytest.raises(LogRefused, match="too long"):
+        verify_consistency(3, TREE.root(3), 4, new_root, proof)
+
+
 def test_two_empty_logs_are_consistent_only_with_the_empty_root() -> None:
     verify_consistency(0, EMPTY_ROOT, 0, EMPTY_ROOT, [])
     with pytest.raises(LogRefused):
