@@ -1,0 +1,1 @@
+"""The scheduler: it plans campaigns, hands out work, opens sums and keeps the log."""
