@@ -46,3 +46,10 @@ class TransferBroken(WireError):
     code = "transfer-broken"
     kind = Kind.UNAVAILABLE
     retryable = True
+
+
+class TokenExpired(WireError):
+    """An enrolment token whose hour is over."""
+
+    code = "token-expired"
+    kind = Kind.REFUSED

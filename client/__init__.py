@@ -1,0 +1,1 @@
+"""An operator's, author's or auditor's side of the wire: the command line over gRPC."""

@@ -1,0 +1,236 @@
+"""`cadastre campaign start | list | show | watch | cancel | report`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from client.errors import CampaignEnded, InputRefused
+from client.session import Session, within
+from client.verbs import read_file, remote
+from durable.files import make_directory, write_atomic
+from protos.cadastre.v1 import campaigns_pb2, campaigns_pb2_grpc, states_pb2
+from terminal import exits
+from terminal.arguments import Verbs
+from terminal.output import Output
+from terminal.progress import Progress
+from trust.documents.campaign import Release
+from trust.documents.root import Duty
+from trust.entropy import SYSTEM
+from trust.errors import Malformed
+from trust.ids import Digest
+
+_ENDED = frozenset({"released", "failed", "cancelled"})
+
+
+def add_campaign(verbs: Verbs) -> None:
+    """Verbs about campaigns."""
+    parser = remote(
+        verbs,
+        "start",
+        start,
+        summary="start a campaign of an authorised bundle",
+        example="cadastre campaign start sha256:3f… --set year=2026 --watch",
+    )
+    parser.add_argument("bundle", help="the bundle's digest, or 8 or more hex digits of it")
+    parser.add_argument("--parameters", type=Path, help="a JSON file with the parameters")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="one parameter"
+    )
+    parser.add_argument("--watch", action="store_true", help="stay until it ends")
+    remote(
+        verbs, "list", list_all, summary="list campaigns", example="cadastre campaign list --json"
+    )
+    for name, run, summary in (
+        ("show", show, "show one campaign with its rounds and units"),
+        ("watch", watch, "follow one campaign until it ends"),
+        ("report", report, "print a released campaign's report, verified"),
+    ):
+        parser = remote(
+            verbs, name, run, summary=summary, example=f"cadastre campaign {name} camp_…"
+        )
+        parser.add_argument("campaign", help="its id, or a unique prefix")
+        if name == "report":
+            parser.add_argument("--out", type=Path, help="also write release and report there")
+    parser = remote(
+        verbs,
+        "cancel",
+        cancel,
+        summary="stop a campaign",
+        example="cadastre campaign cancel camp_… --reason 'wrong parameters'",
+    )
+    parser.add_argument("campaign")
+    parser.add_argument("--reason", required=True)
+
+
+def start(arguments: argparse.Namespace) -> int:
+    """Start one campaign and, with --watch, follow it."""
+    request = campaigns_pb2.StartCampaignRequest(
+        bundle=arguments.bundle,
+        parameters=json.dumps(_parameters(arguments)).encode(),
+        request=SYSTEM(16).hex(),
+    )
+
+    async def visit(session: Session) -> Any:
+        stub = campaigns_pb2_grpc.CampaignsStub(session.channel)
+        view = await session.call(stub.Start, request)
+        return await _follow(session, view.campaign) if arguments.watch else view
+
+    return _finish(arguments, within(arguments.identity, visit), waited=arguments.watch)
+
+
+def list_all(arguments: argparse.Namespace) -> int:
+    """Print a table of campaigns, newest first."""
+
+    async def visit(session: Session) -> Any:
+        stub = campaigns_pb2_grpc.CampaignsStub(session.channel)
+        return await session.call(stub.List, campaigns_pb2.ListCampaignsRequest(limit=200))
+
+    answer = within(arguments.identity, visit)
+    Output(as_json=arguments.json).table(
+        ["campaign", "state", "title", "created", "reason"],
+        [
+            [view.campaign, _state(view), view.title, view.created_at, view.reason or None]
+            for view in answer.campaigns
+        ],
+    )
+    return exits.OK
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Print one campaign."""
+
+    async def visit(session: Session) -> Any:
+        return await _call(session, "Show", arguments.campaign)
+
+    return _finish(arguments, within(arguments.identity, visit), waited=False)
+
+
+def watch(arguments: argparse.Namespace) -> int:
+    """Follow one campaign; exit 0 once it is released, 1 when it ends otherwise."""
+
+    async def visit(session: Session) -> Any:
+        return await _follow(session, arguments.campaign)
+
+    return _finish(arguments, within(arguments.identity, visit), waited=True)
+
+
+def cancel(arguments: argparse.Namespace) -> int:
+    """Cancel one campaign."""
+    request = campaigns_pb2.CancelCampaignRequest(
+        campaign=arguments.campaign, reason=arguments.reason
+    )
+
+    async def visit(session: Session) -> Any:
+        stub = campaigns_pb2_grpc.CampaignsStub(session.channel)
+        return await session.call(stub.Cancel, request)
+
+    return _finish(arguments, within(arguments.identity, visit), waited=False)
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Print one report after checking the release's signature and the report's digest."""
+
+    async def visit(session: Session) -> Any:
+        answer = await _call(session, "Report", arguments.campaign)
+        release = session.identity.root.verify(Release, answer.release, Duty.ORDERS)
+        if Digest.of(answer.report) != release.document.report:
+            raise Malformed(
+                "the report's bytes are not those that the release names",
+                remedy="ask again; if it stays so, the scheduler's store is damaged or dishonest",
+            )
+        return answer
+
+    answer = within(arguments.identity, visit)
+    if arguments.out:
+        make_directory(arguments.out)
+        write_atomic(arguments.out / "release.json", answer.release)
+        write_atomic(arguments.out / "report.json", answer.report)
+    output = Output(as_json=arguments.json)
+    if arguments.json:
+        output.record(json.loads(answer.report))
+        return exits.OK
+    from jobs.report import text_table  # noqa: PLC0415 - needs numpy, which a bare client lacks
+
+    output.line(text_table(answer.report))
+    return exits.OK
+
+
+async def _call(session: Session, method: str, campaign: str) -> Any:
+    stub = campaigns_pb2_grpc.CampaignsStub(session.channel)
+    request = campaigns_pb2.ShowCampaignRequest(campaign=campaign)
+    return await session.call(getattr(stub, method), request)
+
+
+async def _follow(session: Session, campaign: str) -> Any:
+    stub = campaigns_pb2_grpc.CampaignsStub(session.channel)
+    request = campaigns_pb2.ShowCampaignRequest(campaign=campaign)
+    view: Any = None
+    with Progress(1000, "capsules") as bar:
+        async for view in session.stream(stub.Watch, request):
+            total = sum(entry.capsules_total for entry in view.rounds)
+            done = sum(entry.capsules_done for entry in view.rounds)
+            bar.reach(1000 * done // total if total else 0)
+            if _state(view) in _ENDED:
+                break
+    return view
+
+
+def _parameters(arguments: argparse.Namespace) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    if arguments.parameters:
+        try:
+            values = json.loads(read_file(arguments.parameters))
+        except ValueError as error:
+            raise InputRefused(f"{arguments.parameters} is not JSON: {error}") from error
+    for text in arguments.set:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputRefused(f"{text!r} is not NAME=VALUE", remedy="write --set year=2026")
+        try:
+            values[name] = json.loads(value)
+        except ValueError:
+            values[name] = value
+    return values
+
+
+def _finish(arguments: argparse.Namespace, view: Any, *, waited: bool) -> int:
+    output = Output(as_json=arguments.json)
+    units = [unit for entry in view.rounds for unit in entry.units]
+    output.record(
+        {
+            "campaign": view.campaign,
+            "title": view.title,
+            "state": _state(view),
+            "reason": view.reason or None,
+            "bundle": view.bundle,
+            "created": view.created_at,
+            "release": view.release or None,
+            "units": [
+                f"{unit.kind} {_word(states_pb2.UnitState, unit.state)}"
+                + (f" ({unit.reason})" if unit.reason else "")
+                for unit in units
+            ],
+        }
+    )
+    if _state(view) == "released":
+        output.line(f"next: cadastre campaign report {view.campaign}")
+    if waited and _state(view) != "released":
+        return exits.explain(
+            CampaignEnded(
+                f"the campaign is {_state(view)}: {view.reason or 'no reason given'}",
+                remedy="`cadastre campaign show` lists its units and their reasons",
+            )
+        )
+    return exits.OK
+
+
+def _state(view: Any) -> str:
+    return _word(states_pb2.CampaignState, view.state)
+
+
+def _word(kind: Any, value: int) -> str:
+    name: str = kind.Name(value)
+    return name.rpartition("_STATE_")[2].lower()
