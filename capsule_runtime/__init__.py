@@ -1,0 +1,1 @@
+"""Everything that touches an owner's data: the capsule store, the sandbox, the release guard."""

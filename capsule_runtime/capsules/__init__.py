@@ -1,0 +1,1 @@
+"""Sealed capsules: encryption, grants, the owner's directory and the worker's store."""

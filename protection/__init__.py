@@ -1,0 +1,1 @@
+"""Pure numerics of what leaves a capsule: quantising, clipping, noise, accounting, columns."""
