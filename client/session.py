@@ -61,9 +61,10 @@ async def open_session(folder: Path, clock: Clock) -> AsyncIterator[Session]:
 
 def within(folder: Path, visit: Callable[[Session], Awaitable[T]]) -> T:
     """Run `visit` in a session; how a command does its one thing."""
+    home = folder.expanduser()
 
     async def main() -> T:
-        async with open_session(folder.expanduser(), SystemClock()) as session:
+        async with open_session(home, SystemClock()) as session:
             return await visit(session)
 
     return asyncio.run(main())

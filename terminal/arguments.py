@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names it no other way
+    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - its only name
+else:
+    Verbs = argparse._SubParsersAction  # noqa: SLF001 - not subscriptable when it runs
 Run = Callable[[argparse.Namespace], int]
 
 

@@ -1,0 +1,1 @@
+"""The program inside the sandbox: standard library only, bound read-only as `cadastre_inside`."""
