@@ -1,0 +1,150 @@
+"""One whole round of a bundle over capsules of the author's own, on the production path.
+
+Sandbox, portions, guard, noise, aggregate and report are those of a real round; only the capsules
+are invented or the author's. The algorithm's error messages are kept here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from capsule_runtime import guard
+from capsule_runtime.broker.program import Program
+from capsule_runtime.guard import Judged, Verdict
+from capsule_runtime.portions import portions
+from capsule_runtime.sandbox import LoadedJob, Outcome, Zygote
+from jobs import aggregate, report
+from protection.columns import Tables
+from protection.errors import CohortTooSmall
+from trust.documents.rules import DataClass
+from trust.entropy import Entropy
+
+SHOWN_ERRORS = 3
+_MOST_PROTECTED_FIRST = (DataClass.PERSONAL, DataClass.COMPANY, DataClass.PUBLIC)
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What came of it; `report` is None when the cohort was too small or `conclude` failed."""
+
+    facts: dict[str, int | float]
+    verdicts: dict[str, int]  # guard verdict -> runs
+    report: bytes | None
+    complaints: tuple[str, ...]
+
+    @property
+    def well(self) -> bool:
+        """Whether every run was accepted as it was and a report came out."""
+        return self.report is not None and set(self.verdicts) <= {Verdict.ACCEPTED}
+
+
+@dataclass
+class _Costs:
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    memory: list[int] = field(default_factory=list)
+
+    def add(self, outcome: Outcome) -> None:
+        self.wall.append(outcome.wall_seconds)
+        self.cpu.append(outcome.cpu_seconds)
+        self.memory.append(outcome.peak_rss_kib)
+
+    def summary(self, capsules: int, contributors: int) -> dict[str, int | float]:
+        return {
+            "capsules": capsules,
+            "contributors": contributors,
+            "runs": len(self.wall),
+            "ms per capsule": round(1000 * sum(self.wall) / max(capsules, 1), 2),
+            "ms per run, median": round(1000 * statistics.median(self.wall or [0.0]), 2),
+            "CPU ms per run": round(1000 * statistics.fmean(self.cpu or [0.0]), 2),
+            "memory MiB, peak": round(max(self.memory or [0]) / 1024, 1),
+        }
+
+
+class _Complaints:
+    """The first few things that went wrong, with the algorithm's own words."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def of_run(self, entry: str, outcome: Outcome) -> None:
+        if outcome.frame is not None or len(self.lines) >= SHOWN_ERRORS:
+            return
+        words = "".join(
+            letter if letter.isprintable() or letter in "\n\t" else "?"
+            for letter in outcome.stderr.decode(errors="replace").strip()
+        )
+        self.lines.append(
+            f"{entry} ended with {outcome.status.value}" + (f":\n{words}" * bool(words))
+        )
+
+
+def rehearse(
+    zygote: Zygote,
+    program: Program,
+    parameters: bytes,
+    capsules: Sequence[Tables],
+    entropy: Entropy,
+) -> Rehearsal:
+    """Run `program` over `capsules` with full noise. `zygote` should keep standard error.
+
+    What an algorithm does wrong becomes a complaint. Raises SandboxError when no sandbox starts,
+    TablesRefused when the capsules lack what the bundle needs.
+    """
+    complaints, costs = _Complaints(), _Costs()
+    verdicts: Counter[str] = Counter()
+    total = guard.Sum(program.rules, rounds=program.rounds)
+
+    def judged(job: LoadedJob, data: bytes) -> Judged:
+        outcome = zygote.run(job, data)
+        costs.add(outcome)
+        complaints.of_run("contribute", outcome)
+        found = guard.judge(program.rules, outcome.frame)
+        verdicts[found.verdict.value] += 1
+        return found
+
+    with zygote.load(program.contribute_job(parameters)) as job:
+        for tables in capsules:
+            parts = portions(tables, program.tables, program.unit)
+            total.add_capsule(tuple((judged(job, part.data), part.units) for part in parts))
+    if verdicts[Verdict.CLIPPED]:
+        complaints.lines.append(
+            f"{verdicts[Verdict.CLIPPED]} contributions were over the clip bound and scaled down"
+        )
+    rendered = None
+    try:
+        rendered = _concluded(
+            zygote, program, parameters, _released(program, total, entropy), complaints
+        )
+    except CohortTooSmall as problem:
+        complaints.lines.append(f"{problem.sentence}; try with more capsules")
+    facts = costs.summary(total.cohort.capsules, total.cohort.contributors)
+    return Rehearsal(facts, dict(verdicts), rendered, tuple(complaints.lines))
+
+
+def _released(program: Program, total: guard.Sum, entropy: Entropy) -> bytes:
+    classes = program.bundle_file.manifest.needs.classes
+    protected = guard.protect_clear(
+        program.rules,
+        total,
+        entropy,
+        data_class=min(classes, key=_MOST_PROTECTED_FIRST.index),
+        rounds=program.rounds,
+    )
+    part = aggregate.Part(protected.values, protected.variances)
+    return aggregate.combine(program.rules, [part])
+
+
+def _concluded(
+    zygote: Zygote, program: Program, parameters: bytes, blob: bytes, complaints: _Complaints
+) -> bytes | None:
+    manifest = program.bundle_file.manifest
+    with zygote.load(program.conclude_job(parameters)) as job:
+        outcome = zygote.run(job, blob)
+    complaints.of_run("conclude", outcome)
+    if outcome.frame is None:
+        return None
+    return report.render(manifest, report.from_frame(manifest, outcome.frame))

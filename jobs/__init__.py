@@ -1,0 +1,1 @@
+"""Bundles: their manifest, parameters, archive, signature and the report that they end in."""

@@ -1,0 +1,113 @@
+"""What must hold between the parts of a manifest before anybody votes on it."""
+
+from __future__ import annotations
+
+import math
+
+from jobs.schema import PERSONS, Manifest
+from protection import accounting
+from protection.errors import ProtectionError
+from trust.documents.rules import DataClass, PrivacyUnit
+
+
+def mistakes_of(manifest: Manifest) -> list[str]:
+    """Every inconsistency, one line each; none for a manifest that may be admitted."""
+    return [
+        *_units(manifest),
+        *_noise(manifest),
+        *_ring(manifest),
+        *_rounds(manifest),
+        *_reports(manifest),
+        *_mock(manifest),
+    ]
+
+
+def _units(manifest: Manifest) -> list[str]:
+    units = {choice.unit for choice in manifest.release.values()}
+    if len(units) > 1:
+        return ["release: every release of a bundle has the same unit; write owner or person"]
+    if units != {PrivacyUnit.PERSON}:
+        return []
+    tables = manifest.needs.tables
+    if len(tables) != 1 or PERSONS not in next(iter(tables.values())):
+        return [
+            (
+                f'needs.tables: unit = "person" takes one table with a column {PERSONS}; '
+                f'write for example commute = ["mode", "{PERSONS}"]'
+            )
+        ]
+    return []
+
+
+def _noise(manifest: Manifest) -> list[str]:
+    if set(manifest.needs.classes) == {DataClass.PUBLIC}:
+        return []
+    return [
+        f"release.{name}.noise: only bundles for public data may do without noise; write noise = "
+        '{ mechanism = "discrete_gaussian", rho = "0.1" }, or needs.classes = ["public"]'
+        for name, choice in manifest.release.items()
+        if choice.noise.mechanism.value == "none"
+    ]
+
+
+def _ring(manifest: Manifest) -> list[str]:
+    found = []
+    for rules in manifest.rules():
+        try:
+            accounting.check_ring(rules, manifest.rounds.maximum)
+        except ProtectionError as error:
+            found.append(f"release.{error.sentence}; {error.remedy}")
+    return found
+
+
+def _rounds(manifest: Manifest) -> list[str]:
+    least = max(choice.minimum_workers for choice in manifest.release.values())
+    if manifest.rounds.quorum < least:
+        return [
+            (
+                f"rounds.quorum: {manifest.rounds.quorum} workers can't satisfy minimum_workers; "
+                f"write quorum = {least}"
+            )
+        ]
+    if manifest.rounds.deadline_seconds < manifest.needs.wall_seconds:
+        return [
+            (
+                "rounds.deadline_seconds: shorter than one run; write deadline_seconds = "
+                f"{10 * manifest.needs.wall_seconds}"
+            )
+        ]
+    return []
+
+
+def _reports(manifest: Manifest) -> list[str]:
+    found = []
+    if sum(math.prod(report.shape) for report in manifest.report.values()) > 1 << 21:
+        found.append("report: more than 2097152 numbers in all; write smaller arrays")
+    for name, report in manifest.report.items():
+        if report.release is not None and report.release not in manifest.release:
+            known = ", ".join(manifest.release)
+            found.append(f"report.{name}.release: {report.release} is none of: {known}")
+        if report.of is None:
+            continue
+        value = manifest.report.get(report.of)
+        if value is None or value.kind != "value" or value.shape != report.shape:
+            found.append(
+                f"report.{name}.of: {report.of} is no report of kind value with the shape "
+                f"{list(report.shape)}"
+            )
+    return found
+
+
+def _mock(manifest: Manifest) -> list[str]:
+    return [
+        f"mock.{table}: not one of the needed tables: {', '.join(manifest.needs.tables)}"
+        for table in manifest.mock
+        if table not in manifest.needs.tables
+    ] + [
+        f"mock.{table}.columns.{column}: not one of the needed columns: "
+        f"{', '.join(manifest.needs.tables[table])}"
+        for table, mock in manifest.mock.items()
+        if table in manifest.needs.tables
+        for column in mock.columns
+        if column not in manifest.needs.tables[table]
+    ]

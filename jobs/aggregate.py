@@ -1,0 +1,130 @@
+"""The blobs between `contribute` and `conclude`: partials in steps, the aggregate in units.
+
+A partial's blob holds the table `aggregate` with one int64 column of whole steps per output. The
+aggregate's blob is what `conclude` reads: the sum in each output's own unit, and beside it the
+column `<output>.variance`: how much the noise of all partials together varies in each cell, in
+that unit squared. Both are functions of signed bytes alone, so an auditor computes them again
+and compares digests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.errors import AggregateRefused
+from protection import accounting, columns
+from protection.columns import Column
+from protection.errors import ColumnsMalformed
+from protection.quantise import from_steps
+from trust.documents.rules import ReleaseRules
+
+TABLE = "aggregate"
+VARIANCE = ".variance"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one partial says: the fields `values` and `variances` of a `Partial`.
+
+    Values are whole steps in each rule's shape, variances decimal texts per cell in steps
+    squared.
+    """
+
+    values: Mapping[str, NDArray[np.int64]]
+    variances: Mapping[str, str]
+
+
+def encode_partial(
+    rules: tuple[ReleaseRules, ...], values: Mapping[str, NDArray[np.int64]]
+) -> bytes:
+    """The blob of one partial's whole steps. Raises AggregateRefused."""
+    _require(set(values) == {rule.output for rule in rules}, "the outputs are not the rules'")
+    for rule in rules:
+        vector = values[rule.output]
+        _require(
+            vector.dtype == np.int64 and vector.shape == rule.shape,
+            f"{rule.output} is not int64 of shape {list(rule.shape)}",
+        )
+    return columns.encode({TABLE: values})
+
+
+def decode_partial(rules: tuple[ReleaseRules, ...], blob: bytes) -> dict[str, NDArray[np.int64]]:
+    """The whole steps in a partial's blob, in the rules' order. Raises AggregateRefused."""
+    table = _table(blob)
+    _require(set(table) == {rule.output for rule in rules}, "the outputs are not the rules'")
+    values: dict[str, NDArray[np.int64]] = {}
+    for rule in rules:
+        vector = table[rule.output]
+        _require(
+            vector.dtype == np.int64 and vector.shape == rule.shape,
+            f"{rule.output} is not int64 of shape {list(rule.shape)}",
+        )
+        values[rule.output] = vector.astype(np.int64, copy=False)
+    return values
+
+
+def combine(rules: tuple[ReleaseRules, ...], parts: Sequence[Part]) -> bytes:
+    """The aggregate's blob: exact sums of whole steps, then one conversion to the unit.
+
+    The order of `parts` makes no difference. Raises AggregateRefused on a wrong layout or when a
+    sum would leave 64 bits (a lying worker may send anything).
+    """
+    _require(bool(parts), "there is no partial to open")
+    table: dict[str, Column] = {}
+    for rule in rules:
+        step = accounting.step_of(rule)
+        total = _sum(rule, [part.values[rule.output] for part in parts])
+        variance = sum(
+            (accounting.decimal(part.variances[rule.output], "variance") for part in parts),
+            Fraction(0),
+        )
+        table[rule.output] = from_steps(total, step, rule.dtype)
+        table[rule.output + VARIANCE] = np.full(rule.shape, float(variance * step * step))
+    return columns.encode({TABLE: table})
+
+
+def decode_aggregate(rules: tuple[ReleaseRules, ...], blob: bytes) -> dict[str, Column]:
+    """What `conclude` reads, checked against the rules. Raises AggregateRefused."""
+    table = _table(blob)
+    expected = {rule.output for rule in rules} | {rule.output + VARIANCE for rule in rules}
+    _require(set(table) == expected, "the outputs are not the rules'")
+    for rule in rules:
+        for name, dtype in ((rule.output, rule.dtype), (rule.output + VARIANCE, "float64")):
+            _require(
+                table[name].dtype.name == dtype and table[name].shape == rule.shape,
+                f"{name} is not {dtype} of shape {list(rule.shape)}",
+            )
+    return table
+
+
+def _sum(rule: ReleaseRules, vectors: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    limit = np.iinfo(np.int64).max // len(vectors)
+    total = np.zeros(rule.shape, np.int64)
+    for vector in vectors:
+        _require(
+            vector.shape == rule.shape and vector.min() >= -limit and vector.max() <= limit,
+            f"{rule.output}: the partials' sum does not fit 64 bits or their shape differs",
+        )
+        total += vector
+    return total
+
+
+def _table(blob: bytes) -> dict[str, Column]:
+    try:
+        tables = columns.decode(blob)
+    except ColumnsMalformed as error:
+        raise AggregateRefused(error.sentence, remedy=error.remedy) from error
+    _require(set(tables) == {TABLE}, f"the blob does not hold exactly the table {TABLE}")
+    return tables[TABLE]
+
+
+def _require(condition: bool, sentence: str) -> None:  # noqa: FBT001
+    if not condition:
+        raise AggregateRefused(
+            sentence, remedy="the values must have exactly the layout of the voted release rules"
+        )

@@ -1,0 +1,69 @@
+"""What voters and authors are shown about a bundle, computed from its manifest."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from jobs.schema import Manifest
+from protection import accounting
+from protection.capacity import bits_per_release
+
+if TYPE_CHECKING:
+    from terminal.output import Output
+
+
+def releases(manifest: Manifest) -> list[dict[str, Any]]:
+    """One row per release: layout, clip, noise (in the output's unit) and bits, at most."""
+    rounds = manifest.rounds.maximum
+    rows = []
+    for rules in manifest.rules():
+        noise = accounting.noise_of(rules, rounds)
+        rows.append(
+            {
+                "release": rules.output,
+                "shape": "x".join(map(str, rules.shape)),
+                "step": rules.step,
+                "clip": f"{rules.norm.value} <= {rules.bound}",
+                "noise": rules.mechanism.value,
+                "noise sigma": round(noise.sigma * float(accounting.step_of(rules)), 4),
+                "rho": rules.rho,
+                "bits per release": round(bits_per_release(rules), 1),
+                "minimum": f"{rules.minimum_contributors} {rules.unit.value}s, "
+                f"{rules.minimum_capsules} capsules",
+                "suppressed below": rules.suppress_below,
+            }
+        )
+    return rows
+
+
+def privacy(manifest: Manifest) -> dict[str, Any]:
+    """What one whole campaign costs one privacy unit."""
+    rules = manifest.rules()
+    rho, rounds = accounting.rho_of(rules), manifest.rounds.maximum
+    return {
+        "privacy unit": manifest.unit.value,
+        "ledger charge (rho, zCDP)": accounting.to_text(rho),
+        "epsilon at delta 1e-6": round(accounting.epsilon(rho), 3),
+        "bits per unit and campaign": round(
+            math.fsum(bits_per_release(rule) for rule in rules) * rounds, 1
+        ),
+        "rounds": rounds,
+    }
+
+
+def defaults(manifest: Manifest) -> dict[str, str]:
+    """The parameters' declared defaults, as a person would type them."""
+    return {
+        name: str(parameter.default)
+        for name, parameter in manifest.parameters.items()
+        if parameter.default is not None
+    }
+
+
+def show_privacy(output: Output, manifest: Manifest) -> None:
+    """The privacy figures as tables for people."""
+    rows = releases(manifest)
+    output.table(list(rows[0]), [list(row.values()) for row in rows])
+    output.line("")
+    output.record(privacy(manifest))

@@ -1,0 +1,56 @@
+"""What the bundle format refuses."""
+
+from __future__ import annotations
+
+from trust.problem import Kind, Problem
+
+
+class JobsError(Problem):
+    """Root of this package's refusals."""
+
+    code = "jobs"
+    kind = Kind.INVALID
+
+
+class ManifestRefused(JobsError):
+    """A bundle.toml that says something wrong, or too little; one line per mistake."""
+
+    code = "manifest-refused"
+
+
+class ParametersRefused(JobsError):
+    """Parameter values that are unknown, missing or out of their voted bounds."""
+
+    code = "parameters-refused"
+
+
+class ArchiveRefused(JobsError):
+    """Bytes that are not one canonical bundle, or a folder that cannot become one."""
+
+    code = "archive-refused"
+
+
+class BundleUnverified(JobsError):
+    """A bundle whose bytes, manifest or author signature do not agree."""
+
+    code = "bundle-unverified"
+    kind = Kind.UNVERIFIED
+
+
+class BundleMissing(JobsError):
+    """No bundle lies where the command looked."""
+
+    code = "bundle-missing"
+    kind = Kind.NOT_FOUND
+
+
+class AggregateRefused(JobsError):
+    """Values that do not have the layout that the release rules fix."""
+
+    code = "aggregate-refused"
+
+
+class ReportRefused(JobsError):
+    """Report arrays that do not have the layout that the manifest declares."""
+
+    code = "report-refused"
