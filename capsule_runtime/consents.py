@@ -41,6 +41,10 @@ __all__ = [
 ]
 
 FILE_NAME = "consents.sqlite"
+MAXIMUM_PURPOSE_LETTERS = 400  # as a manifest's purpose
+# Ours: an owner is asked a few times a year. Withdrawals have room beyond every yes.
+MAXIMUM_GRANTED_TARGETS = 256
+MAXIMUM_TARGETS = 1024
 _APPLICATION = 0x43414403  # "CAD", file kind 3
 _VERSION = 1
 _SCHEMA = (
@@ -239,6 +243,7 @@ def verify(raw: bytes, owner_of: OwnerOf) -> signed.Signed[Consent]:
             remedy="sign it with the key that sealed the capsule",
         ) from error
     consent = found.document
+    _require_target(consent)
     lifetime = consent.expires_at - consent.issued_at
     if consent.owner != owner or consent.serial < 1 or lifetime > MAXIMUM_LIFETIME:
         raise ConsentRefused(
@@ -247,6 +252,25 @@ def verify(raw: bytes, owner_of: OwnerOf) -> signed.Signed[Consent]:
             capsule=consent.capsule,
         )
     return found
+
+
+def _require_target(consent: Consent) -> None:
+    if consent.target.startswith(PURPOSE_PREFIX):
+        purpose = consent.target.removeprefix(PURPOSE_PREFIX)
+        if purpose.isprintable() and 1 <= len(purpose) <= MAXIMUM_PURPOSE_LETTERS:
+            return
+    else:
+        try:
+            Digest.parse(consent.target)
+        except TrustError:
+            pass
+        else:
+            return
+    raise ConsentRefused(
+        "the consent's target is neither a bundle's digest nor the one line of a purpose",
+        remedy="make it with `cadastre consent grant`",
+        capsule=consent.capsule,
+    )
 
 
 def _insert(connection: sqlite3.Connection, found: signed.Signed[Consent]) -> bool:
@@ -263,6 +287,17 @@ def _insert(connection: sqlite3.Connection, found: signed.Signed[Consent]) -> bo
             raise ConsentStale(
                 f"serial {consent.serial} is not above {serial}, the last one known here",
                 remedy="the owner signs a new decision with a higher serial",
+                capsule=consent.capsule,
+            )
+    if row is None:
+        known = connection.execute(
+            "SELECT count(*) FROM consent WHERE capsule=?", (consent.capsule,)
+        ).fetchone()[0]
+        grants = consent.decision is Decision.GRANT
+        if known >= (MAXIMUM_GRANTED_TARGETS if grants else MAXIMUM_TARGETS):
+            raise ConsentRefused(
+                f"the capsule's owner has decided on {known} bundles and purposes already",
+                remedy="decide anew on one of those, or seal the data into a new capsule",
                 capsule=consent.capsule,
             )
     connection.execute(

@@ -113,9 +113,17 @@ class Database:
 
 
 def _create_private(path: Path) -> None:
-    # SQLite gives its side files the mode of the main file, so it must be right from the start.
+    # SQLite gives its side files the mode and owner of the main file, so both must be right from
+    # the start: root who hosts capsules for a worker must not leave files that the worker can't
+    # write.
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if os.geteuid() == 0:
+                home = path.parent.stat()
+                os.fchown(descriptor, home.st_uid, home.st_gid)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise StorageFailed.writing(path, error) from error
 

@@ -31,7 +31,7 @@ from trust.problem import Kind
 PERSONS = "persons"  # the column that says how many persons share a record
 # Ours: one run takes about 8 ms, so a company of 4096 distinct records takes half a minute.
 MAXIMUM_PORTIONS = 4096
-MAXIMUM_PERSONS = 10_000_000
+MAXIMUM_PERSONS = 10_000_000  # in one capsule
 
 
 class TablesRefused(CapsuleError):
@@ -72,6 +72,18 @@ def portions(
     return _records(table, record_columns)
 
 
+def check_records(tables: Mapping[str, Mapping[str, Column]]) -> None:
+    """Raise TablesRefused when some bundle with unit `person` could not split these tables.
+
+    The owner's side asks this before sealing: at the run a refusal silences the whole company,
+    so one person more, the 4097th distinct record, would move a sum by everybody in it. Fewer
+    columns never make more distinct records: what passes here passes for every bundle.
+    """
+    for table, record_columns in tables.items():
+        if PERSONS in record_columns and record_columns[PERSONS].dtype == np.int64:
+            _records(table, dict(record_columns))
+
+
 def _selected(
     tables: Mapping[str, Mapping[str, Column]], table: str, names: tuple[str, ...]
 ) -> dict[str, Column]:
@@ -98,6 +110,12 @@ def _records(table: str, record_columns: dict[str, Column]) -> tuple[Portion, ..
             f"{table}.{PERSONS} has values outside 0..{MAXIMUM_PERSONS}", remedy="count persons"
         )
     merged = _merged(record_columns, counts.astype(np.int64))
+    total = sum(persons for _, persons in merged)
+    if total > MAXIMUM_PERSONS:
+        raise TablesRefused(
+            f"{table} speaks of {total} persons, a capsule of at most {MAXIMUM_PERSONS}",
+            remedy="count persons once each",
+        )
     if len(merged) > MAXIMUM_PORTIONS:
         raise TablesRefused(
             f"{table} has {len(merged)} distinct records, at most {MAXIMUM_PORTIONS} fit one run",

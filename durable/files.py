@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from durable.errors import StorageFailed
@@ -40,18 +41,40 @@ def make_directory(path: Path, mode: int = 0o755) -> None:
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Replace `path` by `data` durably. Raises StorageFailed; then the old file is intact."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.rename(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync_directory(path.parent)
+        _write(path, data, mode, Path.rename)
     except OSError as error:
         raise StorageFailed.writing(path, error) from error
+
+
+def write_new(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write `data` durably to `path`, which must not exist, not even as a dangling link.
+
+    Raises FileExistsError or StorageFailed; of several writers at once exactly one succeeds.
+    """
+    try:
+        _write(path, data, mode, _link)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise StorageFailed.writing(path, error) from error
+
+
+def _link(temporary: Path, path: Path) -> None:
+    path.hardlink_to(temporary)  # unlike a rename it never replaces
+    temporary.unlink()
+
+
+def _write(path: Path, data: bytes, mode: int, place: Callable[[Path, Path], object]) -> None:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        place(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -26,6 +27,8 @@ LEAF_LIFE = timedelta(hours=24)
 AUTHORITY_LIFE = timedelta(days=3650)
 # Clocks of city desktops differ; a certificate is valid a little before it was made.
 BACKDATE = timedelta(minutes=5)
+# A P-256 request has about 250 bytes; anyone may send one to the enrolment port.
+MAXIMUM_REQUEST_BYTES = 16 * 1024
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
 
@@ -192,18 +195,25 @@ def renew_after(certificate: x509.Certificate) -> datetime:
 
 
 def _requested_key(request: bytes) -> ec.EllipticCurvePublicKey:
+    if len(request) > MAXIMUM_REQUEST_BYTES:
+        raise CertificateRefused(f"a certificate request has at most {MAXIMUM_REQUEST_BYTES} bytes")
     try:
         parsed = x509.load_der_x509_csr(request)
         key = parsed.public_key()
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise CertificateRefused("the certificate request is not PKCS#10") from error
-    if not parsed.is_signature_valid:
-        raise CertificateRefused("the certificate request does not prove possession of its key")
+    # The kind of key first: checking a huge key's signature is the sender's work for us to do.
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise CertificateRefused(
             "the certificate request is not for an ECDSA P-256 key",
             remedy="make a P-256 key: other curves do not work with gRPC here",
         )
+    try:
+        possessed = parsed.is_signature_valid
+    except (ValueError, UnsupportedAlgorithm):
+        possessed = False
+    if not possessed:
+        raise CertificateRefused("the certificate request does not prove possession of its key")
     return key
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 class Clock(Protocol):
@@ -54,9 +57,13 @@ class ManualClock:
 
 def to_text(moment: datetime) -> str:
     """RFC 3339 in UTC to the second, the only written form of a moment."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # isoformat, since strftime leaves out the leading zeros of early years.
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def from_text(text: str) -> datetime:
     """The moment that `to_text` wrote. Raises ValueError on any other spelling."""
+    # strptime alone also reads unpadded fields, small letters and other scripts' digits.
+    if not _MOMENT.fullmatch(text):
+        raise ValueError("a moment is written like 2026-11-22T12:00:00Z")
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)

@@ -18,7 +18,7 @@ from typing import cast
 from trust.errors import Malformed, SignatureInvalid, TooLarge, WrongType
 from trust.ids import Digest
 from trust.keys import SIGNATURE_BYTES, PrivateKey, PublicKey
-from trust.schema import from_base64
+from trust.schema import from_base64, read_json
 
 # A batch of orders for one worker stays far below this; blobs travel outside envelopes.
 MAXIMUM_ENVELOPE_BYTES = 4 * 1024 * 1024
@@ -51,10 +51,7 @@ class Envelope:
         """Read an envelope without believing it. Raises Malformed or TooLarge."""
         if len(raw) > limit:
             raise TooLarge(f"an envelope of {len(raw)} bytes is over the limit of {limit}")
-        try:
-            fields = json.loads(raw)
-        except (ValueError, RecursionError) as error:
-            raise Malformed("the envelope is not JSON") from error
+        fields = read_json(raw, "the envelope")
         if not isinstance(fields, dict) or set(fields) != {"payload", "payloadType", "signatures"}:
             raise Malformed("an envelope has exactly payload, payloadType and signatures")
         payload_type, signatures = fields["payloadType"], fields["signatures"]
@@ -103,7 +100,9 @@ def verify(
     Raises WrongType or SignatureInvalid. Signatures by other keys are ignored.
     """
     if envelope.payload_type != payload_type:
-        raise WrongType(f"expected {payload_type}, the envelope says {envelope.payload_type[:80]}")
+        raise WrongType(
+            f"expected {payload_type}, the envelope says {envelope.payload_type[:80]!a}"
+        )
     if threshold < 1 or threshold > len(set(keys)):
         raise SignatureInvalid(
             f"{threshold} signatures are required but the role has {len(set(keys))} distinct keys",

@@ -15,9 +15,10 @@ from typing import TypeVar
 from trust import dsse, schema
 from trust.documents import signed
 from trust.documents.root import Duty, DutyKeys, Root
-from trust.errors import RootRefused
+from trust.errors import Malformed, RootRefused
 from trust.ids import Digest
 from trust.keys import PublicKey
+from trust.log.policy import Policy
 
 D = TypeVar("D", bound=signed.Document)
 
@@ -114,4 +115,20 @@ def _accept(envelope: dsse.Envelope, own: DutyKeys, root: Root) -> TrustedRoot:
                     f"key {key.keyid} has two duties, {seen[key].value} and {duty.value}"
                 )
             seen[key] = duty
+    _refuse_log_keys_with_duties(root, seen)
     return TrustedRoot(root, envelope.digest)
+
+
+def _refuse_log_keys_with_duties(root: Root, duties: dict[PublicKey, Duty]) -> None:
+    """The log and its witnesses watch those who sign: none of them may be one of those."""
+    try:
+        policy = Policy.parse(root.log_policy.encode())
+    except Malformed:
+        return  # nothing can be proven under it: the policy LoggedUnderQuorum refuses every run
+    watching = [log.key.public for log in policy.logs]
+    watching += [witness.key.public for witness in policy.witnesses.values()]
+    for key in watching:
+        if key in duties:
+            raise RootRefused(
+                f"key {key.keyid} of the log policy also has the duty {duties[key].value}"
+            )

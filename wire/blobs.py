@@ -25,6 +25,12 @@ async def put(channel: grpc.aio.Channel, data: bytes) -> Digest:
             state = await stub.Stat(
                 blobs_pb2.StatRequest(digest=digest), timeout=CALL_TIMEOUT_SECONDS
             )
+            if state.received > len(data):
+                raise TransferBroken(
+                    f"the other side says it has {state.received} of {len(data)} bytes of {digest}",
+                    remedy="its copy is of something else; it must drop it",
+                    digest=digest,
+                )
             if not state.stored:
                 await stub.Put(
                     _chunks(digest, data, state.received), timeout=4 * CALL_TIMEOUT_SECONDS

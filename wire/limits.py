@@ -13,6 +13,11 @@ KEEPALIVE_MS = 60 * 1000
 HEARTBEAT_SECONDS = 30.0
 EXCHANGE_TIMEOUT_SECONDS = HEARTBEAT_SECONDS + 15.0
 CALL_TIMEOUT_SECONDS = 30.0
+# Calls that one connection may have open: an exchange, a few blobs, and room.
+STREAMS_PER_CONNECTION = 64
+# The enrolment port takes anybody's message: a token, a request and a proof take under 8 KiB.
+OPEN_MESSAGE_BYTES = 64 * 1024
+OPEN_CONCURRENT_CALLS = 64
 # One chunk of a blob: small enough to be fair between streams, large enough to be quick.
 CHUNK_BYTES = 256 * 1024
 MAXIMUM_BLOB_BYTES = 256 * 1024 * 1024
@@ -35,5 +40,11 @@ SERVER_OPTIONS: Options = (
     ("grpc.max_connection_age_ms", CONNECTION_AGE_MS),
     ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_MS),
     ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
+    ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION),
     ("grpc.so_reuseport", 0),
+)
+
+OPEN_SERVER_OPTIONS: Options = (
+    *(option for option in SERVER_OPTIONS if option[0] != "grpc.max_receive_message_length"),
+    ("grpc.max_receive_message_length", OPEN_MESSAGE_BYTES),
 )

@@ -8,6 +8,7 @@ raises into its status. A handler asks `current_peer()` who is calling.
 from __future__ import annotations
 
 import contextvars
+import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, NoReturn
@@ -21,7 +22,7 @@ from trust.clock import Clock
 from trust.errors import CertificateRefused
 from trust.problem import Problem
 from wire.errors import Denied, NotPermitted
-from wire.limits import SERVER_OPTIONS
+from wire.limits import OPEN_CONCURRENT_CALLS, OPEN_SERVER_OPTIONS, SERVER_OPTIONS
 from wire.status import abort
 
 _LOG = logging.getLogger("cadastre.wire")
@@ -83,6 +84,12 @@ def rotating_credentials(
 
 def build_server(gate: Gate | OpenGate) -> grpc.aio.Server:
     """A server with the grid's limits, behind `gate`."""
+    if isinstance(gate, OpenGate):
+        return grpc.aio.server(
+            interceptors=[gate],
+            options=OPEN_SERVER_OPTIONS,
+            maximum_concurrent_rpcs=OPEN_CONCURRENT_CALLS,
+        )
     return grpc.aio.server(interceptors=[gate], options=SERVER_OPTIONS)
 
 
@@ -116,7 +123,8 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         if reason is not None:
             raise Denied(f"{peer.name} is denied: {reason}", remedy="ask the territory's operator")
         service = method[: method.rfind("/") + 1]
-        allowed = self._roles.get(method) or self._roles.get(service) or frozenset()
+        # An empty set for a method means nobody, not "as for the rest of the service".
+        allowed = self._roles.get(method, self._roles.get(service, frozenset()))
         if peer.role not in allowed:
             raise NotPermitted(
                 f"a certificate for the role {peer.role.value} may not call {method}",
@@ -158,7 +166,13 @@ def _guard(handler: Handler, method: str, admit: Callable[[Context, str], None])
     async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
         try:
             admit(context, method)
-            async for response in behaviour(request, context):
+            responses = behaviour(request, context)
+            if inspect.isawaitable(responses):
+                # grpc's other form of a streaming handler, which writes to the context by itself
+                # (the health service's Watch).
+                await responses
+                return
+            async for response in responses:
                 yield response
         except (grpc.aio.AbortError, grpc.RpcError):
             raise

@@ -31,6 +31,8 @@ MINIMUM_PLAINTEXT_BYTES = 1024
 # The column format's own limit is 64 MiB; padding and header add less than this.
 MAXIMUM_BYTES = 72 * 1024 * 1024
 MAXIMUM_HEADER_BYTES = 256 * 1024
+# Ours: no employer here has more; a claim above it would use up a release's whole cohort.
+MAXIMUM_UNITS = 10_000_000
 
 _LENGTH = struct.Struct("<I")
 _PREFACE = struct.Struct("<QQ")
@@ -87,7 +89,7 @@ def seal(
     entropy: Entropy,
 ) -> SealedCapsule:
     """Encrypt `columns` (column-format bytes) and sign the header that describes them."""
-    if units < 1 or (unit is PrivacyUnit.OWNER and units != 1):
+    if not 1 <= units <= MAXIMUM_UNITS or (unit is PrivacyUnit.OWNER and units != 1):
         raise CapsuleMalformed(f"a capsule cannot speak of {units} privacy units of kind {unit}")
     content = _PREFACE.pack(len(columns), units) + columns
     content += bytes(padded_length(len(content)) - len(content))
@@ -151,7 +153,8 @@ def unseal(capsule: CapsuleId, ciphertext: bytes | memoryview, capsule_key: byte
     content = encryption.decrypt(capsule_key, ciphertext, _context(capsule))
     length, units = _PREFACE.unpack_from(content) if len(content) >= _PREFACE.size else (-1, 0)
     end = _PREFACE.size + length
-    if length < 0 or end > len(content) or units < 1 or content.count(0, end) != len(content) - end:
+    framed = length >= 0 and end <= len(content) and content.count(0, end) == len(content) - end
+    if not framed or not 1 <= units <= MAXIMUM_UNITS:
         raise CapsuleMalformed("the capsule's content does not have the form of tables")
     return OpenedCapsule(content[_PREFACE.size : end], units)
 

@@ -29,6 +29,7 @@ from capsule_runtime.capsules.encryption import KEY_BYTES
 from capsule_runtime.capsules.errors import SourceRefused
 from capsule_runtime.capsules.mapping import CapsuleMapping, TableMapping
 from capsule_runtime.capsules.sources import Row, read_rows
+from capsule_runtime.portions import TablesRefused, check_records
 from trust.clock import Clock
 from trust.documents.rules import DataClass, PrivacyUnit
 from trust.entropy import Entropy
@@ -222,6 +223,8 @@ def _seal_one(
         table: {name: np.array(numbers, kinds[table][name]) for name, numbers in lists.items()}
         for table, lists in values.items()
     }
+    if mapping.unit is PrivacyUnit.PERSON:
+        _require_splittable(arrays)
     return sealed.seal(
         columns.encode(arrays),
         kinds,
@@ -234,3 +237,10 @@ def _seal_one(
         now=clock.now(),
         entropy=entropy,
     )
+
+
+def _require_splittable(arrays: columns.Tables) -> None:
+    try:
+        check_records(arrays)
+    except TablesRefused as refusal:
+        raise SourceRefused(refusal.sentence, remedy=refusal.remedy) from refusal

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -17,7 +18,9 @@ from trust.log.lines import emit_base64, parse_decimal
 from trust.log.note import NOTE_LIMIT
 from trust.log.policy import Policy
 
-TIMEOUT = 5.0  # seconds for each wait on the socket: a silent witness must not stop the log
+# Seconds for a whole answer. Sockets bound only each wait, and a witness that sends a letter
+# now and then would hold up every append.
+TIMEOUT = 5.0
 SIZE_TYPE = "text/x.tlog.size"
 
 _CONFLICT = 409
@@ -77,6 +80,7 @@ class HttpCosigner:
         self._key = key
         self._url = url.rstrip("/") + "/add-checkpoint"
         self._timeout = timeout
+        self._asking: threading.Thread | None = None
         handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
         if _is_loopback(parts.hostname):
             handlers.append(urllib.request.ProxyHandler({}))  # a proxy can't reach this machine
@@ -87,9 +91,34 @@ class HttpCosigner:
         return self._key
 
     def cosign(self, old_size: int, consistency: Sequence[bytes], note: bytes) -> bytes:
+        if self._asking is not None and self._asking.is_alive():
+            raise CosignerUnavailable(f"witness {self._key.name} has not finished an older answer")
+        body = add_checkpoint_body(old_size, consistency, note)
+        answers: list[bytes | Exception] = []
+        # A daemon: an answer that never ends must not keep the process alive either.
+        self._asking = threading.Thread(target=self._collect, args=(body, answers), daemon=True)
+        self._asking.start()
+        self._asking.join(self._timeout)
+        if not answers:
+            raise CosignerUnavailable(
+                f"witness {self._key.name} timed out: no whole answer within {self._timeout} s",
+                remedy="the log goes on and asks again; check that the witness runs",
+            )
+        answer = answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _collect(self, body: bytes, answers: list[bytes | Exception]) -> None:
+        try:
+            answers.append(self._post(body))
+        except Exception as error:  # noqa: BLE001 - raised again by the thread that asked
+            answers.append(error)
+
+    def _post(self, body: bytes) -> bytes:
         request = urllib.request.Request(  # noqa: S310 - the scheme is checked above
             self._url,
-            data=add_checkpoint_body(old_size, consistency, note),
+            data=body,
             headers={"Content-Type": "text/plain; charset=utf-8"},
             method="POST",
         )

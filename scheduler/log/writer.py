@@ -31,6 +31,7 @@ from trust.keys import PrivateKey
 from trust.log.checkpoint import Checkpoint
 from trust.log.note import LogKey, Note
 from trust.log.proof import LogProof
+from trust.log.tiles import CHECKPOINT_PATH, Tile
 
 _COSIGNED = "cosigned"
 
@@ -179,6 +180,11 @@ class LogWriter:
 
     def fetch(self, path: str) -> bytes:
         """What the log serves at `path`. Raises LookupError."""
+        if path != CHECKPOINT_PATH:
+            try:
+                Tile.parse(path)  # any other name could lead out of the served directory
+            except Malformed as error:
+                raise LookupError(path) from error
         data = self._store.read(f"{PUBLIC}/{path}")
         if data is None:
             raise LookupError(path)

@@ -155,6 +155,6 @@ def test_addresses_that_are_no_witness_are_refused(url: str) -> None:
 
 
 def test_the_witnesses_of_a_policy_that_have_an_address_are_asked() -> None:
-    other = CosignerKey("other.example", KEY.public)
+    other = CosignerKey("other.example", PrivateKey(bytes([2]) * 32).public)
     text = f"log {LOG}\nwitness w {WITNESS} http://w.example/x\nwitness o {other}\nquorum w\n"
     assert [cosigner.key for cosigner in cosigners_of(Policy.parse(text.encode()))] == [WITNESS]

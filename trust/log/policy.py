@@ -115,7 +115,7 @@ class _Reader:
         self._logs: list[PolicyLog] = []
         self._witnesses: dict[str, PolicyWitness] = {}
         self._groups: dict[str, PolicyGroup] = {}
-        self._keys: set[tuple[str, PublicKey]] = set()
+        self._keys: set[PublicKey] = set()
         self._members: set[str] = set()
         self._quorum: list[str] = []
 
@@ -174,13 +174,14 @@ class _Reader:
 
     def _log(self, vkey: str, url: str) -> None:
         key = self._key(LogKey.parse, vkey)
-        self._once("log", key.public)
+        self._once(key.public)
         self._logs.append(PolicyLog(key, url))
 
     def _witness(self, name: str, vkey: str, url: str) -> None:
         key = self._key(CosignerKey.parse, vkey)
-        # The same key under two names would count twice: keys are compared by their bytes.
-        self._once("witness", key.public)
+        # The same key under two names would count twice, and a log whose own key counted as a
+        # witness would vouch for itself: keys are compared by their bytes.
+        self._once(key.public)
         self._fresh(name)
         self._witnesses[name] = PolicyWitness(name, key, url)
 
@@ -208,10 +209,10 @@ class _Reader:
         except Malformed as error:
             raise self._malformed(f"has no usable key: {error.sentence}") from error
 
-    def _once(self, role: str, key: PublicKey) -> None:
-        if (role, key) in self._keys:
-            raise self._malformed(f"repeats the key of another {role}")
-        self._keys.add((role, key))
+    def _once(self, key: PublicKey) -> None:
+        if key in self._keys:
+            raise self._malformed("repeats the key of another log or witness")
+        self._keys.add(key)
 
     def _fresh(self, name: str) -> None:
         if name == _NONE or name in self._witnesses or name in self._groups:

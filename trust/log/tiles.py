@@ -59,7 +59,7 @@ class Tile:
             int(groups.replace("x", "").replace("/", "")),
             int(width) if width else TILE_WIDTH,
         )
-        if tile.path != path or (tile.level or 0) > LEVEL_LIMIT:
+        if tile.path != path or (tile.level or 0) > LEVEL_LIMIT or tile.width > TILE_WIDTH:
             raise Malformed(f"{path[:120]!r} is not the canonical path of a tile")
         return tile
 

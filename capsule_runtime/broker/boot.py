@@ -1,0 +1,67 @@
+"""From the agent's first message to a serving broker: state files, self-test, warm sandbox."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import socket
+from pathlib import Path
+
+from capsule_runtime.broker import unit
+from capsule_runtime.broker.channel import Channel
+from capsule_runtime.broker.errors import MessageRefused
+from capsule_runtime.broker.messages import Ready, Setup
+from capsule_runtime.broker.service import Broker, parse_rounds, reconciled
+from capsule_runtime.capsules.store import CapsuleStore
+from capsule_runtime.consents import ConsentStore
+from capsule_runtime.ledger import Ledger
+from capsule_runtime.sandbox import selftest
+from capsule_runtime.sandbox.image import RuntimeImage
+from capsule_runtime.sandbox.layout import find_layout
+from capsule_runtime.sandbox.zygote import Zygote
+from trust import clock, entropy
+
+_LOG = logging.getLogger("cadastre.broker")
+
+
+def start(end: socket.socket) -> None:
+    """Serve the agent at the other end of `end` until it hangs up.
+
+    Raises MessageRefused, DatabaseRefused or StorageFailed; the agent sees the end and the log.
+    """
+    channel = Channel(end)
+    setup, attachments = channel.receive()
+    if not isinstance(setup, Setup) or len(attachments) != 1:
+        raise MessageRefused("the first message is not a Setup with its rounds")
+    state = Path(setup.state)
+    now = clock.SystemClock()
+    store = CapsuleStore(state, now)
+    store.scrub()  # what an erasure left in the write-ahead log when it was interrupted
+    runtime = unit.Runtime(
+        store=store,
+        consents=ConsentStore(state),
+        ledger=Ledger(state, now),
+        worker=setup.worker,
+        territory=setup.territory,
+        clock=now,
+        entropy=entropy.SYSTEM,
+    )
+    # Before anything may run: a ledger that was restored from a copy pays for what it forgot.
+    checkpoint = reconciled(runtime, setup, parse_rounds(attachments[0]))
+    level = selftest.assess(setup.libraries)
+    layout = find_layout(setup.libraries)
+    native = level.level >= selftest.Level.L2
+    channel.send(
+        Ready(
+            level=level.level.name,
+            reasons=tuple(reason[:1000] for reason in level.reasons),
+            image=RuntimeImage.of(layout).digest,
+            libraries=setup.libraries,
+            capsules=len(store.hosted()),
+            ledger_counter=checkpoint.counter,
+            ledger_hash=checkpoint.hash,
+        )
+    )
+    _LOG.info("broker ready at level %s", level.level.name)
+    starter = functools.partial(Zygote.start, setup.libraries, layout=layout) if native else None
+    Broker(channel, runtime, starter, setup.libraries).serve()

@@ -1,0 +1,109 @@
+"""A bundle as the broker runs it: read once, checked, turned into the sandbox's jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from capsule_runtime import guard
+from capsule_runtime.broker.errors import BundleUnfit
+from capsule_runtime.broker.messages import Inspected
+from capsule_runtime.sandbox.model import Job, Limits, OutputField
+from jobs import archive
+from trust.documents.rules import DataClass, PrivacyUnit, ReleaseRules
+from trust.ids import Digest
+
+
+@dataclass(frozen=True)
+class Program:
+    """A bundle whose archive and manifest hold; made by `read_program` only."""
+
+    bundle_file: archive.Bundle
+
+    @property
+    def bundle(self) -> Digest:
+        """The digest of its bytes."""
+        return self.bundle_file.digest
+
+    @property
+    def rules(self) -> tuple[ReleaseRules, ...]:
+        """The release rules in the order of a frame's arrays."""
+        return self.bundle_file.manifest.rules()
+
+    @property
+    def tables(self) -> dict[str, tuple[str, ...]]:
+        """The columns that it reads, per table."""
+        return dict(self.bundle_file.manifest.needs.tables)
+
+    @property
+    def classes(self) -> Collection[DataClass]:
+        """The data classes that it may run on."""
+        return self.bundle_file.manifest.needs.classes
+
+    @property
+    def unit(self) -> PrivacyUnit:
+        """Who is protected."""
+        return self.bundle_file.manifest.unit
+
+    @property
+    def rounds(self) -> int:
+        """Over how many rounds the budget is split."""
+        return self.bundle_file.manifest.rounds.maximum
+
+    @property
+    def charge(self) -> str:
+        """What one round costs each privacy unit, in zCDP, as a fraction."""
+        return str(guard.charge(self.rules, rounds=self.rounds))
+
+    def inspected(self, run: int) -> Inspected:
+        """What the agent's policies compare with the vote."""
+        manifest = self.bundle_file.manifest
+        return Inspected(
+            run=run,
+            bundle=self.bundle,
+            manifest=self.bundle_file.manifest_digest,
+            name=manifest.bundle.name,
+            version=manifest.bundle.version,
+            rules=self.rules,
+            tables=self.tables,
+            bounds=manifest.bounds(),
+            libraries=tuple(manifest.needs.libraries),
+            rounds=self.rounds,
+            charge=self.charge,
+        )
+
+    def contribute_job(self, parameters: bytes) -> Job:
+        """One capsule's run. Raises JobRefused."""
+        outputs = tuple(OutputField(r.output, r.dtype, r.shape) for r in self.rules)
+        return self._job(self.bundle_file.manifest.entry.contribute, parameters, outputs)
+
+    def conclude_job(self, parameters: bytes) -> Job:
+        """The run over an aggregate. Raises JobRefused."""
+        report = self.bundle_file.manifest.report
+        outputs = tuple(OutputField(name, part.dtype, part.shape) for name, part in report.items())
+        return self._job(self.bundle_file.manifest.entry.conclude, parameters, outputs)
+
+    def _job(self, entry: str, parameters: bytes, outputs: tuple[OutputField, ...]) -> Job:
+        needs = self.bundle_file.manifest.needs
+        return Job(
+            sources=self.bundle_file.sources,
+            entry=entry,
+            parameters=parameters,
+            outputs=outputs,
+            limits=Limits(needs.memory_mib, needs.cpu_seconds, float(needs.wall_seconds)),
+        )
+
+
+def read_program(raw: bytes, libraries: Collection[str]) -> Program:
+    """The program in a bundle's bytes.
+
+    Raises ArchiveRefused, ManifestRefused, or BundleUnfit when the warm sandbox lacks a library.
+    """
+    program = Program(archive.read(raw))
+    missing = sorted(set(program.bundle_file.manifest.needs.libraries) - set(libraries))
+    if missing:
+        raise BundleUnfit(
+            f"the bundle needs {', '.join(missing)}, which this worker's sandbox does not hold",
+            remedy="run it on a worker that advertises these libraries",
+        )
+    return program

@@ -1,0 +1,218 @@
+"""One work unit, from the cohort to the one blob that may leave: the trusted inner loop.
+
+Order: gate -> ONE ledger transaction -> per capsule: key, decrypt, run, judge, add, forget ->
+noise -> time slot -> a last look at cancellations. If we crash anywhere before the agent has
+persisted the answer nothing was released; the repetition draws fresh noise and is not charged
+again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+from capsule_runtime import guard
+from capsule_runtime.broker.eligibility import Cohort, Register, Use, eligible
+from capsule_runtime.broker.errors import NobodyEligible, NotConcluded
+from capsule_runtime.broker.messages import Contribute, Contributed
+from capsule_runtime.broker.program import Program
+from capsule_runtime.capsules import sealed
+from capsule_runtime.capsules.store import CapsuleStore
+from capsule_runtime.consents import ConsentGate, ConsentStore
+from capsule_runtime.errors import CapsuleError
+from capsule_runtime.guard import Judged
+from capsule_runtime.ledger import Checkpoint, Ledger
+from capsule_runtime.portions import portions
+from capsule_runtime.sandbox.packing import LoadedJob
+from capsule_runtime.sandbox.timing import next_slot
+from capsule_runtime.sandbox.zygote import Zygote
+from jobs import aggregate as aggregate_blobs
+from jobs import report
+from protection import cohort as minima
+from protection import columns
+from protection.errors import ProtectionError
+from trust.clock import Clock
+from trust.documents.rules import PrivacyUnit
+from trust.entropy import Entropy
+from trust.ids import CapsuleId, Digest, WorkerId
+
+# When a result leaves must not tell how long a capsule took (sandbox.md 8.4).
+SLOT_SECONDS = 1.0
+
+
+class Line(Protocol):
+    """What a running unit may say to the agent, and ask of it."""
+
+    def key(self, capsule: CapsuleId) -> bytes | None:
+        """One capsule's key; None when no live grant opens it."""
+        ...
+
+    def reserved(self, capsules: int, checkpoint: Checkpoint) -> None:
+        """The cohort is charged."""
+        ...
+
+    def advanced(self, done: int, total: int) -> None:
+        """So many capsules are done."""
+        ...
+
+    def check(self, tokens: Collection[Digest], seconds: float = 0.0) -> None:
+        """Listen for up to `seconds`. Raises RunCancelled or ConsentWithdrawn."""
+        ...
+
+    def revoked(self) -> frozenset[Digest]:
+        """The revocation tokens known now."""
+        ...
+
+    def withdrawals(self) -> int:
+        """How many Withdraw messages were seen."""
+        ...
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What units of one worker share."""
+
+    store: CapsuleStore
+    consents: ConsentStore
+    ledger: Ledger
+    worker: WorkerId
+    territory: str
+    clock: Clock
+    entropy: Entropy
+
+
+@dataclass(frozen=True)
+class Sandboxed:
+    """A bundle with its warm sandbox and this round's parameters."""
+
+    zygote: Zygote
+    program: Program
+    parameters: bytes
+
+
+def contribute(
+    runtime: Runtime, sandboxed: Sandboxed, order: Contribute, line: Line
+) -> tuple[Contributed, bytes]:
+    """The protected sum over every eligible capsule, and its column-format blob.
+
+    Raises NobodyEligible, CohortTooSmall, BudgetExhausted, RunCancelled, ConsentWithdrawn,
+    SandboxError; what one capsule does never raises, it only makes that capsule neutral.
+    """
+    started = time.monotonic()
+    program, parameters = sandboxed.program, sandboxed.parameters
+    cohort = _cohort(runtime, program, order, line.revoked())
+    rules, rounds = program.rules, program.rounds
+    reservation = runtime.ledger.reserve(
+        cohort.charges, order.campaign, order.round, Fraction(program.charge)
+    )
+    line.reserved(len(reservation.reserved), reservation.checkpoint)
+    total = guard.Sum(rules, rounds=rounds)
+    neutral = 0
+    with sandboxed.zygote.load(program.contribute_job(parameters)) as job:
+        for done, capsule in enumerate(sorted(reservation.reserved), start=1):
+            line.check(cohort.tokens)
+            runs = _one_capsule(runtime, sandboxed, job, capsule, line)
+            neutral += sum(judged.verdict.neutral for judged, _ in runs)
+            total.add_capsule(runs)
+            line.advanced(done, len(reservation.reserved))
+    protected = guard.protect_clear(
+        rules, total, runtime.entropy, data_class=cohort.data_class, rounds=rounds
+    )
+    blob = aggregate_blobs.encode_partial(rules, protected.values)
+    _wait_for_slot(started, line, cohort.tokens)
+    answer = Contributed(
+        run=order.run,
+        capsules=protected.cohort.capsules,
+        contributors=protected.cohort.contributors,
+        variances=protected.variances,
+        rho=protected.rho,
+        withdrawals=line.withdrawals(),
+        neutral=neutral,
+    )
+    return answer, blob
+
+
+def conclude(sandboxed: Sandboxed, aggregate: bytes, line: Line) -> bytes:
+    """The report arrays that `conclude` makes of an aggregate, as a column-format blob.
+
+    Raises NotConcluded, ColumnsMalformed (a damaged aggregate), ReportRefused, RunCancelled.
+    """
+    started = time.monotonic()
+    columns.decode(aggregate)
+    zygote, program = sandboxed.zygote, sandboxed.program
+    with zygote.load(program.conclude_job(sandboxed.parameters)) as job:
+        outcome = zygote.run(job, aggregate)
+    if outcome.frame is None:
+        raise NotConcluded(
+            f"conclude ended with {outcome.status.value}",
+            remedy="the author tries the bundle with `cadastre bundle try`, which shows why",
+        )
+    result = report.from_frame(program.bundle_file.manifest, outcome.frame)
+    _wait_for_slot(started, line, ())
+    return result
+
+
+def _cohort(
+    runtime: Runtime, program: Program, order: Contribute, revoked: Collection[Digest]
+) -> Cohort:
+    owners = runtime.store.owners()
+    gate = ConsentGate(
+        runtime.consents,
+        owners.__getitem__,
+        worker=runtime.worker,
+        territory=runtime.territory,
+    )
+    use = Use(program.bundle, order.purpose, program.tables, program.classes, program.unit)
+    register = Register(runtime.worker, runtime.store, runtime.consents, gate, revoked)
+    cohort = eligible(register, use, runtime.clock.now())
+    if not cohort.charges:
+        raise NobodyEligible(
+            "no capsule here has the tables, a live grant and a live consent for this bundle",
+            remedy="owners consent with `cadastre consent grant`; the default is no",
+        )
+    # Before anybody is charged: a cohort that is too small from the start would pay for nothing.
+    if program.unit is PrivacyUnit.OWNER:
+        size = len(cohort.charges)
+        minima.check_cohort(program.rules, minima.Cohort(contributors=size, capsules=size))
+    return cohort
+
+
+def _one_capsule(
+    runtime: Runtime,
+    sandboxed: Sandboxed,
+    job: LoadedJob,
+    capsule: CapsuleId,
+    line: Line,
+) -> tuple[tuple[Judged, int], ...]:
+    """One capsule's judged runs; it is charged already, so a failure counts as neutral."""
+    program = sandboxed.program
+    units = 1 if program.unit is PrivacyUnit.OWNER else 0
+    key = line.key(capsule)
+    try:
+        if key is None:
+            return _failed(program, units)
+        opened = sealed.unseal(capsule, runtime.store.ciphertext(capsule), key)
+        del key
+        units = units or opened.units
+        tables = columns.decode(opened.columns)
+        parts = portions(tables, program.tables, program.unit)
+    except (CapsuleError, ProtectionError):
+        return _failed(program, units)
+    return tuple(
+        (guard.judge(program.rules, sandboxed.zygote.run(job, part.data).frame), part.units)
+        for part in parts
+    )
+
+
+def _failed(program: Program, units: int) -> tuple[tuple[Judged, int], ...]:
+    return ((guard.judge(program.rules, None), units),)
+
+
+def _wait_for_slot(started: float, line: Line, tokens: Collection[Digest]) -> None:
+    leaves = started + next_slot(time.monotonic() - started, SLOT_SECONDS)
+    while (left := leaves - time.monotonic()) > 0:
+        line.check(tokens, left)
+    line.check(tokens)
