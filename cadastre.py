@@ -74,6 +74,7 @@ NOUNS = (
         "governance",
     ),
     Noun("audit", "replaying signed evidence", ("audit.cli:add_audit",), "audit"),
+    Noun("bench", "measuring this machine", ("benchmarks.cli:add_bench",), "dev", alone=True),
     Noun(
         "doctor",
         "what would stop a worker here",

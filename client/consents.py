@@ -39,9 +39,7 @@ def add_consents(verbs: Verbs) -> None:
         summary="hand consents in to the scheduler and to governance's registry",
         example="cadastre consent submit owners/ --registry http://127.0.0.1:8081",
     )
-    parser.add_argument(
-        "consents", type=Path, help="an owner's folder, or a file with one envelope per line"
-    )
+    parser.add_argument("consents", type=Path, help="an owner's folder, or one .consent file")
     parser.add_argument(
         "--registry", required=True, help="governance's address, as the territory root names it"
     )
@@ -108,17 +106,22 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def read_consents(path: Path) -> list[bytes]:
-    """The envelopes in an owner's folder (`consents/*.json`) or in a file of lines."""
-    if path.is_dir():
-        files = sorted((path / "consents").glob("*.json"))
-        envelopes = [line for file in files for line in read_file(file).splitlines() if line]
-    else:
-        envelopes = [line for line in read_file(path).splitlines() if line]
-    if not envelopes:
+    """The last word per capsule and target in an owner's folder, or one file's envelope.
+
+    Files are named `<capsule>.<target>.<serial>.consent`. Raises InputRefused.
+    """
+    files = sorted((path / "consents").glob("*.consent")) if path.is_dir() else [path]
+    last: dict[str, tuple[int, Path]] = {}
+    for file in files:
+        about, _, serial = file.name.removesuffix(".consent").rpartition(".")
+        number = int(serial) if serial.isdecimal() else 0
+        if number >= last.get(about, (0, file))[0]:
+            last[about] = (number, file)
+    if not last:
         raise InputRefused(
             f"{path} holds no consents", remedy="make some first: cadastre consent grant …"
         )
-    return envelopes
+    return [read_file(file) for _, file in last.values()]
 
 
 def _batches(envelopes: Sequence[bytes]) -> Iterator[Sequence[bytes]]:

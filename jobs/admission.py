@@ -9,6 +9,10 @@ from protection import accounting
 from protection.errors import ProtectionError
 from trust.documents.rules import DataClass, PrivacyUnit
 
+# A frame of 16 MiB is all that the sandbox carries; the aggregate (each cell with its variance)
+# then takes half of the column format's 64 MiB.
+MAXIMUM_CELLS = 1 << 21
+
 
 def mistakes_of(manifest: Manifest) -> list[str]:
     """Every inconsistency, one line each; none for a manifest that may be admitted."""
@@ -16,6 +20,7 @@ def mistakes_of(manifest: Manifest) -> list[str]:
         *_units(manifest),
         *_noise(manifest),
         *_ring(manifest),
+        *_frame(manifest),
         *_rounds(manifest),
         *_reports(manifest),
         *_mock(manifest),
@@ -60,6 +65,13 @@ def _ring(manifest: Manifest) -> list[str]:
     return found
 
 
+def _frame(manifest: Manifest) -> list[str]:
+    if sum(math.prod(choice.shape) for choice in manifest.release.values()) <= MAXIMUM_CELLS:
+        return []
+    # Found at the first run it would be too late: everybody has paid by then.
+    return [f"release: more than {MAXIMUM_CELLS} numbers in all; write smaller shapes"]
+
+
 def _rounds(manifest: Manifest) -> list[str]:
     least = max(choice.minimum_workers for choice in manifest.release.values())
     if manifest.rounds.quorum < least:
@@ -81,8 +93,8 @@ def _rounds(manifest: Manifest) -> list[str]:
 
 def _reports(manifest: Manifest) -> list[str]:
     found = []
-    if sum(math.prod(report.shape) for report in manifest.report.values()) > 1 << 21:
-        found.append("report: more than 2097152 numbers in all; write smaller arrays")
+    if sum(math.prod(report.shape) for report in manifest.report.values()) > MAXIMUM_CELLS:
+        found.append(f"report: more than {MAXIMUM_CELLS} numbers in all; write smaller arrays")
     for name, report in manifest.report.items():
         if report.release is not None and report.release not in manifest.release:
             known = ", ".join(manifest.release)

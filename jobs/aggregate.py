@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from jobs.errors import AggregateRefused
 from protection import accounting, columns
 from protection.columns import Column
-from protection.errors import ColumnsMalformed
+from protection.errors import ColumnsMalformed, RingOverflow
 from protection.quantise import from_steps
 from trust.documents.rules import ReleaseRules
 
@@ -83,7 +83,11 @@ def combine(rules: tuple[ReleaseRules, ...], parts: Sequence[Part]) -> bytes:
             (accounting.decimal(part.variances[rule.output], "variance") for part in parts),
             Fraction(0),
         )
-        table[rule.output] = from_steps(total, step, rule.dtype)
+        _require(variance >= 0, f"{rule.output}: a variance is negative")
+        try:
+            table[rule.output] = from_steps(total, step, rule.dtype)
+        except RingOverflow as error:
+            raise AggregateRefused(error.sentence, remedy=error.remedy) from error
         table[rule.output + VARIANCE] = np.full(rule.shape, float(variance * step * step))
     return columns.encode({TABLE: table})
 

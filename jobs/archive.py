@@ -29,6 +29,11 @@ FILES = "files.json"
 MAXIMUM_FILES = 256
 MAXIMUM_FILE_BYTES = 4 << 20
 MAXIMUM_BYTES = 8 << 20
+MAXIMUM_SOURCE_BYTES = 4 << 20
+# What the header's name field holds (POSIX pax(1), ustar): longer ones would need a second field.
+MAXIMUM_NAME_LETTERS = 100
+_BLOCK = 512  # ustar's unit of headers, contents and padding
+_SIZE = re.compile(rb"([0-7]{11})\0")
 _NAME = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]{0,63}/){0,4}[A-Za-z_][A-Za-z0-9_]{0,63}\.(py|md|txt)")
 _LICENCE_NAMES = frozenset({"LICENSE", "LICENCE"})
 _IGNORED = frozenset({"__pycache__", "mock"})  # an author's folder also holds what is not shipped
@@ -136,23 +141,32 @@ def read(raw: bytes, expected: Digest | None = None) -> Bundle:
 
 
 def _unpack(raw: bytes) -> dict[str, bytes]:
+    """The files of an archive laid out as `pack` lays it out.
+
+    A general tar reader follows sparse maps (a few bytes that unfold into gigabytes), extension
+    headers and negative sizes before anybody can look; this one knows regular files only, reads
+    inside `raw` only, and leaves every other field of a header to the comparison with `pack`.
+    """
     files: dict[str, bytes] = {}
-    try:
-        with tarfile.open(fileobj=io.BytesIO(raw), mode="r:") as archive:
-            for entry in archive:
-                if not entry.isreg() or entry.name in files or len(files) > MAXIMUM_FILES:
-                    raise ArchiveRefused(
-                        f"{entry.name[:80]!r} is not a regular file, is there twice, or is one of "
-                        "too many",
-                        remedy="make the bundle with `cadastre bundle sign`",
-                    )
-                stream = archive.extractfile(entry)
-                files[entry.name] = stream.read() if stream is not None else b""
-    except (tarfile.TarError, ValueError, EOFError, OverflowError) as error:
-        raise ArchiveRefused(
-            f"the bundle is not a tar archive: {error}",
-            remedy="fetch it again, or make it with `cadastre bundle sign`",
-        ) from error
+    position = 0
+    while any(header := raw[position : position + _BLOCK]):
+        name = header[:MAXIMUM_NAME_LETTERS].rstrip(b"\0").decode("ascii", "replace")
+        size = _SIZE.fullmatch(header[124:136])
+        start = position + _BLOCK
+        end = start + int(size[1], 8) if size is not None else len(raw) + 1
+        if header[156:157] != tarfile.REGTYPE or end > len(raw):
+            raise ArchiveRefused(
+                f"{name[:80]!r} is not a regular file, or is cut: the bundle is not a canonical "
+                "archive",
+                remedy="fetch it again, or make it with `cadastre bundle sign`",
+            )
+        if name in files or len(files) > MAXIMUM_FILES:
+            raise ArchiveRefused(
+                f"{name[:80]!r} is there twice, or is one of too many files",
+                remedy="make the bundle with `cadastre bundle sign`",
+            )
+        files[name] = raw[start:end]
+        position = start + -(-(end - start) // _BLOCK) * _BLOCK
     return files
 
 
@@ -162,14 +176,22 @@ def _check(files: Mapping[str, bytes]) -> None:
     if len(files) > MAXIMUM_FILES:
         raise ArchiveRefused(f"the bundle has {len(files)} files, the limit is {MAXIMUM_FILES}")
     for path, data in files.items():
-        if path != MANIFEST and path not in _LICENCE_NAMES and not _NAME.fullmatch(path):
+        known = path == MANIFEST or path in _LICENCE_NAMES or _NAME.fullmatch(path)
+        if not known or len(path) > MAXIMUM_NAME_LETTERS:
             raise ArchiveRefused(
                 f"{path[:120]!r} does not belong in a bundle",
                 remedy="a bundle holds bundle.toml, .py sources, .md and .txt texts and LICENSE, "
-                "with names of a-z, 0-9 and _; compiled code, pickles and data are refused",
+                f"with names of a-z, 0-9 and _ and at most {MAXIMUM_NAME_LETTERS} letters; "
+                "compiled code, pickles and data are refused",
             )
         if len(data) > MAXIMUM_FILE_BYTES:
             raise ArchiveRefused(f"{path} is over {MAXIMUM_FILE_BYTES} bytes")
+    sources = sum(len(data) for path, data in files.items() if path.endswith(".py"))
+    if sources > MAXIMUM_SOURCE_BYTES:
+        raise ArchiveRefused(
+            f"the sources have {sources} bytes, the sandbox takes {MAXIMUM_SOURCE_BYTES}",
+            remedy="ship less code",
+        )
 
 
 def _check_entries(manifest: Manifest, files: Mapping[str, bytes]) -> None:

@@ -35,10 +35,17 @@ def _sentence(model: type[BaseModel], mistake: Mapping[str, Any]) -> str:
         case "value_error":
             return f"{where}: {mistake['ctx']['error']}"
         case _:
-            found = repr(mistake["input"])
+            found = _shown(mistake["input"])
             found = found if len(found) <= _SHOWN else found[:_SHOWN] + "…"
             message = mistake["msg"].removeprefix("Input should be ")
             return f"{where}: expected {message}, found {found}{_example(name, field)}"
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # Python does not print whole numbers of over 4,300 digits
+        return "a number of thousands of digits"
 
 
 def _nearest(owner: type[BaseModel] | None, name: str) -> str:

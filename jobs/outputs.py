@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from fractions import Fraction
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -86,7 +87,8 @@ class ReleaseChoice(Part):
             raise ValueError(
                 f'protection {self.protection.value} is not available yet; write "clear"'
             )
-        if self.dtype == "int64" and Decimal(self.step) % 1:
+        # A Fraction, not a remainder of Decimals: that one overflows its 28 digits.
+        if self.dtype == "int64" and Fraction(self.step).denominator != 1:
             raise ValueError(
                 f'whole numbers have a whole step, not {self.step}; write step = 1, or "float64"'
             )

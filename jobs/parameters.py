@@ -30,7 +30,8 @@ def check(values: Mapping[str, object], bounds: Mapping[str, Bound]) -> dict[str
     for name in sorted(set(values) - set(bounds)):
         near = difflib.get_close_matches(name, bounds, n=1)
         hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(bounds) or 'none'}"
-        found.append(f"{name[:64]}: unknown{hint}")
+        shown = name[:64] if name.isprintable() else ascii(name[:64])
+        found.append(f"{shown}: unknown{hint}")
     for name in sorted(bounds):
         if name not in values:
             found.append(f"{name}: missing; {_expected(bounds[name])}")

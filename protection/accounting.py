@@ -165,7 +165,9 @@ def check_ring(rules: ReleaseRules, rounds: int = 1) -> None:
             remedy="write a coarser step",
         )
     reach = rules.maximum_contributors * (bound + noise.tail(2.0**-100))
-    if reach >= RING:
+    # Whole numbers go back to their own unit before they are released.
+    unit = step_of(rules) if rules.dtype == "int64" else Fraction(1)
+    if reach * max(unit, Fraction(1)) >= RING:
         raise RingOverflow(
             f"{rules.output}: {rules.maximum_contributors} contributors of {bound} steps and their "
             "noise do not fit a 64-bit sum",

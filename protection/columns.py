@@ -84,14 +84,16 @@ def decode(blob: bytes) -> Tables:
     tables: Tables = {}
     offset = 0
     for table, described in _tables_of(blob[len(MAGIC) + 4 : start]).items():
-        rows, columns = _table_of(table, described)
+        # Names first: they may stand in a message afterwards.
+        rows, columns = _table_of(_named(table, "table"), described)
         read: dict[str, Column] = {}
         for name, entry in columns.items():
-            dtype, shape = _entry_of(f"{table}.{name}", entry, rows, offset)
+            where = f"{table}.{_named(name, 'column')}"
+            dtype, shape = _entry_of(where, entry, rows, offset)
             count = math.prod(shape)
             if start + offset + 8 * count > len(blob):
                 raise ColumnsMalformed(f"column {table}.{name} reaches past the end of the blob")
-            read[name] = np.frombuffer(blob, dtype, count, start + offset).reshape(shape)
+            read[name] = _array(where, np.frombuffer(blob, dtype, count, start + offset), shape)
             offset += 8 * count
         tables[table] = read
     # The comparison makes the reading strict: whatever `encode` would not have written is refused.
@@ -134,6 +136,13 @@ def _entry_of(
     if not isinstance(shape, list) or not 1 <= len(shape) <= MAXIMUM_DIMENSIONS:
         raise ColumnsMalformed(f"column {where[:130]} has 1 to {MAXIMUM_DIMENSIONS} dimensions")
     return dtype, tuple(_whole(length, where) for length in shape)
+
+
+def _array(where: str, flat: NDArray[Any], shape: tuple[int, ...]) -> Column:
+    try:
+        return flat.reshape(shape)
+    except ValueError as error:  # no value at all, in a shape beyond what numpy can describe
+        raise ColumnsMalformed(f"column {where[:130]} has an impossible shape") from error
 
 
 def _object(value: object, where: str) -> dict[str, Any]:

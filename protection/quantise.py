@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protection.errors import QuantiseRefused, RuleRefused
+from protection.errors import QuantiseRefused, RingOverflow, RuleRefused
 
 # float64 holds every whole number up to 2^53: beyond it, a "number of steps" is not one number.
 MAXIMUM_STEPS = 1 << 53
@@ -54,8 +54,17 @@ def _whole_to_steps(values: NDArray[np.int64], step: Fraction) -> NDArray[np.int
 
 
 def from_steps(steps: NDArray[np.int64], step: Fraction, dtype: str) -> NDArray[Any]:
-    """Whole steps in the output's unit: int64 where `dtype` says so, else float64."""
+    """Whole steps in the output's unit: int64 where `dtype` says so, else float64.
+
+    Raises RingOverflow where a whole number of the unit does not fit 64 bits.
+    """
     if dtype == "int64" and step.denominator == 1:
+        limit = np.iinfo(np.int64).max // step.numerator
+        if steps.size and not (steps.min() >= -limit and steps.max() <= limit):
+            raise RingOverflow(
+                "a sum of steps does not fit 64 bits in the output's unit",
+                remedy="write a smaller bound or fewer contributors",
+            )
         return steps * np.int64(step.numerator)
     # One multiplication and one division by exact integers when both fit: fewer roundings than
     # multiplying by the step's nearest double.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import socket
@@ -9,9 +10,9 @@ from pathlib import Path
 
 from capsule_runtime.broker import unit
 from capsule_runtime.broker.channel import Channel
-from capsule_runtime.broker.errors import MessageRefused
+from capsule_runtime.broker.errors import BrokerLost, MessageRefused
 from capsule_runtime.broker.messages import Ready, Setup
-from capsule_runtime.broker.service import Broker, parse_rounds, reconciled
+from capsule_runtime.broker.service import Broker, failed, parse_rounds, reconciled
 from capsule_runtime.capsules.store import CapsuleStore
 from capsule_runtime.consents import ConsentStore
 from capsule_runtime.ledger import Ledger
@@ -20,6 +21,7 @@ from capsule_runtime.sandbox.image import RuntimeImage
 from capsule_runtime.sandbox.layout import find_layout
 from capsule_runtime.sandbox.zygote import Zygote
 from trust import clock, entropy
+from trust.problem import Problem
 
 _LOG = logging.getLogger("cadastre.broker")
 
@@ -27,9 +29,19 @@ _LOG = logging.getLogger("cadastre.broker")
 def start(end: socket.socket) -> None:
     """Serve the agent at the other end of `end` until it hangs up.
 
-    Raises MessageRefused, DatabaseRefused or StorageFailed; the agent sees the end and the log.
+    A state file that is damaged or of another version is told to the agent, then raised:
+    nothing is served over a ledger or a store that is not understood.
     """
     channel = Channel(end)
+    try:
+        _start(channel)
+    except Problem as problem:
+        with contextlib.suppress(BrokerLost):
+            channel.send(failed(0, problem))
+        raise
+
+
+def _start(channel: Channel) -> None:
     setup, attachments = channel.receive()
     if not isinstance(setup, Setup) or len(attachments) != 1:
         raise MessageRefused("the first message is not a Setup with its rounds")

@@ -180,7 +180,7 @@ class Broker:
             raise
         except Problem as problem:
             _LOG.info("run failed", extra={"code": problem.code})
-            self._channel.send(_failed(message.run, problem))
+            self._channel.send(failed(message.run, problem))
         except Exception as error:  # noqa: BLE001 - a fault of ours ends one unit, not the worker
             _LOG.exception("run met an unexpected fault")
             self._channel.send(
@@ -255,7 +255,8 @@ def parse_rounds(raw: bytes) -> list[MissingRound]:
     return rounds
 
 
-def _failed(run: int, problem: Problem) -> Failed:
+def failed(run: int, problem: Problem) -> Failed:
+    """`problem` as the agent is told it."""
     return Failed(
         run=run,
         code=problem.code,

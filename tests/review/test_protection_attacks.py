@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 
+import numpy as np
 import pytest
 
-from protection import columns
-from protection.errors import ColumnsMalformed
+from jobs import aggregate
+from jobs.errors import AggregateRefused
+from protection import accounting, columns
+from protection.errors import ColumnsMalformed, RingOverflow
+from protection.quantise import from_steps
+from trust.documents.rules import Mechanism, Norm, PrivacyUnit, Protection, ReleaseRules
+
+MILLIONS = ReleaseRules(
+    output="euros",
+    shape=(2,),
+    dtype="int64",
+    step="1000000",
+    norm=Norm.L1,
+    bound="1000000000000000",
+    unit=PrivacyUnit.OWNER,
+    protection=Protection.CLEAR,
+    mechanism=Mechanism.DISCRETE_GAUSSIAN,
+    rho="0.1",
+    minimum_contributors=1,
+    maximum_contributors=1_000_000,
+    minimum_capsules=1,
+    minimum_workers=1,
+    minimum_operators=1,
+    suppress_below=0,
+)
 
 
 def blob(tables: object) -> bytes:
@@ -36,3 +61,23 @@ def test_a_hostile_name_reaches_no_message(tables: object) -> None:
     with pytest.raises(ColumnsMalformed) as caught:
         columns.decode(blob(tables))
     assert caught.value.sentence.isprintable()
+
+
+def test_a_sum_that_fits_in_steps_and_not_in_the_outputs_unit_is_not_admitted() -> None:
+    with pytest.raises(RingOverflow):
+        accounting.check_ring(MILLIONS)
+
+
+def test_whole_numbers_never_wrap_on_their_way_back_from_steps() -> None:
+    steps = np.array([2**62, -(2**62)], np.int64)
+    with pytest.raises(RingOverflow):
+        from_steps(steps, Fraction(10**6), "int64")
+    edge = np.array([(2**63 - 1) // 10, -((2**63 - 1) // 10)], np.int64)
+    assert from_steps(edge, Fraction(10), "int64").tolist() == [10 * int(v) for v in edge]
+
+
+@pytest.mark.parametrize(("value", "variance"), [(2**62, "5"), (0, "-5"), (0, "-0.1")])
+def test_a_lying_workers_partial_is_refused_and_wraps_nothing(value: int, variance: str) -> None:
+    part = aggregate.Part({"euros": np.full(2, value, np.int64)}, {"euros": variance})
+    with pytest.raises(AggregateRefused):
+        aggregate.combine((MILLIONS,), [part])

@@ -1,0 +1,1 @@
+"""Offline replay of evidence: what a territory's log and files prove, checked by anybody."""

@@ -1,0 +1,124 @@
+"""Orders, for accredited auditors: each what its logged plan says, no promise contradicted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from audit.checks.commitments import Opened
+from audit.checks.objects import Objects
+from audit.checks.openings import Member
+from audit.errors import AuditFailure
+from audit.records import Records
+from trust.documents.campaign import Acknowledgement, Order, OrderBatch, UnitKind
+from trust.documents.root import Duty
+from trust.ids import AttemptId, Digest, FencingToken, UnitId, WorkerId
+
+KIND = "orders"
+
+
+@dataclass
+class Ordered:
+    """Every order by attempt, with its worker, and every accepted acknowledgement by unit."""
+
+    orders: dict[AttemptId, tuple[WorkerId, Order]] = field(default_factory=dict)
+    accepted: dict[UnitId, Acknowledgement] = field(default_factory=dict)
+    workers: dict[UnitId, set[WorkerId]] = field(default_factory=dict)
+
+
+def read(records: Records, objects: Objects, opened: Sequence[Opened]) -> tuple[Ordered, str]:
+    """Every committed batch of orders, signed by the order key, for enrolled workers."""
+    ordered = Ordered()
+    batches = 0
+    for item in opened:
+        if item.kind != KIND:
+            continue
+        root = records.root_at(item.commitment.index)
+        for digest in item.envelopes:
+            raw = objects.get(digest, "the order batch")
+            batch = root.verify(OrderBatch, raw, Duty.ORDERS).document
+            if batch.territory != root.document.territory:
+                raise AuditFailure("an order batch is of another territory")
+            records.key(batch.worker, item.commitment.index)
+            for order in batch.orders:
+                _keep(ordered, batch.worker, order)
+            for answer in batch.acknowledgements:
+                _acknowledge(ordered, answer)
+            batches += 1
+    return ordered, f"{len(ordered.orders)} orders in {batches} signed batches"
+
+
+def match_plans(records: Records, ordered: Ordered) -> str:
+    """Every order repeats its plan; no two attempts share a token."""
+    tokens: dict[FencingToken, AttemptId] = {}
+    for attempt, (_, order) in ordered.orders.items():
+        plan = records.plan(order.plan).document
+        if (order.campaign, order.round, order.bundle, order.authorisation, order.parameters) != (
+            plan.campaign,
+            plan.round,
+            plan.bundle,
+            plan.authorisation,
+            plan.parameters,
+        ):
+            raise AuditFailure(f"order {attempt} does not say what its plan says")
+        if order.number < 1 or tokens.setdefault(order.token, attempt) != attempt:
+            raise AuditFailure(f"order {attempt} reuses a fencing token or has no number")
+        opening = records.opening_of(order.plan)
+        reads = (
+            None if order.kind is UnitKind.CONTRIBUTE else (opening and opening.document.aggregate)
+        )
+        if order.aggregate != reads:
+            raise AuditFailure(f"order {attempt} reads another aggregate than was opened")
+    return f"{len(ordered.orders)} orders match their plans"
+
+
+def receipts(records: Records, ordered: Ordered, batches: dict[Digest, tuple[Member, ...]]) -> str:
+    """What a worker was told was accepted is what was opened: nothing swapped or left out."""
+    in_batch = {
+        logged.document.plan: {member.partial for member in batches[logged.digest]}
+        for logged in records.openings
+    }
+    checked = 0
+    for unit, answer in ordered.accepted.items():
+        found = ordered.orders.get(answer.attempt)
+        if found is None:
+            continue  # of a campaign whose orders are not in this export
+        order = found[1]
+        if order.unit != unit:
+            raise AuditFailure(f"attempt {answer.attempt} was acknowledged for another unit")
+        if order.kind is UnitKind.CONTRIBUTE and order.plan in in_batch:
+            if answer.statement not in in_batch[order.plan]:
+                raise AuditFailure(
+                    f"attempt {answer.attempt} was accepted, but its partial was not opened"
+                )
+        elif order.kind is UnitKind.CONCLUDE:
+            _require_released(records, order, answer)
+        checked += 1
+    return f"{checked} acknowledgements kept"
+
+
+def _require_released(records: Records, order: Order, answer: Acknowledgement) -> None:
+    for logged in records.releases:
+        release = logged.document
+        if release.campaign == order.campaign and release.conclusion != answer.statement:
+            raise AuditFailure(
+                f"{order.campaign} was released from another conclusion than the accepted one"
+            )
+
+
+def _keep(ordered: Ordered, worker: WorkerId, order: Order) -> None:
+    # A lost answer is sent again, so a batch may repeat an order, but never change it.
+    known = ordered.orders.setdefault(order.attempt, (worker, order))
+    if known != (worker, order):
+        raise AuditFailure(f"attempt {order.attempt} was ordered in two different ways")
+    ordered.workers.setdefault(order.unit, set()).add(worker)
+
+
+def _acknowledge(ordered: Ordered, answer: Acknowledgement) -> None:
+    if not answer.accepted:
+        return
+    if answer.statement is None:
+        raise AuditFailure(f"attempt {answer.attempt} was accepted without a statement")
+    known = ordered.accepted.setdefault(answer.unit, answer)
+    if known.statement != answer.statement:
+        raise AuditFailure(f"two different statements were accepted for unit {answer.unit}")

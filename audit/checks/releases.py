@@ -1,0 +1,112 @@
+"""Releases: of opened rounds, at the voted price, with the report that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from audit.checks.objects import Objects
+from audit.errors import AuditFailure
+from audit.records import Records
+from jobs import report
+from jobs.archive import Bundle
+from protection import accounting
+from trust import dsse
+from trust.documents import signed
+from trust.documents.campaign import Opening, Release
+from trust.documents.reporting import Conclusion
+from trust.documents.signed import Signed
+from trust.errors import Malformed
+from trust.ids import CampaignId, Digest
+from trust.schema import decode
+
+
+def provenance(records: Records) -> str:
+    """One release per campaign, of all its openings, after the last of them."""
+    seen: set[CampaignId] = set()
+    for logged in records.releases:
+        release = logged.document
+        if release.campaign in seen:
+            raise AuditFailure(f"{release.campaign} was released twice")
+        seen.add(release.campaign)
+        openings = records.openings_of(release.campaign)
+        if not openings or tuple(o.digest for o in openings) != release.openings:
+            raise AuditFailure(f"{release.campaign} was released over other openings than its own")
+        last = openings[-1]
+        plan = records.plan(last.document.plan).document
+        if last.index > logged.index or release.released_at < last.document.opened_at:
+            raise AuditFailure(f"{release.campaign} was released before it was opened")
+        if (release.bundle, release.authorisation) != (plan.bundle, plan.authorisation):
+            raise AuditFailure(f"the release of {release.campaign} names another bundle or vote")
+        # Rounded down to tens once per round here, once over all rounds there.
+        least = sum(o.document.contributors_rounded for o in openings)
+        most = least + 9 * len(openings)
+        if release.contributors_rounded % 10 or not least <= release.contributors_rounded <= most:
+            raise AuditFailure(f"the release of {release.campaign} counts other contributors")
+        rho = accounting.rho_of(records.voted(plan).rules)
+        if accounting.decimal(release.rho, "rho") != rho:
+            raise AuditFailure(
+                f"the release of {release.campaign} says rho {release.rho[:40]}, the rules cost "
+                f"{accounting.to_text(rho)}"
+            )
+    return f"{len(records.releases)} releases of opened campaigns at the voted price"
+
+
+def reports(records: Records, bundles: dict[Digest, Bundle], objects: Objects) -> str:
+    """Each report is here; where its conclusion is too, the report is what that renders to."""
+    rendered = 0
+    for logged in records.releases:
+        release = logged.document
+        found = objects.get(release.report, "the report")
+        if release.conclusion not in objects:
+            continue
+        conclusion = conclusion_of(records, logged.index, release, objects).document
+        manifest = bundles[release.bundle].manifest
+        result = objects.get(conclusion.result, "the result of conclude")
+        if report.render(manifest, result) != found:
+            raise AuditFailure(
+                f"the report of {release.campaign} is not what its conclusion's numbers render to"
+            )
+        rendered += 1
+    return f"{len(records.releases)} reports, {rendered} rendered again from their conclusions"
+
+
+def conclusions(records: Records, objects: Objects, covered: Collection[CampaignId]) -> str:
+    """Every release's conclusion is here, signed by an enrolled worker, of the opened sum."""
+    released = [item for item in records.releases if item.document.campaign in covered]
+    for logged in released:
+        conclusion_of(records, logged.index, logged.document, objects)
+    return f"{len(released)} conclusions signed by enrolled workers"
+
+
+def conclusion_of(
+    records: Records, before: int, release: Release, objects: Objects
+) -> Signed[Conclusion]:
+    """The conclusion that a release names, signed by an enrolled worker, of the last opening."""
+    raw = objects.get(release.conclusion, "the conclusion")
+    envelope = dsse.Envelope.parse(raw)
+    if envelope.payload_type != Conclusion.TYPE:
+        raise Malformed(f"the conclusion of {release.campaign} is {envelope.payload_type[:80]}")
+    claimed = decode(Conclusion, envelope.payload)
+    key = records.key(claimed.worker, before)
+    verified = signed.verify(Conclusion, raw, {key})
+    conclusion = verified.document
+    last = records.openings_of(release.campaign)[-1].document
+    _require_matches(conclusion, release, last)
+    vote = records.authorisation(release.authorisation).document
+    if conclusion.image not in vote.images:
+        raise AuditFailure(f"{release.campaign} was concluded on an image that was not voted")
+    return verified
+
+
+def _require_matches(conclusion: Conclusion, release: Release, last: Opening) -> None:
+    pairs = (
+        ("territory", conclusion.territory, release.territory),
+        ("campaign", conclusion.campaign, release.campaign),
+        ("round", conclusion.round, last.round),
+        ("bundle", conclusion.bundle, release.bundle),
+        ("plan", conclusion.plan, last.plan),
+        ("aggregate", conclusion.aggregate, last.aggregate),
+    )
+    for name, said, expected in pairs:
+        if said != expected:
+            raise AuditFailure(f"the conclusion of {release.campaign} is about another {name}")

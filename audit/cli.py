@@ -1,0 +1,84 @@
+"""`cadastre audit verify`: replay evidence from a folder or an address."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from terminal.arguments import leaf
+from terminal.exits import OK, UNVERIFIED
+from terminal.output import Output
+
+if TYPE_CHECKING:
+    from terminal.arguments import Verbs
+
+
+def add_audit(verbs: Verbs) -> None:
+    """`cadastre audit verify DIR|URL | fetch URL`: verify exits 0 when every check held, else 3."""
+    verify = leaf(
+        verbs,
+        "verify",
+        _verify,
+        summary="replay a territory's evidence offline, one line per check",
+        example="cadastre audit verify evidence --policy audit-policy.txt",
+    )
+    verify.add_argument("evidence", metavar="DIR|URL", help="an evidence folder, or its address")
+    verify.add_argument("--policy", type=Path, help="the file that pins the territory root")
+    fetch = leaf(
+        verbs,
+        "fetch",
+        _fetch,
+        summary="copy a territory's public evidence into a folder, to audit it offline",
+        example="cadastre audit fetch https://cadastre.example --out evidence",
+    )
+    fetch.add_argument("url", metavar="URL", help="a scheduler's site, or a published folder")
+    fetch.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    from audit.download import download
+
+    fetched = download(arguments.url, arguments.out)
+    output = Output(as_json=arguments.json)
+    output.record(
+        {
+            "evidence": str(arguments.out),
+            "files": fetched.files,
+            "bytes": fetched.size,
+            "not served": len(fetched.missing),
+        }
+    )
+    output.line(f"next: cadastre audit verify {arguments.out} --policy audit-policy.txt")
+    return OK
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    import tempfile
+
+    from audit.download import download
+    from audit.errors import PolicyMalformed
+    from audit.evidence import EvidenceFolder
+    from audit.policy import AuditPolicy
+    from audit.replay import audit
+    from audit.report import show
+
+    policy = None
+    if arguments.policy is not None:
+        try:
+            policy = AuditPolicy.parse(arguments.policy.read_bytes())
+        except OSError as error:
+            raise PolicyMalformed(
+                f"could not read {arguments.policy}: {error.strerror}", remedy="check the path"
+            ) from error
+    output = Output(as_json=arguments.json)
+    if not arguments.evidence.startswith(("http://", "https://")):
+        verdict = audit(EvidenceFolder(Path(arguments.evidence)), policy)
+        show(verdict, output, as_json=arguments.json)
+        return OK if verdict.ok else UNVERIFIED
+    with tempfile.TemporaryDirectory(prefix="cadastre-audit-") as folder:
+        fetched = download(arguments.evidence, Path(folder))
+        output.note(f"fetched {fetched.files} files, {fetched.size} bytes")
+        verdict = audit(EvidenceFolder(Path(folder)), policy)
+        show(verdict, output, as_json=arguments.json)
+    return OK if verdict.ok else UNVERIFIED

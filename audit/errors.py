@@ -1,0 +1,39 @@
+"""What an audit finds, and why it can't begin."""
+
+from __future__ import annotations
+
+from trust.problem import Kind, Problem
+
+
+class AuditError(Problem):
+    """Root of this package's refusals."""
+
+    code = "audit"
+    kind = Kind.UNVERIFIED
+
+
+class AuditFailure(AuditError):
+    """Evidence that contradicts itself, the log, the vote or the rules."""
+
+    code = "audit-failure"
+
+
+class EvidenceMissing(AuditError):
+    """There is no evidence where the auditor was sent."""
+
+    code = "evidence-missing"
+    kind = Kind.NOT_FOUND
+
+
+class PolicyMalformed(AuditError):
+    """An audit policy file that is not in the form of docs/auditors.md."""
+
+    code = "audit-policy-malformed"
+    kind = Kind.INVALID
+
+
+class DownloadFailed(AuditError):
+    """The publisher did not serve what an audit needs, or more than an audit takes."""
+
+    code = "evidence-download-failed"
+    kind = Kind.UNAVAILABLE

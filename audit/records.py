@@ -1,0 +1,159 @@
+"""What the log says once every signature in it was checked: documents in log order."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, cast
+
+from audit.errors import AuditFailure
+from trust.documents.campaign import Commitment, Opening, Plan, Release
+from trust.documents.governance import Authorisation, Suspension
+from trust.documents.membership import Enrolled
+from trust.documents.signed import Document, Signed
+from trust.ids import AuthorisationId, CampaignId, Digest, WorkerId
+from trust.keys import PublicKey
+from trust.root import TrustedRoot
+
+D = TypeVar("D", bound=Document)
+
+
+@dataclass(frozen=True)
+class Logged(Generic[D]):
+    """A verified document and its place in the log."""
+
+    index: int
+    signed: Signed[D]
+
+    @property
+    def document(self) -> D:
+        """The document itself."""
+        return self.signed.document
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of its envelope."""
+        return self.signed.digest
+
+
+@dataclass
+class Records:
+    """Every logged document, each kind in log order."""
+
+    roots: list[tuple[int, TrustedRoot]] = field(default_factory=list)
+    _by_type: dict[type[Any], list[Logged[Any]]] = field(default_factory=lambda: defaultdict(list))
+    _votes: dict[AuthorisationId, Logged[Authorisation]] = field(default_factory=dict)
+    _plans: dict[Digest, Logged[Plan]] = field(default_factory=dict)
+    _opened: dict[Digest, Logged[Opening]] = field(default_factory=dict)
+    _openings: dict[CampaignId, list[Logged[Opening]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    _enrolled: dict[WorkerId, list[Logged[Enrolled]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    def add(self, logged: Logged[Any]) -> None:
+        """Take the next document of the log."""
+        document = logged.document
+        self._by_type[type(document)].append(logged)
+        match document:
+            case Authorisation():
+                # The first of an id stands; that there is no second one is a check of its own.
+                self._votes.setdefault(document.id, logged)
+            case Plan():
+                self._plans[logged.digest] = logged
+            case Opening():
+                self._opened.setdefault(document.plan, logged)
+                self._openings[document.campaign].append(logged)
+            case Enrolled():
+                self._enrolled[document.worker].append(logged)
+            case _:
+                pass
+
+    def all(self, cls: type[D]) -> list[Logged[D]]:
+        """Every logged document of one type."""
+        return cast("list[Logged[D]]", self._by_type[cls])
+
+    @property
+    def authorisations(self) -> list[Logged[Authorisation]]:
+        """The college's decisions."""
+        return self.all(Authorisation)
+
+    @property
+    def suspensions(self) -> list[Logged[Suspension]]:
+        """The college's stops."""
+        return self.all(Suspension)
+
+    @property
+    def plans(self) -> list[Logged[Plan]]:
+        """Planned rounds."""
+        return self.all(Plan)
+
+    @property
+    def openings(self) -> list[Logged[Opening]]:
+        """Opened rounds."""
+        return self.all(Opening)
+
+    @property
+    def releases(self) -> list[Logged[Release]]:
+        """Published results."""
+        return self.all(Release)
+
+    @property
+    def commitments(self) -> list[Logged[Commitment]]:
+        """Padded roots over restricted documents."""
+        return self.all(Commitment)
+
+    def root_at(self, index: int) -> TrustedRoot:
+        """The root in force at a place of the log."""
+        for place, root in reversed(self.roots):
+            if place <= index:
+                return root
+        raise AuditFailure(f"no territory root is in force at entry {index}")
+
+    def authorisation(self, identifier: AuthorisationId) -> Logged[Authorisation]:
+        """The authorisation of this id. Raises AuditFailure."""
+        if identifier not in self._votes:
+            raise AuditFailure(f"authorisation {identifier} is not in the log")
+        return self._votes[identifier]
+
+    def plan(self, digest: Digest) -> Logged[Plan]:
+        """The plan whose envelope has this digest. Raises AuditFailure."""
+        if digest not in self._plans:
+            raise AuditFailure(f"plan {digest} is not in the log")
+        return self._plans[digest]
+
+    def voted(self, plan: Plan) -> Authorisation:
+        """What the college voted for a plan. Raises AuditFailure."""
+        return self.authorisation(plan.authorisation).document
+
+    def opening_of(self, plan: Digest) -> Logged[Opening] | None:
+        """The opening of a planned round, if it was opened."""
+        return self._opened.get(plan)
+
+    def openings_of(self, campaign: CampaignId) -> list[Logged[Opening]]:
+        """A campaign's openings in log order."""
+        return self._openings.get(campaign, [])
+
+    def enrolment(self, worker: WorkerId, before: int) -> Enrolled:
+        """A worker's last enrolment logged before a place. Raises AuditFailure."""
+        for logged in reversed(self._enrolled.get(worker, [])):
+            if logged.index < before:
+                return logged.document
+        raise AuditFailure(f"worker {worker} was not enrolled before entry {before} of the log")
+
+    def key(self, worker: WorkerId, before: int) -> PublicKey:
+        """An enrolled worker's key. Raises AuditFailure."""
+        return self.enrolment(worker, before).key
+
+    def acts(
+        self,
+    ) -> Iterator[tuple[str, Logged[Plan] | Logged[Opening] | Logged[Release], AuthorisationId]]:
+        """Everything that was done on an authorisation: what, the document, which one."""
+        for plan in self.plans:
+            yield "plan", plan, plan.document.authorisation
+        for opening in self.openings:
+            yield "opening", opening, self.plan(opening.document.plan).document.authorisation
+        for release in self.releases:
+            yield "release", release, release.document.authorisation

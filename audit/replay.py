@@ -1,0 +1,136 @@
+"""The audit itself: evidence and an optional policy in, a journal out. No output, no network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial as bind
+
+from audit.checks import (
+    bundles,
+    commitments,
+    consents,
+    documents,
+    layout,
+    log,
+    objects,
+    openings,
+    orders,
+    partials,
+    plans,
+    releases,
+    roots,
+)
+from audit.checks.objects import Objects
+from audit.evidence import Evidence
+from audit.journal import Halted, Journal
+from audit.policy import AuditPolicy
+from audit.records import Records
+from trust.ids import Digest
+
+ALWAYS_OPEN = (
+    "that contributors exist: a worker counts the people behind its capsules alone",
+    "that a remote sandbox truly ran the voted image: without attested hardware that is a claim",
+    "that noise was drawn honestly: its variance is stated and signed, its values are random",
+    "that `conclude` computed the released numbers: that takes the sandbox, ask a worker to re-run",
+)
+WITHOUT_RESTRICTED = (
+    "without the restricted part: orders and their receipts, partials and their workers, the sum "
+    "behind each aggregate, cohorts per worker and per operator, which consents were committed"
+)
+WITHOUT_CONCLUSIONS = "without the conclusions: that reports are what concluding workers signed"
+WITHOUT_PIN = (
+    "that this is your territory's root: nothing pinned it; compare the fingerprint above with "
+    "the cooperative's paper copy, or give --policy"
+)
+
+
+@dataclass
+class Verdict:
+    """How an audit ended."""
+
+    journal: Journal
+    pinned: bool
+    root: Digest | None = None
+    entries: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether every check held."""
+        return bool(self.journal.lines) and not self.journal.failed
+
+
+def audit(evidence: Evidence, policy: AuditPolicy | None = None) -> Verdict:
+    """Replay everything that can be replayed. Never raises for bad evidence: it is recorded."""
+    verdict = Verdict(Journal(), pinned=policy is not None)
+    try:
+        _replay(evidence, policy, verdict)
+    except Halted:
+        verdict.journal.not_checked.append("everything after the failed check, which rests on it")
+    verdict.journal.not_checked.extend(ALWAYS_OPEN)
+    if policy is None:
+        verdict.journal.not_checked.append(WITHOUT_PIN)
+    return verdict
+
+
+def _replay(evidence: Evidence, policy: AuditPolicy | None, verdict: Verdict) -> None:
+    journal = verdict.journal
+    files = journal.base("evidence.layout", lambda: layout.sort(evidence.files()))
+    verdict.root = journal.base("root.pin", bind(roots.pin, evidence, files.roots[0], policy))
+    chain = journal.base("root.chain", bind(roots.chain, evidence, files.roots, verdict.root))
+    rules = journal.base("log.policy", bind(roots.log_policy, evidence, chain.newest, policy))
+    journal.base("log.checkpoint", bind(log.checkpoint, evidence, rules, policy))
+    replayed = journal.base("log.tiles", bind(log.tiles, evidence, rules, files.tiles))
+    verdict.entries = replayed.tree.size
+    journal.check("log.history", bind(log.history, evidence, rules, files.earlier, replayed))
+    entries = journal.base("log.entries", bind(log.entries, replayed))
+    store = journal.base("objects.digests", bind(objects.digests, evidence, files, chain.raw))
+    journal.base("objects.present", lambda: (None, documents.present(entries, store)))
+    records = journal.base(
+        "documents.signatures", bind(documents.signatures, entries, store, chain)
+    )
+    _campaigns(journal, records, store)
+    voted = journal.base("bundle.archive", bind(bundles.archives, records, store))
+    journal.check("bundle.author", bind(bundles.authors, voted, store))
+    batches = journal.base("opening.batch", bind(openings.batches, records, store))
+    journal.check("release.provenance", bind(releases.provenance, records))
+    journal.check("release.report", bind(releases.reports, records, voted, store))
+    journal.check("commitment.public", bind(commitments.public, records))
+    if not files.restricted:
+        journal.not_checked.append(WITHOUT_RESTRICTED)
+        if any(logged.document.conclusion not in store for logged in records.releases):
+            journal.not_checked.append(WITHOUT_CONCLUSIONS)
+        return
+    opened = journal.base(
+        "commitment.opened", bind(commitments.opened, evidence, files.listings, records)
+    )
+    covered = commitments.covered(opened)
+    left_out = {logged.document.campaign for logged in records.openings} - covered
+    if left_out:
+        journal.not_checked.append(
+            f"orders, partials and sums of {', '.join(sorted(left_out))}: not in this export"
+        )
+    ordered = journal.base("order.signatures", bind(orders.read, records, store, opened))
+    journal.check("order.plan", bind(orders.match_plans, records, ordered))
+    journal.check("order.receipts", bind(orders.receipts, records, ordered, batches))
+    rounds = journal.base(
+        "partial.signatures", bind(partials.read, records, store, batches, voted, covered)
+    )
+    journal.check("partial.committed", bind(partials.committed, records, rounds, batches, opened))
+    journal.check("partial.ordered", bind(partials.ordered, rounds, ordered))
+    journal.check("partial.cohort", bind(partials.cohorts, rounds, records))
+    journal.check("partial.noise", bind(partials.noise, rounds))
+    journal.check("partial.sum", bind(partials.sums, rounds, store))
+    journal.check("release.conclusion", bind(releases.conclusions, records, store, covered))
+    journal.check("consent.owners", bind(consents.owned, records, store, opened))
+
+
+def _campaigns(journal: Journal, records: Records, store: Objects) -> None:
+    journal.check("authorisation.terms", bind(plans.authorisations, records))
+    journal.base("plan.unique", lambda: (None, plans.unique(records)))
+    journal.base("plan.authorised", lambda: (None, plans.authorised(records)))
+    journal.base("opening.plan", lambda: (None, openings.planned(records)))
+    journal.check("plan.suspended", bind(plans.suspended, records))
+    journal.check("plan.counted", bind(plans.counted, records))
+    journal.check("plan.parameters", bind(plans.parameters, records, store))
+    journal.check("opening.minima", bind(openings.minima, records))
+    journal.check("opening.aggregate", bind(openings.aggregates, records, store))

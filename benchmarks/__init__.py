@@ -1,0 +1,1 @@
+"""What this house costs on this machine: real paths, real processes, one run."""

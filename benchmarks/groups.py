@@ -1,0 +1,40 @@
+"""The groups that can be asked for, and what measures each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from benchmarks import escapes, figures, log, ordinary, worker
+from benchmarks.errors import UnknownGroup
+from benchmarks.figures import Figure
+
+
+def _capsule(*, quick: bool) -> list[Figure]:
+    with ordinary.process("benchmarks.capsule", ["quick" if quick else "full"]) as child:
+        assert child.stdout is not None
+        line = child.stdout.read()
+        return figures.load(line) if line else []
+
+
+def _sandbox(*, quick: bool) -> list[Figure]:
+    del quick  # every behaviour, or it is no count
+    return escapes.count()
+
+
+GROUPS: dict[str, Callable[..., list[Figure]]] = {
+    "capsule": _capsule,
+    "log": log.append,
+    "audit": log.audit,
+    "worker": worker.measure,
+    "sandbox": _sandbox,
+}
+
+
+def chosen(names: Sequence[str]) -> list[str]:
+    """The groups asked for in the table's order, all of them for none. Raises UnknownGroup."""
+    unknown = sorted(set(names) - set(GROUPS))
+    if unknown:
+        raise UnknownGroup(
+            f"there is no group {unknown[0]!r}", remedy=f"choose from: {', '.join(GROUPS)}"
+        )
+    return [name for name in GROUPS if not names or name in names]

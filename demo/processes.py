@@ -1,0 +1,144 @@
+"""Real processes: one command and its answer, or a server and its log file."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+FRONT_DOOR = Path(__file__).resolve().parent.parent / "cadastre.py"
+COMMAND_SECONDS = 150.0
+START_SECONDS = 60.0
+STOP_SECONDS = 10.0
+
+
+class CommandFailed(RuntimeError):
+    """A command of the story ended in another way than the story needs."""
+
+
+class Processes:
+    """Runs the front door, remembers servers, stops them all at the end."""
+
+    def __init__(self, logs: Path, detail: Callable[[str], None]) -> None:
+        self._logs = logs
+        self._detail = detail
+        self._servers: dict[str, subprocess.Popen[bytes]] = {}
+        logs.mkdir(parents=True, exist_ok=True)
+
+    def run(self, *words: str | Path, exits: int = 0, typed: str = "") -> Any:
+        """One command with --json; its parsed answer. It must end with status `exits`."""
+        ended = self.attempt(*words, typed=typed)
+        if ended.returncode != exits:
+            told = ended.stderr.strip() or ended.stdout.strip()
+            shown = " ".join(map(str, words))
+            raise CommandFailed(f"cadastre {shown} ended with {ended.returncode}: {told[-800:]}")
+        return json.loads(ended.stdout) if ended.stdout.strip() else {}
+
+    def attempt(self, *words: str | Path, typed: str = "") -> subprocess.CompletedProcess[str]:
+        """One command with --json, however it ends; `typed` is its standard input."""
+        command = [sys.executable, str(FRONT_DOOR), *map(str, words), "--json"]
+        started = time.monotonic()
+        ended = subprocess.run(
+            command,
+            input=typed,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+        took = time.monotonic() - started
+        self._detail(
+            f"$ cadastre {' '.join(map(str, words))}  -> {ended.returncode} in {took:.1f} s"
+        )
+        if ended.returncode:
+            self._detail(f"    {ended.stderr.strip()}")
+        return ended
+
+    def serve(
+        self, name: str, *words: str | Path, program: tuple[str | Path, ...] = (FRONT_DOOR,)
+    ) -> None:
+        """Start a server; its output goes to `<logs>/<name>.log`."""
+        log = (self._logs / f"{name}.log").open("ab")
+        command = [sys.executable, *map(str, program), *map(str, words)]
+        self._servers[name] = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+        log.close()
+        self._detail(f"$ cadastre {' '.join(map(str, words))}  (server {name})")
+
+    def wait_until(self, name: str, ready: Callable[[], bool]) -> None:
+        """Wait until the server `name` is ready, at most a minute; a dead one fails at once."""
+        deadline = time.monotonic() + START_SECONDS
+        while not ready():
+            if self._servers[name].poll() is not None or time.monotonic() > deadline:
+                tail = (self._logs / f"{name}.log").read_text(errors="replace")[-1200:]
+                raise CommandFailed(f"{name} did not start:\n{tail}")
+            time.sleep(0.1)
+
+    def answers(self, port: int) -> Callable[[], bool]:
+        """Whether something listens on a loopback port."""
+
+        def ready() -> bool:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            except OSError:
+                return False
+            return True
+
+        return ready
+
+    def cpu_seconds(self) -> float:
+        """CPU seconds that the running servers and their children have used so far."""
+        ticks = os.sysconf("SC_CLK_TCK")
+        parents: dict[int, int] = {}
+        used: dict[int, int] = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue  # it ended meanwhile
+            number = int(stat.parent.name)
+            parents[number] = int(fields[1])
+            used[number] = sum(int(field) for field in fields[11:15])
+        mine = {server.pid for server in self._servers.values()}
+        while True:
+            grown = mine | {child for child, parent in parents.items() if parent in mine}
+            if grown == mine:
+                return sum(used.get(number, 0) for number in mine) / ticks
+            mine = grown
+
+    def stop(self, name: str) -> None:
+        """End one server as its operator would."""
+        server = self._servers.pop(name)
+        server.send_signal(signal.SIGTERM)
+        try:
+            server.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+    def stop_all(self) -> None:
+        """End every server, the last started first."""
+        for server in self._servers.values():
+            server.send_signal(signal.SIGTERM)
+        for name in reversed(list(self._servers)):
+            self.stop(name)
+
+
+def free_ports(count: int) -> list[int]:
+    """Loopback ports that nobody uses now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for entry in sockets:
+            entry.bind(("127.0.0.1", 0))
+        return [entry.getsockname()[1] for entry in sockets]
+    finally:
+        for entry in sockets:
+            entry.close()

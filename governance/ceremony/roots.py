@@ -1,0 +1,127 @@
+"""Composing a territory root: duties, log policy, validity; and the next version of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from governance.ceremony.offer import Offer
+from governance.drafts import read_file
+from governance.errors import CeremonyRefused
+from trust.documents.root import Duty, DutyKeys, Root
+from trust.keys import PublicKey
+from trust.log.cosignature import CosignerKey
+from trust.log.policy import Policy
+
+# Long enough for a city's calendar, short enough that a forgotten root stops being believed.
+DEFAULT_DAYS = 730
+MAXIMUM_DAYS = 3660
+_QUORUM = "quorum-of-witnesses"
+
+
+@dataclass(frozen=True)
+class Witness:
+    """An independent party that cosigns checkpoints, and where the log reaches it."""
+
+    key: CosignerKey
+    url: str
+
+
+@dataclass(frozen=True)
+class Composition:
+    """Everything that people decide at the ceremony."""
+
+    root_keys: tuple[PublicKey, ...]
+    root_threshold: int
+    college_keys: tuple[PublicKey, ...]
+    college_threshold: int
+    status_key: PublicKey
+    registry_key: PublicKey | None
+    witnesses: tuple[Witness, ...]
+    quorum: int
+    status_url: str
+    days: int
+
+
+def compose(offer: Offer, choice: Composition, now: datetime, previous: Root | None = None) -> Root:
+    """The root to sign: version 1, or the successor of `previous`. Raises CeremonyRefused."""
+    if previous is not None and previous.territory != offer.territory:
+        raise CeremonyRefused(
+            f"the previous root is of {previous.territory}, the offer of {offer.territory}"
+        )
+    if not 1 <= choice.days <= MAXIMUM_DAYS:
+        raise CeremonyRefused(f"a root lasts 1 to {MAXIMUM_DAYS} days, not {choice.days}")
+    if not choice.status_url.startswith(("http://", "https://")):
+        raise CeremonyRefused(f"{choice.status_url!r} is not an http(s) address")
+    duties = {
+        Duty.ROOT: _duty(Duty.ROOT, choice.root_keys, choice.root_threshold),
+        Duty.COLLEGE: _duty(Duty.COLLEGE, choice.college_keys, choice.college_threshold),
+        Duty.STATUS: DutyKeys((choice.status_key,), 1),
+        Duty.ORDERS: DutyKeys((offer.orders_key,), 1),
+    }
+    if choice.registry_key is not None:
+        duties[Duty.REGISTRY] = DutyKeys((choice.registry_key,), 1)
+    _refuse_double_duty(duties)
+    return Root(
+        territory=offer.territory,
+        version=1 if previous is None else previous.version + 1,
+        issued_at=now,
+        expires_at=now + timedelta(days=choice.days),
+        duties=duties,
+        authority=offer.authority,
+        log_policy=log_policy(offer, choice.witnesses, choice.quorum),
+        status_url=choice.status_url,
+    )
+
+
+def log_policy(offer: Offer, witnesses: Sequence[Witness], quorum: int) -> str:
+    """The C2SP tlog-policy text: this log, these witnesses, `quorum` of them at least."""
+    if not 1 <= quorum <= len(witnesses):
+        raise CeremonyRefused(
+            f"a quorum of {quorum} needs 1 to {len(witnesses)} witnesses",
+            remedy="name at least one independent witness: without it the log could show two faces",
+        )
+    names = [witness.key.name for witness in witnesses]
+    lines = [f"log {offer.log_key} {offer.site}/log"]
+    lines += [f"witness {w.key.name} {w.key} {w.url}" for w in witnesses]
+    lines.append(f"group {_QUORUM} {quorum} {' '.join(names)}")
+    lines.append(f"quorum {_QUORUM}")
+    text = "".join(f"{line}\n" for line in lines)
+    Policy.parse(text.encode())  # refuses repeated names and keys before anybody signs them
+    return text
+
+
+def _duty(duty: Duty, keys: tuple[PublicKey, ...], threshold: int) -> DutyKeys:
+    if len(set(keys)) != len(keys):
+        raise CeremonyRefused(
+            f"a key is given twice for {duty.value}",
+            remedy="each member has their own key: a repeated one would not count twice",
+        )
+    if not 1 <= threshold <= len(keys):
+        raise CeremonyRefused(f"{duty.value}: {threshold} of {len(keys)} keys can't be reached")
+    return DutyKeys(keys, threshold)
+
+
+def _refuse_double_duty(duties: dict[Duty, DutyKeys]) -> None:
+    seen: dict[PublicKey, Duty] = {}
+    for duty, holders in duties.items():
+        for key in holders.keys:
+            if key in seen:
+                raise CeremonyRefused(
+                    f"key {key.keyid} is given for {seen[key].value} and for {duty.value}",
+                    remedy="make a separate key per duty: a stolen one then plays one part only",
+                )
+            seen[key] = duty
+
+
+def read_witness(text: str) -> Witness:
+    """The witness given as `VKEYFILE=URL`. Raises CeremonyRefused, Malformed or KeyRefused."""
+    name, separator, url = text.partition("=")
+    if not separator or not url.startswith(("http://", "https://")):
+        raise CeremonyRefused(
+            f"{text!r} is not VKEYFILE=URL", remedy="as in W/witness.vkey=http://127.0.0.1:7003"
+        )
+    vkey = read_file(Path(name)).decode("utf-8", "replace").strip()
+    return Witness(CosignerKey.parse(vkey), url.rstrip("/"))

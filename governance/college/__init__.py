@@ -1,0 +1,1 @@
+"""The college's decisions on files: authorisations and suspensions, k of n, no key on a server."""

@@ -1,0 +1,97 @@
+"""What the cooperative's programs refuse."""
+
+from __future__ import annotations
+
+from trust.problem import Kind, Problem
+
+
+class GovernanceError(Problem):
+    """Root of this package's refusals."""
+
+    code = "governance"
+    kind = Kind.INVALID
+
+
+class DraftRefused(GovernanceError):
+    """A file that is not a draft of the expected document, or that this key can't sign."""
+
+    code = "draft-refused"
+
+
+class CeremonyRefused(GovernanceError):
+    """Keys, thresholds or addresses from which no sound territory root can be made."""
+
+    code = "ceremony-refused"
+
+
+class VoteRefused(GovernanceError):
+    """An authorisation or suspension that does not make sense as a decision."""
+
+    code = "vote-refused"
+
+
+class StateRefused(GovernanceError):
+    """The status server's folder is missing, foreign, or written by another release."""
+
+    code = "status-state-refused"
+    kind = Kind.CONFLICT
+
+
+class StatusTooLarge(GovernanceError):
+    """The status no longer fits an envelope."""
+
+    code = "status-too-large"
+    kind = Kind.EXHAUSTED
+
+
+class ConsentRefused(GovernanceError):
+    """A consent that the registry does not take; subclasses give the reason code."""
+
+    code = "consent-refused"
+    kind = Kind.REFUSED
+
+
+class ConsentStale(ConsentRefused):
+    """A serial that is not above the one already known."""
+
+    code = "consent-stale-serial"
+    kind = Kind.CONFLICT
+
+
+class ConsentMalformed(ConsentRefused):
+    """A consent whose serial or target no registry could hold."""
+
+    code = "consent-malformed"
+    kind = Kind.INVALID
+
+
+class ConsentForeign(ConsentRefused):
+    """A consent for another territory."""
+
+    code = "consent-other-territory"
+
+
+class ConsentOwnerChanged(ConsentRefused):
+    """A consent signed by another key than the one that first spoke for the capsule."""
+
+    code = "consent-owner-changed"
+    kind = Kind.UNVERIFIED
+
+
+class ConsentOutOfTime(ConsentRefused):
+    """A consent that is dated in the future, has expired or lasts too long."""
+
+    code = "consent-out-of-time"
+
+
+class RegistryFull(ConsentRefused):
+    """The registry holds as many consents as it was built for."""
+
+    code = "registry-full"
+    kind = Kind.EXHAUSTED
+
+
+class BodyRefused(GovernanceError):
+    """A request body over its limit, too slow or not of the expected form."""
+
+    code = "body-refused"

@@ -1,0 +1,1 @@
+"""The status server: suspensions, withdrawn consents and live consents, signed for workers."""

@@ -1,0 +1,77 @@
+"""APScheduler drives the clocks; every job is a use case that may run again at any time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, timedelta
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from scheduler.service import committing, sweeping
+from scheduler.service.bell import PACE
+from scheduler.service.desk import Desk
+from scheduler.service.standing import Standing
+from scheduler.service.transfers import Transfers
+from trust.problem import Problem
+
+_LOG = logging.getLogger("cadastre.scheduler.clockwork")
+
+# Leases, deadlines, round closing and missing witnesses are looked at this often.
+PACE_SECONDS = 1
+STATUS_SECONDS = 30
+CONSENTS = timedelta(hours=1)
+SWEEP = timedelta(hours=1)
+RENEWAL = timedelta(minutes=10)
+
+Job = Callable[[], Awaitable[object]]
+
+
+def make_clockwork(
+    desk: Desk, standing: Standing, transfers: Transfers, renew: Callable[[], None]
+) -> AsyncIOScheduler:
+    """All recurring jobs; `renew` replaces the server's own certificate when it is due."""
+
+    async def pace() -> None:
+        desk.bell.ring([PACE])
+
+    async def renewal() -> None:
+        renew()
+
+    async def sweep() -> None:
+        await sweeping.sweep(desk)
+        transfers.sweep()
+
+    clockwork = AsyncIOScheduler(timezone=UTC)
+    jobs: dict[str, tuple[Job, float]] = {
+        "pace": (pace, PACE_SECONDS),
+        "standing": (standing.refresh, STATUS_SECONDS),
+        "consents": (lambda: committing.commit_consents(desk), CONSENTS.total_seconds()),
+        "sweep": (sweep, SWEEP.total_seconds()),
+        "renewal": (renewal, RENEWAL.total_seconds()),
+    }
+    for name, (job, seconds) in jobs.items():
+        clockwork.add_job(
+            _guarded(desk, name, job),
+            "interval",
+            seconds=seconds,
+            id=name,
+            coalesce=True,  # a suspended machine catches up once, not a thousand times
+            max_instances=1,
+            misfire_grace_time=None,
+        )
+    return clockwork
+
+
+def _guarded(desk: Desk, name: str, job: Job) -> Job:
+    async def run() -> None:
+        try:
+            await job()
+        except Problem as error:
+            desk.meters.faults.labels(name).inc()
+            _LOG.error("job refused", extra={"job": name, "code": error.code})
+        except Exception:  # noqa: BLE001 - the outermost edge of a job: counted, tried again
+            desk.meters.faults.labels(name).inc()
+            _LOG.exception("job failed", extra={"job": name})
+
+    return run

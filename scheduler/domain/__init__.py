@@ -1,0 +1,1 @@
+"""Pure rules of the scheduler: no clock, no disk, no network; every function is total."""

@@ -1,0 +1,122 @@
+"""Why something waits, was refused or ended: one stable code, one sentence for a person.
+
+The codes are the same on worker, scheduler and command line. A sentence names counts, never a
+person; its holes are filled by `sentence`.
+"""
+
+from __future__ import annotations
+
+import enum
+
+# What a worker says about its own attempt is quoted up to this length.
+MAXIMUM_QUOTE = 200
+
+
+class Reason(enum.StrEnum):
+    """Every reason code that the scheduler gives."""
+
+    NONE = ""
+    WAITING_FOR_CONSENTS = "waiting-for-consents"
+    WAITING_FOR_WORKERS = "waiting-for-workers"
+    WAITING_FOR_OPERATORS = "waiting-for-operators"
+    WAITING_FOR_LOG = "waiting-for-log"
+    WAITING_FOR_WITNESSES = "waiting-for-witnesses"
+    WAITING_FOR_PARTIALS = "waiting-for-partials"
+    WAITING_FOR_CONCLUDER = "waiting-for-concluder"
+    WAITING_FOR_BACK_OFF = "waiting-for-back-off"
+    WAITING_FOR_SLOT = "waiting-for-slot"
+    WORKER_QUOTA = "worker-quota"
+    WORKER_DRAINING = "worker-draining"
+    WORKER_LOST = "worker-lost"
+    WORKER_BANNED = "worker-banned"
+    WORKER_DOES_NOT_CONTRIBUTE = "worker-does-not-contribute"
+    SANDBOX_LEVEL = "sandbox-level"
+    IMAGE_NOT_PERMITTED = "image-not-permitted"
+    LIBRARY_MISSING = "library-missing"
+    BELOW_MINIMUM = "below-minimum"
+    NOTHING_TO_DO = "nothing-to-do"
+    STALE_TOKEN = "stale-token"  # noqa: S105 - a reason code, not a secret
+    UNKNOWN_ATTEMPT = "unknown-attempt"
+    ALREADY_REPORTED = "already-reported"
+    LEASE_EXPIRED = "lease-expired"
+    LEASE_LOST = "lease-lost"
+    ATTEMPT_FAILED = "attempt-failed"
+    ATTEMPT_REFUSED = "attempt-refused"
+    ATTEMPTS_EXHAUSTED = "attempts-exhausted"
+    STATEMENT_REFUSED = "statement-refused"
+    VALUES_MISSING = "values-missing"
+    VALUES_REFUSED = "values-refused"
+    ABOVE_CONSENTS = "above-consents"
+    ABOVE_REGISTRY = "above-registry"
+    ROUND_CLOSED = "round-closed"
+    QUORUM_MISSED = "quorum-missed"
+    MINIMUM_MISSED = "minimum-missed"
+    SUM_OVERFLOW = "sum-overflow"
+    CAMPAIGN_CANCELLED = "campaign-cancelled"
+    AUTHORISATION_SUSPENDED = "authorisation-suspended"
+    AUTHORISATION_EXPIRED = "authorisation-expired"
+    NEVER_PLANNED = "never-planned"
+    CONCLUSION_FAILED = "conclusion-failed"
+    REPORT_REFUSED = "report-refused"
+
+
+_SENTENCES: dict[Reason, str] = {
+    Reason.NONE: "",
+    Reason.WAITING_FOR_CONSENTS: "waiting for consents: {missing} missing",
+    Reason.WAITING_FOR_WORKERS: "waiting for workers: {have} of {need} can contribute ({why})",
+    Reason.WAITING_FOR_OPERATORS: "waiting for operators: {have} of {need} distinct ones",
+    Reason.WAITING_FOR_LOG: "waiting until the plan stands in the log",
+    Reason.WAITING_FOR_WITNESSES: "waiting until witnesses have cosigned the log",
+    Reason.WAITING_FOR_PARTIALS: "waiting for partials: {have} of {need} arrived",
+    Reason.WAITING_FOR_CONCLUDER: "waiting for a worker that concludes",
+    Reason.WAITING_FOR_BACK_OFF: "the next attempt starts in {seconds} s",
+    Reason.WAITING_FOR_SLOT: "the worker has no free slot",
+    Reason.WORKER_QUOTA: "the worker used its {quota} attempts of today",
+    Reason.WORKER_DRAINING: "the worker's keeper asked it to take nothing new",
+    Reason.WORKER_LOST: "the worker has not been heard of for {seconds} s",
+    Reason.WORKER_BANNED: "the worker was excluded",
+    Reason.WORKER_DOES_NOT_CONTRIBUTE: "the worker hosts no capsules",
+    Reason.SANDBOX_LEVEL: "the worker's sandbox has level {level}; L2 is the least",
+    Reason.IMAGE_NOT_PERMITTED: "the authorisation does not permit the worker's runtime image",
+    Reason.LIBRARY_MISSING: "no worker with {library}",
+    Reason.BELOW_MINIMUM: "{have} live consents on the worker, the rules ask for {need}",
+    Reason.NOTHING_TO_DO: "no work unit waits for this worker",
+    Reason.STALE_TOKEN: "the fencing token is not the one of the live lease",
+    Reason.UNKNOWN_ATTEMPT: "the scheduler knows no such attempt of this worker",
+    Reason.ALREADY_REPORTED: "the attempt was reported before with another statement",
+    Reason.LEASE_EXPIRED: "the lease ran out before a report arrived",
+    Reason.LEASE_LOST: "the worker no longer holds the lease",
+    Reason.ATTEMPT_FAILED: "the attempt failed on the worker: {what}",
+    Reason.ATTEMPT_REFUSED: "the worker refused: {what}",
+    Reason.ATTEMPTS_EXHAUSTED: "{used} attempts ended without an accepted report; the last: {what}",
+    Reason.STATEMENT_REFUSED: "the statement does not match its order: {what}",
+    Reason.VALUES_MISSING: "the values that the statement names were not put as a blob",
+    Reason.VALUES_REFUSED: "the values do not have the voted layout: {what}",
+    Reason.ABOVE_CONSENTS: "{claimed} claimed, {known} consents are known for the worker",
+    Reason.ABOVE_REGISTRY: "{claimed} claimed, the registry knows {known} live consents",
+    Reason.ROUND_CLOSED: "the round closed before the report arrived",
+    Reason.QUORUM_MISSED: "{have} partials arrived by the deadline, the quorum is {need}",
+    Reason.MINIMUM_MISSED: "the batch has {have} {what}, the rules ask for {need}",
+    Reason.SUM_OVERFLOW: "the sum of the partials leaves 64 bits in {output}",
+    Reason.CAMPAIGN_CANCELLED: "cancelled by an operator: {what}",
+    Reason.AUTHORISATION_SUSPENDED: "the college suspended the authorisation: {what}",
+    Reason.AUTHORISATION_EXPIRED: "the authorisation ended before the campaign did",
+    Reason.NEVER_PLANNED: "no round could be planned in time; the last obstacle: {what}",
+    Reason.CONCLUSION_FAILED: "the aggregate could not be concluded: {what}",
+    Reason.REPORT_REFUSED: "the conclusion cannot be turned into a report: {what}",
+}
+
+
+def sentence(reason: Reason, **details: object) -> str:
+    """The sentence of `reason` with its holes filled. A missing detail reads "?"."""
+    return _SENTENCES[reason].format_map(_Holes({k: quote(str(v)) for k, v in details.items()}))
+
+
+def quote(text: str) -> str:
+    """Foreign text made harmless for a log line or a terminal: printable, short."""
+    return "".join(c if c.isprintable() else " " for c in text)[:MAXIMUM_QUOTE]
+
+
+class _Holes(dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return "?"

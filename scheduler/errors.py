@@ -1,0 +1,223 @@
+"""Everything that the scheduler can refuse; edges map `kind`, people read code and remedy."""
+
+from __future__ import annotations
+
+from trust.problem import Kind, Problem
+
+
+class SchedulerError(Problem):
+    """Root of this package's refusals."""
+
+    code = "scheduler"
+
+
+class InputRefused(SchedulerError):
+    """A request that is malformed, too large or out of its bounds."""
+
+    code = "input-refused"
+    kind = Kind.INVALID
+
+
+class Unknown(SchedulerError):
+    """Nothing is known under this name."""
+
+    code = "unknown"
+    kind = Kind.NOT_FOUND
+
+
+class Ambiguous(SchedulerError):
+    """A prefix that fits several names."""
+
+    code = "ambiguous-prefix"
+    kind = Kind.INVALID
+
+
+class TokenRefused(SchedulerError):
+    """An enrolment token that is unknown, used or expired."""
+
+    code = "token-refused"
+    kind = Kind.REFUSED
+
+
+class ProofRefused(SchedulerError):
+    """An enrolment proof that does not belong to its token, key or request."""
+
+    code = "enrolment-proof-refused"
+    kind = Kind.UNVERIFIED
+
+
+class NotEnrolled(SchedulerError):
+    """The caller's certificate names somebody who is not, or no longer, a member."""
+
+    code = "not-enrolled"
+    kind = Kind.REFUSED
+
+
+class WrongTerritory(SchedulerError):
+    """A signed document that was made for another territory."""
+
+    code = "wrong-territory"
+    kind = Kind.REFUSED
+
+
+class NotYours(SchedulerError):
+    """A signed document that names somebody else than the caller."""
+
+    code = "not-yours"
+    kind = Kind.REFUSED
+
+
+class MessageExpired(SchedulerError):
+    """A message that was signed too long ago."""
+
+    code = "message-expired"
+    kind = Kind.REFUSED
+
+
+class MessageEarly(SchedulerError):
+    """A message from the future: one of the two clocks is wrong."""
+
+    code = "message-early"
+    kind = Kind.REFUSED
+
+
+class IdentityShared(SchedulerError):
+    """Two machines use one worker's identity, or its state was restored from a copy."""
+
+    code = "identity-shared"
+    kind = Kind.CONFLICT
+
+
+class Superseded(SchedulerError):
+    """A newer exchange of the same worker overtook this one."""
+
+    code = "exchange-superseded"
+    kind = Kind.CONFLICT
+
+
+class Conflict(SchedulerError):
+    """The same name or key is already taken by other content."""
+
+    code = "conflict"
+    kind = Kind.CONFLICT
+
+
+class NotAuthorised(SchedulerError):
+    """No valid authorisation of the college covers this."""
+
+    code = "not-authorised"
+    kind = Kind.REFUSED
+
+
+class AlreadyEnded(SchedulerError):
+    """A campaign that is over can neither move nor be cancelled."""
+
+    code = "already-ended"
+    kind = Kind.CONFLICT
+
+
+class NotReleased(SchedulerError):
+    """There is no report yet, or there will be none."""
+
+    code = "not-released"
+    kind = Kind.UNAVAILABLE
+
+
+class NotLogged(SchedulerError):
+    """The entry waits for the log or for its witnesses."""
+
+    code = "not-logged"
+    kind = Kind.UNAVAILABLE
+    retryable = True
+
+
+class ConsentRefused(SchedulerError):
+    """A consent that is not the owner's, is old, or contradicts what is stored."""
+
+    code = "consent-refused"
+    kind = Kind.REFUSED
+
+
+class StatementRefused(SchedulerError):
+    """A partial or conclusion that does not match its order."""
+
+    code = "statement-refused"
+    kind = Kind.REFUSED
+
+
+class ValuesMissing(SchedulerError):
+    """The blob that a statement names was never put."""
+
+    code = "values-missing"
+    kind = Kind.NOT_FOUND
+
+
+class ValuesRefused(SchedulerError):
+    """Values that do not have the voted layout."""
+
+    code = "values-refused"
+    kind = Kind.INVALID
+
+
+class AboveConsents(SchedulerError):
+    """A worker claims more contributors than consents are known for it."""
+
+    code = "above-consents"
+    kind = Kind.REFUSED
+
+
+class AboveRegistry(SchedulerError):
+    """A worker claims more contributors than the registry knows."""
+
+    code = "above-registry"
+    kind = Kind.REFUSED
+
+
+class BlobRefused(SchedulerError):
+    """A blob transfer out of order, over its size or not for this caller."""
+
+    code = "blob-refused"
+    kind = Kind.INVALID
+
+
+class QuotaExceeded(SchedulerError):
+    """The caller used up what it may store."""
+
+    code = "quota-exceeded"
+    kind = Kind.EXHAUSTED
+
+
+class SchemaRefused(SchedulerError):
+    """The database is not one that this program may open."""
+
+    code = "schema-refused"
+    kind = Kind.REFUSED
+
+
+class StoreFailed(SchedulerError):
+    """A transaction did not commit; nothing of it is stored, asking again is right."""
+
+    code = "store-failed"
+    kind = Kind.UNAVAILABLE
+    retryable = True
+
+
+class StoreFull(StoreFailed):
+    """The database's disk is full."""
+
+    code = "disk-full"
+    kind = Kind.EXHAUSTED
+
+
+class ClockBehind(SchedulerError):
+    """The machine's clock is behind the last moment that the database has seen."""
+
+    code = "clock-behind"
+    kind = Kind.REFUSED
+
+
+class StateRefused(SchedulerError):
+    """A state directory that is missing, incomplete or already in use."""
+
+    code = "state-refused"
+    kind = Kind.INVALID

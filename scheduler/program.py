@@ -1,0 +1,216 @@
+"""Wiring: the only place that reads the state directory and builds the scheduler's objects."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cryptography import x509
+
+from durable.blobs import BlobFolder
+from durable.files import make_directory
+from scheduler import logs
+from scheduler.clockwork import make_clockwork
+from scheduler.errors import StateRefused
+from scheduler.log.cosigners import HttpCosigner
+from scheduler.log.storage import PUBLIC
+from scheduler.log.writer import LogWriter
+from scheduler.meters import Meters
+from scheduler.rpc.servers import Services, enrolment_server, work_server
+from scheduler.service import outbox
+from scheduler.service.bell import Bell
+from scheduler.service.desk import Desk, Limits
+from scheduler.service.membership import DenyList
+from scheduler.service.pace import keep_pace
+from scheduler.service.standing import Standing
+from scheduler.service.transfers import Transfers
+from scheduler.site import Site, SiteServer
+from scheduler.state import State
+from scheduler.store.store import Store, Transaction, open_store
+from scheduler.store.tables import InstallationRow
+from trust import certificates
+from trust.certificates import Role
+from trust.clock import Clock, SystemClock
+from trust.entropy import SYSTEM
+from trust.log.entry import Kind
+from trust.log.policy import Policy
+
+_LOG = logging.getLogger("cadastre.scheduler")
+# A clean stop answers open polls and lets calls finish, within a second.
+GRACE_SECONDS = 0.5
+# Members come from the whole city network; what they may do is decided by certificates.
+_EVERYWHERE = "0.0.0.0"  # noqa: S104
+
+
+class ServerIdentity:
+    """The server's own TLS pair, renewed at half of its life; asked at every connection."""
+
+    def __init__(self, desk: Desk, hosts: list[str]) -> None:
+        self._desk = desk
+        self._hosts = hosts
+        self._pair, self._certificate = self._issue()
+
+    def __call__(self) -> tuple[bytes, bytes]:
+        return self._pair
+
+    def renew(self) -> None:
+        """Replace the pair when it is due."""
+        if self._desk.now() >= certificates.renew_after(self._certificate):
+            self._pair, self._certificate = self._issue()
+            _LOG.info("the server's certificate was renewed")
+
+    def _issue(self) -> tuple[tuple[bytes, bytes], x509.Certificate]:
+        key = certificates.new_key()
+        leaf = certificates.issue(
+            self._desk.authority.key,
+            self._desk.authority.certificate,
+            certificates.make_request(key, "scheduler"),
+            territory=self._desk.territory,
+            role=Role.SCHEDULER,
+            name="scheduler",
+            now=self._desk.now(),
+            hosts=self._hosts,
+        )
+        return (certificates.key_to_pem(key), certificates.to_pem(leaf)), leaf
+
+
+def open_database(state: State, clock: Clock, meters: Meters) -> Store:
+    """The store in the state directory, belonging to its territory. Raises StateRefused."""
+    territory = state.configuration().territory
+    store = open_store(state.database, clock, meters)
+
+    def claim(tx: Transaction) -> str:
+        row = tx.session.get(InstallationRow, 1)
+        if row is None:
+            row = InstallationRow(id=1, territory=territory, clock_mark=tx.now)
+            tx.session.add(row)
+        return row.territory
+
+    owner = store.run("claim-database", claim)
+    if owner != territory:
+        store.close()
+        raise StateRefused(
+            f"the database belongs to {owner}, the configuration to {territory}",
+            remedy="point --state at the right directory",
+        )
+    return store
+
+
+@contextmanager
+def alone(state: State) -> Iterator[None]:
+    """Hold the state directory's lock. Raises StateRefused while another program does."""
+    descriptor = os.open(state.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StateRefused(
+                f"another scheduler runs on {state.folder}", remedy="stop it first"
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def serve(state: State, limits: Limits | None = None) -> None:
+    """Run until SIGTERM or SIGINT. Raises before it listens when anything is not in order."""
+    clock = SystemClock()
+    logs.set_up(clock)
+    with alone(state):
+        await _serve(state, clock, limits or Limits())
+
+
+async def _serve(state: State, clock: Clock, limits: Limits) -> None:
+    configuration = state.configuration()
+    trusted = state.trusted_root()
+    trusted.require_current(clock.now())
+    policy = Policy.parse(trusted.document.log_policy.encode())
+    cosigners = [
+        HttpCosigner(witness.key, witness.url)
+        for witness in policy.witnesses.values()
+        if witness.url
+    ]
+    meters = Meters()
+    store = open_database(state, clock, meters)
+    log = LogWriter.open(state.log, state.log_key(), state.origin, clock, cosigners)
+    make_directory(state.objects, 0o700)
+    desk = Desk(
+        store=store,
+        blobs=BlobFolder(state.objects),
+        log=log,
+        entropy=SYSTEM,
+        orders=state.orders_key(),
+        authority=state.authority(),
+        root=trusted,
+        meters=meters,
+        bell=Bell(),
+        work_address=configuration.work_address,
+        limits=limits,
+    )
+    try:
+        await _run(state, desk, log)
+    finally:
+        store.close()
+        log.close()
+
+
+async def _run(state: State, desk: Desk, log: LogWriter) -> None:
+    configuration = state.configuration()
+    roots = state.roots()
+    for raw in roots:
+        # The root is the log's first entry; logging it again changes nothing.
+        await desk.run(
+            "log-root",
+            lambda tx, raw=raw: outbox.publish_raw(tx, desk, Kind.ROOT, raw),  # type: ignore[misc]
+        )
+    standing = Standing(desk)
+    transfers = Transfers(desk, state.staging)
+    identity = ServerIdentity(desk, configuration.hosts)
+    services = Services(desk, standing, transfers, DenyList(desk), state.log / PUBLIC, roots)
+    authority_pem = certificates.to_pem(desk.authority.certificate)
+    work, _ = work_server(services, identity, authority_pem, _listen(configuration.work_port))
+    enrolment, _ = enrolment_server(desk, identity, _listen(configuration.enrol_port))
+    site = SiteServer(
+        Site(desk, roots, lambda: _trouble(desk, log)),
+        _EVERYWHERE,
+        configuration.http_port,
+    )
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    clockwork = make_clockwork(desk, standing, transfers, identity.renew)
+    await work.start()
+    await enrolment.start()
+    site.start()
+    clockwork.start()
+    pace = asyncio.create_task(keep_pace(desk))
+    _LOG.info("serving", extra={"territory": desk.territory, "work": configuration.work_address})
+    try:
+        await stop.wait()
+    finally:
+        desk.bell.close()
+        clockwork.shutdown(wait=False)
+        await asyncio.gather(work.stop(GRACE_SECONDS), enrolment.stop(GRACE_SECONDS))
+        await pace
+        await asyncio.to_thread(site.stop)
+        _LOG.info("stopped")
+
+
+def _listen(port: int) -> str:
+    return f"{_EVERYWHERE}:{port}"
+
+
+def _trouble(desk: Desk, log: LogWriter) -> list[str]:
+    """What an operator should look at, as sentences."""
+    found = [str(waiting) for waiting in log.waiting()]
+    if desk.store.clock.leaping:
+        found.append("the machine's clock leapt ahead and is not believed yet")
+    if desk.now() >= desk.root.document.expires_at:
+        found.append("the territory root has expired")
+    return found

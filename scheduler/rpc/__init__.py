@@ -1,0 +1,1 @@
+"""The wire's edge: protobuf in, use cases, protobuf out; nothing is decided here."""

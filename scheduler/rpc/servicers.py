@@ -1,0 +1,319 @@
+"""One thin servicer per service of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from protos.cadastre.v1 import (
+    audit_pb2,
+    audit_pb2_grpc,
+    blobs_pb2,
+    blobs_pb2_grpc,
+    bundles_pb2,
+    bundles_pb2_grpc,
+    campaigns_pb2,
+    campaigns_pb2_grpc,
+    consents_pb2,
+    consents_pb2_grpc,
+    enrolment_pb2,
+    enrolment_pb2_grpc,
+    states_pb2,
+    work_pb2,
+    work_pb2_grpc,
+)
+from scheduler.domain.states import CampaignState
+from scheduler.errors import InputRefused
+from scheduler.rpc import views
+from scheduler.service import (
+    bundles,
+    campaigns,
+    consents,
+    evidence,
+    exchange,
+    membership,
+    roster,
+    starting,
+)
+from scheduler.service.desk import Desk
+from scheduler.service.membership import Admission, DenyList
+from scheduler.service.standing import Standing
+from scheduler.service.transfers import Chunk, Transfers
+from trust.ids import Digest, WorkerId
+from wire.limits import CHUNK_BYTES, MAXIMUM_MESSAGE_BYTES
+from wire.server import current_peer
+
+# grpc's context objects are untyped for generated servicers.
+Context = Any
+# Room for the framing of one evidence file in one message.
+_EVIDENCE_LIMIT = MAXIMUM_MESSAGE_BYTES - CHUNK_BYTES
+
+
+class Enrolment(enrolment_pb2_grpc.EnrolmentServicer):
+    """Tokens for certificates, on the port where nobody has one yet."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def Enrol(  # noqa: N802 - the contract's name
+        self, request: enrolment_pb2.EnrolRequest, context: Context
+    ) -> enrolment_pb2.EnrolResponse:
+        del context
+        return _admission(
+            await membership.enrol(self._desk, request.secret, request.request, request.proof)
+        )
+
+
+class Renewal(enrolment_pb2_grpc.RenewalServicer):
+    """Fresh certificates for members."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def Renew(  # noqa: N802 - the contract's name
+        self, request: enrolment_pb2.RenewRequest, context: Context
+    ) -> enrolment_pb2.EnrolResponse:
+        del context
+        return _admission(await membership.renew(self._desk, current_peer(), request.request))
+
+
+class Work(work_pb2_grpc.WorkServicer):
+    """The exchange."""
+
+    def __init__(self, desk: Desk, standing: Standing) -> None:
+        self._desk = desk
+        self._standing = standing
+
+    async def Exchange(  # noqa: N802 - the contract's name
+        self, request: work_pb2.ExchangeRequest, context: Context
+    ) -> work_pb2.ExchangeResponse:
+        del context
+        answer = await exchange.exchange(
+            self._desk, self._standing, current_peer(), request.reports
+        )
+        return work_pb2.ExchangeResponse.FromString(answer)
+
+
+class Blobs(blobs_pb2_grpc.BlobsServicer):
+    """Content-addressed bytes."""
+
+    def __init__(self, transfers: Transfers) -> None:
+        self._transfers = transfers
+
+    async def Stat(  # noqa: N802 - the contract's name
+        self, request: blobs_pb2.StatRequest, context: Context
+    ) -> blobs_pb2.StatResponse:
+        del context
+        state = await self._transfers.stat(current_peer(), Digest.parse(request.digest))
+        return blobs_pb2.StatResponse(stored=state.stored, received=state.received, size=state.size)
+
+    async def Put(  # noqa: N802 - the contract's name
+        self, request: AsyncIterator[blobs_pb2.PutRequest], context: Context
+    ) -> blobs_pb2.PutResponse:
+        del context
+        chunks = (Chunk(part.digest, part.offset, part.data) async for part in request)
+        digest, size = await self._transfers.put(current_peer(), chunks)
+        return blobs_pb2.PutResponse(digest=digest, size=size)
+
+    async def Get(  # noqa: N802 - the contract's name
+        self, request: blobs_pb2.GetRequest, context: Context
+    ) -> AsyncIterator[blobs_pb2.GetResponse]:
+        del context
+        digest = Digest.parse(request.digest)
+        async for data in self._transfers.get(current_peer(), digest, request.offset):
+            yield blobs_pb2.GetResponse(data=data)
+
+
+class Bundles(bundles_pb2_grpc.BundlesServicer):
+    """Bundles and the college's decisions."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def Submit(  # noqa: N802 - the contract's name
+        self, request: bundles_pb2.SubmitBundleRequest, context: Context
+    ) -> bundles_pb2.BundleSummary:
+        del context
+        digest = Digest.parse(request.bundle)
+        return views.bundle(await bundles.submit(self._desk, digest, request.statement))
+
+    async def List(  # noqa: N802 - the contract's name
+        self, request: bundles_pb2.ListBundlesRequest, context: Context
+    ) -> bundles_pb2.ListBundlesResponse:
+        del request, context
+        found = await bundles.list_all(self._desk)
+        return bundles_pb2.ListBundlesResponse(bundles=[views.bundle(item) for item in found])
+
+    async def Authorise(  # noqa: N802 - the contract's name
+        self, request: bundles_pb2.AuthoriseRequest, context: Context
+    ) -> bundles_pb2.BundleSummary:
+        del context
+        return views.bundle(await bundles.authorise(self._desk, request.authorisation))
+
+    async def Suspend(  # noqa: N802 - the contract's name
+        self, request: bundles_pb2.SuspendRequest, context: Context
+    ) -> bundles_pb2.BundleSummary:
+        del context
+        return views.bundle(await bundles.suspend(self._desk, request.suspension))
+
+
+class Campaigns(campaigns_pb2_grpc.CampaignsServicer):
+    """An operator's campaigns."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def Start(  # noqa: N802 - the contract's name
+        self, request: campaigns_pb2.StartCampaignRequest, context: Context
+    ) -> campaigns_pb2.CampaignView:
+        del context
+        view = await starting.start(
+            self._desk, current_peer().name, request.bundle, request.parameters, request.request
+        )
+        return views.campaign(view)
+
+    async def List(  # noqa: N802 - the contract's name
+        self, request: campaigns_pb2.ListCampaignsRequest, context: Context
+    ) -> campaigns_pb2.ListCampaignsResponse:
+        del context
+        state = _campaign_state(request.state)
+        found = await campaigns.list_all(self._desk, state, request.limit, request.after)
+        return campaigns_pb2.ListCampaignsResponse(
+            campaigns=[views.campaign(item) for item in found]
+        )
+
+    async def Show(  # noqa: N802 - the contract's name
+        self, request: campaigns_pb2.ShowCampaignRequest, context: Context
+    ) -> campaigns_pb2.CampaignView:
+        del context
+        return views.campaign(await campaigns.show(self._desk, request.campaign))
+
+    async def Watch(  # noqa: N802 - the contract's name
+        self, request: campaigns_pb2.ShowCampaignRequest, context: Context
+    ) -> AsyncIterator[campaigns_pb2.CampaignView]:
+        del context
+        async for view in campaigns.watch(self._desk, request.campaign):
+            yield views.campaign(view)
+
+    async def Cancel(  # noqa: N802 - the contract's name
+        self, request: campaigns_pb2.CancelCampaignRequest, context: Context
+    ) -> campaigns_pb2.CampaignView:
+        del context
+        return views.campaign(await campaigns.cancel(self._desk, request.campaign, request.reason))
+
+    async def Report(  # noqa: N802 - the contract's name
+        self, request: campaigns_pb2.ShowCampaignRequest, context: Context
+    ) -> campaigns_pb2.ReportResponse:
+        del context
+        release, report = await campaigns.report(self._desk, request.campaign)
+        return campaigns_pb2.ReportResponse(release=release, report=report)
+
+
+class Consents(consents_pb2_grpc.ConsentsServicer):
+    """Owners' consents."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def Submit(  # noqa: N802 - the contract's name
+        self, request: consents_pb2.SubmitConsentsRequest, context: Context
+    ) -> consents_pb2.SubmitConsentsResponse:
+        del context
+        result = await consents.submit(self._desk, list(request.consents))
+        return consents_pb2.SubmitConsentsResponse(
+            accepted=result.accepted,
+            unchanged=result.unchanged,
+            refused=[
+                consents_pb2.RefusedConsent(
+                    index=item.index, code=item.code, sentence=item.sentence
+                )
+                for item in result.refused
+            ],
+        )
+
+    async def Status(  # noqa: N802 - the contract's name
+        self, request: consents_pb2.ConsentStatusRequest, context: Context
+    ) -> consents_pb2.ConsentStatusResponse:
+        del context
+        found = await consents.status(self._desk, list(request.capsules))
+        return consents_pb2.ConsentStatusResponse(consents=[views.consent(row) for row in found])
+
+
+class Audit(audit_pb2_grpc.AuditServicer):
+    """Proofs and evidence."""
+
+    def __init__(self, desk: Desk, public_log: Path, roots: Sequence[bytes]) -> None:
+        self._desk = desk
+        self._public_log = public_log
+        self._roots = roots
+
+    async def Prove(  # noqa: N802 - the contract's name
+        self, request: audit_pb2.ProveRequest, context: Context
+    ) -> audit_pb2.ProveResponse:
+        del context
+        found = await evidence.prove(self._desk, request.entry)
+        return audit_pb2.ProveResponse(
+            proof=found.proof, index=found.index, envelope=found.envelope, kind=found.kind
+        )
+
+    async def Evidence(  # noqa: N802 - the contract's name
+        self, request: audit_pb2.EvidenceRequest, context: Context
+    ) -> AsyncIterator[audit_pb2.EvidenceFile]:
+        del context
+        files = evidence.export(
+            self._desk,
+            current_peer().role,
+            request.campaign,
+            public_log=self._public_log,
+            roots=self._roots,
+        )
+        async for file in files:
+            # A large file comes in several messages of the same path, in order.
+            for start in range(0, max(1, len(file.data)), _EVIDENCE_LIMIT):
+                part = file.data[start : start + _EVIDENCE_LIMIT]
+                yield audit_pb2.EvidenceFile(path=file.path, data=part)
+
+
+class Workers(audit_pb2_grpc.WorkersServicer):
+    """The workers, as operators see them."""
+
+    def __init__(self, desk: Desk, deny: DenyList) -> None:
+        self._desk = desk
+        self._deny = deny
+
+    async def List(  # noqa: N802 - the contract's name
+        self, request: audit_pb2.ListWorkersRequest, context: Context
+    ) -> audit_pb2.ListWorkersResponse:
+        del request, context
+        found = await roster.list_workers(self._desk)
+        return audit_pb2.ListWorkersResponse(workers=[views.worker(item) for item in found])
+
+    async def Ban(  # noqa: N802 - the contract's name
+        self, request: audit_pb2.BanWorkerRequest, context: Context
+    ) -> audit_pb2.WorkerView:
+        del context
+        name = WorkerId.parse(request.worker)
+        await membership.ban(self._desk, name, request.reason)
+        self._deny.refresh()
+        found = await roster.list_workers(self._desk)
+        return next(views.worker(item) for item in found if item.row.name == name)
+
+
+def _admission(admission: Admission) -> enrolment_pb2.EnrolResponse:
+    return enrolment_pb2.EnrolResponse(
+        certificate=admission.certificate,
+        name=admission.name,
+        role=admission.role.value,
+        work_address=admission.work_address,
+    )
+
+
+def _campaign_state(number: int) -> CampaignState | None:
+    if number == states_pb2.CAMPAIGN_STATE_UNSPECIFIED:
+        return None
+    try:
+        name = states_pb2.CampaignState.Name(number)
+    except ValueError as error:
+        raise InputRefused(f"{number} is not a campaign state") from error
+    return CampaignState(name.removeprefix("CAMPAIGN_STATE_").lower())

@@ -1,0 +1,1 @@
+"""Use cases: each is one named transaction, or a few that can each be repeated."""

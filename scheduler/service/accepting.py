@@ -1,0 +1,127 @@
+"""The incoming half of an exchange: reports, lost leases, progress."""
+
+from __future__ import annotations
+
+from sqlmodel import col, select
+
+from scheduler.domain.reasons import Reason, sentence
+from scheduler.domain.states import LIVE_ATTEMPT, AttemptState, RoundState
+from scheduler.domain.units import Abandon, Acknowledged, Report
+from scheduler.service import committing, outbox
+from scheduler.service.bell import for_campaign
+from scheduler.service.desk import Desk
+from scheduler.service.statements import Checked
+from scheduler.service.units import apply
+from scheduler.store.store import Transaction
+from scheduler.store.tables import AttemptRow, BlobRow, RoundRow, UnitRow
+from trust.documents.campaign import Acknowledgement, UnitKind
+from trust.documents.reporting import ReportBatch
+from trust.ids import AttemptId, Digest, WorkerId
+
+
+def accept(tx: Transaction, desk: Desk, checked: Checked) -> Acknowledgement:
+    """Let one report happen to its unit; returns the receipt for the worker."""
+    item = checked.report
+    row = tx.session.get(UnitRow, str(item.unit))
+    attempt = tx.session.get(AttemptRow, str(item.attempt))
+    if row is None or attempt is None or attempt.unit != row.id:
+        return Acknowledgement(
+            item.unit,
+            item.attempt,
+            accepted=False,
+            reason=Reason.UNKNOWN_ATTEMPT.value,
+            statement=None,
+        )
+    refusal, why = checked.refusal, checked.why
+    if refusal is Reason.NONE and _round_is_closed(tx, row):
+        refusal, why = Reason.ROUND_CLOSED, sentence(Reason.ROUND_CLOSED)
+    if refusal is Reason.NONE and _name_taken(tx, checked, attempt):
+        refusal = Reason.STATEMENT_REFUSED
+        why = sentence(refusal, what="another partial has the same report id")
+    effects = apply(
+        tx,
+        desk,
+        row,
+        Report(WorkerId(attempt.worker), item.attempt, item.token, checked.statement, refusal, why),
+    )
+    answer = next(effect for effect in effects if isinstance(effect, Acknowledged))
+    if answer.accepted and attempt.values_digest is None:
+        _keep(tx, desk, row, attempt, checked)
+    return Acknowledgement(
+        item.unit, item.attempt, answer.accepted, answer.reason.value, answer.statement
+    )
+
+
+def abandon_lost(tx: Transaction, desk: Desk, document: ReportBatch) -> None:
+    """Live attempts that the worker neither holds nor reports are lost: lease them again.
+
+    Orders are given in answers to earlier batches, so whoever sends a new batch has had them.
+    """
+    mentioned = {str(item) for item in document.held}
+    mentioned |= {str(item.attempt) for item in document.reports}
+    query = select(AttemptRow).where(
+        AttemptRow.worker == str(document.worker),
+        col(AttemptRow.state).in_([state.value for state in LIVE_ATTEMPT]),
+    )
+    for attempt in tx.session.exec(query).all():
+        if attempt.id not in mentioned:
+            row = tx.session.get(UnitRow, attempt.unit)
+            assert row is not None
+            apply(tx, desk, row, Abandon(AttemptId(attempt.id)))
+
+
+def note_progress(tx: Transaction, document: ReportBatch) -> None:
+    """How far running attempts are, for the operator's view."""
+    for item in document.progress:
+        row = tx.session.get(UnitRow, str(item.unit))
+        attempt = tx.session.get(AttemptRow, str(item.attempt))
+        if row is None or attempt is None or attempt.unit != row.id:
+            continue
+        if attempt.worker != document.worker or attempt.state != AttemptState.LEASED.value:
+            continue
+        done = max(0, min(item.done, row.capsules))
+        if done != row.done:
+            row.done = done
+            tx.rings.add(for_campaign(row.campaign))
+
+
+def _round_is_closed(tx: Transaction, unit: UnitRow) -> bool:
+    if unit.kind != UnitKind.CONTRIBUTE.value:
+        return False
+    row = tx.session.get(RoundRow, (unit.campaign, unit.round))
+    return row is None or row.state != RoundState.OPEN.value
+
+
+def _name_taken(tx: Transaction, checked: Checked, attempt: AttemptRow) -> bool:
+    if checked.partial is None:
+        return False
+    query = select(AttemptRow.id).where(
+        AttemptRow.report == str(checked.partial.report), AttemptRow.id != attempt.id
+    )
+    return tx.session.exec(query).first() is not None
+
+
+def _keep(
+    tx: Transaction, desk: Desk, unit: UnitRow, attempt: AttemptRow, checked: Checked
+) -> None:
+    """The accepted statement, verbatim, for auditors; its figures for the opening."""
+    statement = checked.report.statement
+    assert statement is not None
+    committing.keep(tx, desk, committing.PARTIALS, statement, unit.campaign)
+    if checked.partial is not None:
+        partial = checked.partial
+        attempt.report, attempt.values_digest = str(partial.report), str(partial.values)
+        attempt.capsules, attempt.contributors = partial.capsules, partial.contributors
+        unit.done = unit.capsules
+    if checked.conclusion is not None:
+        attempt.values_digest = str(checked.conclusion.result)
+        # The release names its conclusion: whoever audits it renders the report again.
+        outbox.keep_blob(tx, desk, statement)
+        _publish_result(tx, desk, checked.conclusion.result)
+
+
+def _publish_result(tx: Transaction, desk: Desk, digest: Digest) -> None:
+    """The conclusion's arrays are the release: public from now on."""
+    row = tx.session.get(BlobRow, str(digest))
+    size = row.size if row is not None else len(desk.blobs.get(digest))
+    outbox.register_blob(tx, digest, size, public=True, giver="")

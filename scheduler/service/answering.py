@@ -1,0 +1,187 @@
+"""The outgoing half of an exchange: orders with their exhibits, cancellations, consents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlmodel import col, select
+
+from protos.cadastre.v1 import work_pb2
+from scheduler.domain.reasons import Reason, sentence
+from scheduler.domain.states import LIVE_ATTEMPT, UnitState
+from scheduler.domain.units import Lease
+from scheduler.service import committing, consents, outbox
+from scheduler.service.desk import Desk
+from scheduler.service.units import apply, quota_of, store_quota
+from scheduler.store.store import Transaction
+from scheduler.store.tables import (
+    AttemptRow,
+    AuthorisationRow,
+    BundleRow,
+    CampaignRow,
+    RoundRow,
+    UnitRow,
+    WorkerRow,
+)
+from trust import schema
+from trust.documents import signed
+from trust.documents.campaign import Acknowledgement, Cancellation, Order, OrderBatch, UnitKind
+from trust.documents.reporting import ReportBatch
+from trust.ids import AttemptId, AuthorisationId, CampaignId, Digest, FencingToken, UnitId, WorkerId
+
+
+@dataclass(frozen=True)
+class _Acknowledgements:
+    items: tuple[Acknowledgement, ...]
+
+
+def has_news(tx: Transaction, document: ReportBatch) -> bool:
+    """Whether an answer now would say anything."""
+    worker = tx.session.get(WorkerRow, str(document.worker))
+    if worker is None or worker.sequence != document.sequence:
+        return True
+    if consents.has_undelivered(tx, worker.name) or _cancellations(tx, document):
+        return True
+    return worker.slots > 0 and not worker.draining and bool(_leasable(tx, worker, 1))
+
+
+def answer(
+    tx: Transaction, desk: Desk, document: ReportBatch, worker: WorkerRow, acknowledged: bytes
+) -> bytes:
+    """The serialised ExchangeResponse: leases what fits, collects everything else."""
+    acknowledgements = schema.decode(_Acknowledgements, b'{"items":' + acknowledged + b"}").items
+    orders, waiting = _lease(tx, desk, worker)
+    batch = OrderBatch(
+        territory=desk.territory,
+        worker=document.worker,
+        answers=document.sequence,
+        issued_at=tx.now,
+        orders=tuple(order for order, _ in orders),
+        cancellations=tuple(_cancellations(tx, document)),
+        acknowledgements=acknowledgements,
+        waiting=tuple(waiting),
+    )
+    envelope = signed.sign(batch, [desk.orders]).envelope
+    if orders:
+        committing.keep(tx, desk, committing.ORDERS, envelope.raw, str(orders[0][0].campaign))
+    response = work_pb2.ExchangeResponse(orders=envelope.raw)
+    shown: dict[str, work_pb2.Exhibit] = {}
+    for _, exhibits in orders:
+        shown.update(exhibits)
+    response.exhibits.extend(shown.values())
+    for row, raw in consents.undelivered(tx, worker.name):
+        response.consents.append(raw)
+        row.delivering = document.sequence
+    return response.SerializeToString(deterministic=True)
+
+
+def _cancellations(tx: Transaction, document: ReportBatch) -> list[Cancellation]:
+    """Leases that the worker believes it holds and does not."""
+    found: list[Cancellation] = []
+    live = {state.value for state in LIVE_ATTEMPT}
+    reported = {item.attempt for item in document.reports}
+    for identity in document.held:
+        row = tx.session.get(AttemptRow, str(identity))
+        if identity in reported:
+            continue
+        if row is None or row.worker != document.worker:
+            # Its unit is unknown here: any well-formed name does, the attempt's is what counts.
+            unit = UnitId.from_bytes(bytes(16)) if row is None else UnitId(row.unit)
+            found.append(Cancellation(unit, identity, Reason.UNKNOWN_ATTEMPT.value))
+        elif row.state not in live:
+            reason = row.reason or Reason.LEASE_LOST.value
+            found.append(Cancellation(UnitId(row.unit), identity, reason))
+    return found
+
+
+def _leasable(tx: Transaction, worker: WorkerRow, limit: int) -> list[UnitRow]:
+    """Ready units for this worker, oldest deadline first; cost independent of the backlog."""
+    ready = UnitRow.state == UnitState.READY.value
+    found: list[UnitRow] = []
+    if worker.contributes:
+        query = select(UnitRow).where(ready, UnitRow.worker == worker.name)
+        found += tx.session.exec(query.limit(limit)).all()
+    if worker.concludes and len(found) < limit:
+        query = select(UnitRow).where(
+            ready, col(UnitRow.worker).is_(None), UnitRow.kind == UnitKind.CONCLUDE.value
+        )
+        found += tx.session.exec(query.limit(limit - len(found))).all()
+    now = tx.now
+    return [row for row in found if row.deadline > now]
+
+
+def _lease(
+    tx: Transaction, desk: Desk, worker: WorkerRow
+) -> tuple[list[tuple[Order, dict[str, work_pb2.Exhibit]]], list[str]]:
+    """Orders with their exhibits, all of one campaign; and why there are not more."""
+    quota = quota_of(worker, tx.now)
+    if worker.draining:
+        return [], [sentence(Reason.WORKER_DRAINING)]
+    units = _leasable(tx, worker, max(1, worker.slots))
+    if not units:
+        return [], [sentence(Reason.NOTHING_TO_DO), *_why_nothing(tx, worker)]
+    if worker.slots == 0:
+        return [], [sentence(Reason.WAITING_FOR_SLOT)]
+    if quota.left == 0:
+        return [], [sentence(Reason.WORKER_QUOTA, quota=quota.daily)]
+    orders: list[tuple[Order, dict[str, work_pb2.Exhibit]]] = []
+    # One campaign per batch: the batch is committed in that campaign's restricted list.
+    for row in [unit for unit in units if unit.campaign == units[0].campaign]:
+        if len(orders) >= min(worker.slots, quota.left):
+            break
+        token, attempt = FencingToken.draw(desk.entropy), AttemptId.draw(desk.entropy)
+        apply(tx, desk, row, Lease(WorkerId(worker.name), attempt, token))
+        stored = tx.session.get(AttemptRow, str(attempt))
+        if stored is None:
+            continue
+        quota = quota.spend()
+        orders.append(_order(tx, desk, row, stored))
+    store_quota(worker, quota)
+    worker.slots = max(0, worker.slots - len(orders))
+    return orders, []
+
+
+def _order(
+    tx: Transaction, desk: Desk, unit: UnitRow, attempt: AttemptRow
+) -> tuple[Order, dict[str, work_pb2.Exhibit]]:
+    campaign = tx.session.get(CampaignRow, unit.campaign)
+    rounds = tx.session.get(RoundRow, (unit.campaign, unit.round))
+    assert campaign is not None
+    assert rounds is not None
+    authorisation = tx.session.get(AuthorisationRow, campaign.authorisation)
+    bundle = tx.session.get(BundleRow, campaign.bundle)
+    assert authorisation is not None
+    assert bundle is not None
+    concluding = unit.kind == UnitKind.CONCLUDE.value
+    order = Order(
+        unit=UnitId(unit.id),
+        attempt=AttemptId(attempt.id),
+        number=attempt.number,
+        token=FencingToken(attempt.token),
+        kind=UnitKind(unit.kind),
+        campaign=CampaignId(campaign.id),
+        round=rounds.number,
+        bundle=Digest(campaign.bundle),
+        authorisation=AuthorisationId(campaign.authorisation),
+        plan=Digest(rounds.plan),
+        parameters=Digest(campaign.parameters),
+        aggregate=Digest(rounds.aggregate) if concluding and rounds.aggregate else None,
+        lease_seconds=max(1, int((attempt.expires_at - tx.now).total_seconds())),
+    )
+    exhibits = {
+        digest: work_pb2.Exhibit(envelope=desk.blobs.get(Digest(digest)), proof=proof)
+        for digest, proof in (
+            (authorisation.digest, outbox.proof_of(tx, authorisation.digest)),
+            (rounds.plan, outbox.proof_of(tx, rounds.plan)),
+            (bundle.statement, ""),
+        )
+    }
+    return order, exhibits
+
+
+def _why_nothing(tx: Transaction, worker: WorkerRow) -> list[str]:
+    """Reasons of the units that this worker will get later."""
+    query = select(UnitRow.why).where(
+        UnitRow.worker == worker.name, UnitRow.state == UnitState.WAITING.value
+    )
+    return sorted({why for why in tx.session.exec(query.limit(16)) if why})

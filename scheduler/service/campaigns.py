@@ -1,0 +1,179 @@
+"""What an operator does with campaigns: look at them, watch, cancel, fetch the report."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from sqlmodel import col, func, select
+
+from scheduler.domain.planning import round_down
+from scheduler.domain.reasons import Reason, quote, sentence
+from scheduler.domain.states import FINAL_CAMPAIGN, CampaignState
+from scheduler.errors import AlreadyEnded, InputRefused, NotReleased
+from scheduler.service import endings
+from scheduler.service.bell import for_campaign
+from scheduler.service.desk import Desk
+from scheduler.service.finding import campaign_by
+from scheduler.store.store import Transaction
+from scheduler.store.tables import (
+    AttemptRow,
+    AuthorisationRow,
+    CampaignRow,
+    RoundRow,
+    UnitRow,
+)
+from trust.documents.campaign import Release
+from trust.documents.signed import verify
+from trust.ids import Digest
+
+MAXIMUM_PARAMETERS = 1024 * 1024  # as the workers' policy
+MAXIMUM_REQUEST = 128
+LIST_LIMIT = 200
+WATCH_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class UnitView:
+    """A unit as an operator sees it."""
+
+    row: UnitRow
+    attempts: int
+
+
+@dataclass(frozen=True)
+class RoundView:
+    """A round with its units; progress in capsules, rounded down to tens."""
+
+    row: RoundRow
+    units: tuple[UnitView, ...]
+
+    @property
+    def capsules_done(self) -> int:
+        """Capsules that were worked through so far."""
+        done = sum(
+            unit.row.capsules if unit.row.state == "satisfied" else unit.row.done
+            for unit in self.units
+        )
+        return round_down(min(done, self.row.capsules))
+
+    @property
+    def capsules_total(self) -> int:
+        """Capsules of the chosen workers."""
+        return round_down(self.row.capsules)
+
+
+@dataclass(frozen=True)
+class CampaignView:
+    """A campaign, its rounds and its title."""
+
+    row: CampaignRow
+    title: str
+    rounds: tuple[RoundView, ...]
+
+
+async def cancel(desk: Desk, campaign: str, reason: str) -> CampaignView:
+    """Stop a campaign. Raises Unknown, AlreadyEnded; cancelling twice is fine."""
+    if not reason.strip():
+        raise InputRefused("a cancellation names its reason")
+
+    def stop(tx: Transaction) -> CampaignView:
+        row = campaign_by(tx, campaign)
+        if row.state == CampaignState.CANCELLED.value:
+            return view_of(tx, row)
+        if CampaignState(row.state) in FINAL_CAMPAIGN:
+            raise AlreadyEnded(f"the campaign is {row.state} already")
+        why = sentence(Reason.CAMPAIGN_CANCELLED, what=quote(reason))
+        endings.end(
+            tx, desk, row, CampaignState.CANCELLED, reason=Reason.CAMPAIGN_CANCELLED, why=why
+        )
+        return view_of(tx, row)
+
+    return await desk.run("cancel-campaign", stop)
+
+
+async def show(desk: Desk, campaign: str) -> CampaignView:
+    """One campaign as it stands. Raises Unknown, Ambiguous."""
+    return await desk.look("show-campaign", lambda tx: view_of(tx, campaign_by(tx, campaign)))
+
+
+async def list_all(
+    desk: Desk, state: CampaignState | None, limit: int, after: str
+) -> list[CampaignView]:
+    """A page of campaigns, newest first, without units."""
+
+    def gather(tx: Transaction) -> list[CampaignView]:
+        query = select(CampaignRow)
+        if state is not None:
+            query = query.where(CampaignRow.state == state.value)
+        if after:
+            last = campaign_by(tx, after)
+            query = query.where(
+                (col(CampaignRow.created_at) < last.created_at)
+                | (
+                    (col(CampaignRow.created_at) == last.created_at)
+                    & (col(CampaignRow.id) < last.id)
+                )
+            )
+        query = query.order_by(col(CampaignRow.created_at).desc(), col(CampaignRow.id).desc())
+        rows = tx.session.exec(query.limit(min(limit or LIST_LIMIT, LIST_LIMIT))).all()
+        return [view_of(tx, row, deep=False) for row in rows]
+
+    return await desk.look("list-campaigns", gather)
+
+
+async def watch(desk: Desk, campaign: str) -> AsyncIterator[CampaignView]:
+    """A view per change, at least one every 10 s, until the campaign ends."""
+    view = await show(desk, campaign)
+    topic = for_campaign(view.row.id)
+    while True:
+        heard = desk.bell.heard(topic)
+        view = await show(desk, view.row.id)
+        yield view
+        if CampaignState(view.row.state) in FINAL_CAMPAIGN or desk.bell.closed:
+            return
+        await desk.bell.wait(topic, heard, WATCH_SECONDS)
+
+
+async def report(desk: Desk, campaign: str) -> tuple[bytes, bytes]:
+    """(release envelope, report blob). Raises NotReleased."""
+    row = await desk.look("find-campaign", lambda tx: campaign_by(tx, campaign))
+    if row.release is None:
+        raise NotReleased(
+            f"the campaign is {row.state}: {row.why or 'no release yet'}",
+            remedy="`cadastre campaign watch` shows how far it is",
+        )
+    raw = desk.blobs.get(Digest(row.release))
+    release = verify(Release, raw, {desk.orders.public}).document
+    return raw, desk.blobs.get(release.report)
+
+
+def view_of(tx: Transaction, row: CampaignRow, *, deep: bool = True) -> CampaignView:
+    """The campaign in `row`; without its rounds when not `deep`."""
+    authorisation = tx.session.get(AuthorisationRow, row.authorisation)
+    rounds: list[RoundView] = []
+    if deep:
+        counts = dict(
+            tx.session.exec(
+                select(AttemptRow.unit, func.count())
+                .join(UnitRow, col(UnitRow.id) == col(AttemptRow.unit))
+                .where(UnitRow.campaign == row.id)
+                .group_by(AttemptRow.unit)
+            ).all()
+        )
+        units = tx.session.exec(
+            select(UnitRow).where(UnitRow.campaign == row.id).order_by(UnitRow.kind, UnitRow.id)
+        ).all()
+        query = select(RoundRow).where(RoundRow.campaign == row.id)
+        rounds = [
+            RoundView(
+                entry,
+                tuple(
+                    UnitView(unit, counts.get(unit.id, 0))
+                    for unit in units
+                    if unit.round == entry.number
+                ),
+            )
+            for entry in tx.session.exec(query.order_by(col(RoundRow.number))).all()
+        ]
+    return CampaignView(row, authorisation.title if authorisation else "", tuple(rounds))

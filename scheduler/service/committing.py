@@ -1,0 +1,83 @@
+"""Restricted documents: kept verbatim for auditors, committed publicly as padded salted roots."""
+
+from __future__ import annotations
+
+from sqlmodel import col, select
+
+from scheduler.domain.commitments import SALT_BYTES, Member, seal
+from scheduler.service import outbox
+from scheduler.service.desk import Desk
+from scheduler.store.store import Transaction
+from scheduler.store.tables import CommitmentRow, RestrictedRow
+from trust.documents import signed
+from trust.documents.campaign import Commitment
+from trust.ids import CampaignId, Digest
+from trust.log.entry import Kind
+
+ORDERS, PARTIALS, CONSENTS = "orders", "partials", "consents"
+_LOGGED_AS = {ORDERS: Kind.ORDERS, PARTIALS: Kind.ORDERS, CONSENTS: Kind.CONSENTS}
+
+
+def keep(tx: Transaction, desk: Desk, kind: str, envelope: bytes, campaign: str | None) -> Digest:
+    """Keep a restricted document; keeping it again changes nothing."""
+    digest = Digest.of(envelope)
+    if tx.session.get(RestrictedRow, str(digest)) is None:
+        tx.session.add(
+            RestrictedRow(
+                digest=digest,
+                kind=kind,
+                campaign=campaign,
+                envelope=envelope,
+                salt=desk.entropy(SALT_BYTES),
+                created_at=tx.now,
+            )
+        )
+        tx.session.flush()
+    return digest
+
+
+def commit_campaign(tx: Transaction, desk: Desk, campaign: str) -> None:
+    """Commit to a campaign's orders and partials when it ends, and to the newest consents."""
+    for kind in (ORDERS, PARTIALS):
+        commit(tx, desk, kind, campaign)
+    commit(tx, desk, CONSENTS, None)
+
+
+def commit(tx: Transaction, desk: Desk, kind: str, campaign: str | None) -> Digest | None:
+    """Commit to what is not committed yet. Returns the commitment's digest, None when idle."""
+    query = select(RestrictedRow).where(
+        RestrictedRow.kind == kind,
+        RestrictedRow.campaign == campaign,
+        col(RestrictedRow.commitment).is_(None),
+    )
+    rows = tx.session.exec(query.order_by(col(RestrictedRow.digest))).all()
+    if not rows:
+        return None
+    sealed = seal([Member(row.salt, Digest(row.digest)) for row in rows], desk.entropy)
+    document = Commitment(
+        territory=desk.territory,
+        kind=kind,
+        campaign=None if campaign is None else CampaignId(campaign),
+        root=sealed.root,
+        size=sealed.size,
+        committed_at=tx.now,
+    )
+    envelope = signed.sign(document, [desk.orders])
+    digest = outbox.publish(tx, desk, _LOGGED_AS[kind], envelope, campaign)
+    tx.session.add(
+        CommitmentRow(
+            digest=digest,
+            kind=kind,
+            campaign=campaign,
+            leaves=sealed.to_json(digest),
+            created_at=tx.now,
+        )
+    )
+    for row in rows:
+        row.commitment = digest
+    return digest
+
+
+async def commit_consents(desk: Desk) -> Digest | None:
+    """The periodic commitment over consents that came in since the last one."""
+    return await desk.run("commit-consents", lambda tx: commit(tx, desk, CONSENTS, None))

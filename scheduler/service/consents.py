@@ -1,0 +1,231 @@
+"""Owners' consents: verified, newest serial wins, forwarded to the host that they name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import col, func, select
+
+from scheduler.errors import ConsentRefused, InputRefused
+from scheduler.service import committing
+from scheduler.service.bell import PACE, for_worker
+from scheduler.service.desk import Desk
+from scheduler.store.store import Transaction
+from scheduler.store.tables import CapsuleRow, ConsentRow, RestrictedRow
+from trust.documents import signed
+from trust.documents.consent import PURPOSE_PREFIX, Consent, Decision
+from trust.errors import Malformed, TrustError
+from trust.ids import CapsuleId, Digest
+from trust.problem import Problem
+
+MAXIMUM_BATCH = 1000
+MAXIMUM_CONSENT_BYTES = 8 * 1024  # about 1.2 kB each; 16 tables of 63 letters fit
+MAXIMUM_TARGET = 400
+# What one exchange carries to a worker, so that its answer stays under the message limit.
+DELIVERY = 2000
+
+
+@dataclass(frozen=True)
+class RefusedConsent:
+    """Why one consent of a batch was not stored."""
+
+    index: int
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What became of a batch."""
+
+    accepted: int
+    unchanged: int
+    refused: tuple[RefusedConsent, ...]
+
+
+async def submit(desk: Desk, envelopes: Sequence[bytes]) -> Submission:
+    """Store a batch; each consent stands or falls alone. Raises InputRefused for the batch."""
+    if not 1 <= len(envelopes) <= MAXIMUM_BATCH:
+        raise InputRefused(
+            f"a batch has 1 to {MAXIMUM_BATCH} consents, not {len(envelopes)}",
+            remedy="send them in several batches",
+        )
+    # A thousand signatures take a good part of a second: not on the event loop.
+    read: list[signed.Signed[Consent] | Problem] = await asyncio.to_thread(
+        lambda: [_verified(desk, raw) for raw in envelopes]
+    )
+
+    def insert(tx: Transaction) -> Submission:
+        accepted = unchanged = 0
+        refused: list[RefusedConsent] = []
+        for index, consent in enumerate(read):
+            try:
+                if isinstance(consent, Problem):
+                    raise consent
+                if _store(tx, desk, consent):
+                    accepted += 1
+                else:
+                    unchanged += 1
+            except Problem as error:
+                refused.append(RefusedConsent(index, error.code, error.sentence))
+        return Submission(accepted, unchanged, tuple(refused))
+
+    return await desk.run("submit-consents", insert)
+
+
+async def status(desk: Desk, capsules: Sequence[str]) -> list[ConsentRow]:
+    """The newest decisions about these capsules. Raises InputRefused, Malformed."""
+    if not 1 <= len(capsules) <= MAXIMUM_BATCH:
+        raise InputRefused(f"ask for 1 to {MAXIMUM_BATCH} capsules at a time")
+    wanted = [CapsuleId.parse(text) for text in capsules]
+
+    def gather(tx: Transaction) -> list[ConsentRow]:
+        query = select(ConsentRow).where(col(ConsentRow.capsule).in_(wanted))
+        return list(tx.session.exec(query.order_by(ConsentRow.capsule, ConsentRow.target)))
+
+    return await desk.look("consent-status", gather)
+
+
+def targets_of(bundle: str, purpose: str) -> tuple[str, str]:
+    """What a consent for this bundle may name."""
+    return bundle, PURPOSE_PREFIX + purpose
+
+
+def live_per_worker(
+    tx: Transaction,
+    bundle: str,
+    purpose: str,
+    tables: Iterable[str],
+    *,
+    since: datetime | None = None,
+    worker: str | None = None,
+) -> dict[str, int]:
+    """Capsules per worker whose owners let this bundle run on all of `tables`.
+
+    A decision about the bundle itself goes before one about its purpose. With `since`, consents
+    that lived at any moment from then on count too: a withdrawal acts on what is computed after
+    it, not on a partial that was made before.
+    """
+    query = select(ConsentRow).where(col(ConsentRow.target).in_(targets_of(bundle, purpose)))
+    if worker is not None:
+        query = query.where(ConsentRow.worker == worker)
+    decisions: dict[str, dict[str, ConsentRow]] = {}
+    for row in tx.session.exec(query):
+        decisions.setdefault(row.capsule, {})[row.target] = row
+    needed = set(tables)
+    moment = tx.now if since is None else since
+    counts: dict[str, int] = {}
+    for by_target in decisions.values():
+        row = by_target.get(bundle) or next(iter(by_target.values()))
+        granted = row.decision == Decision.GRANT.value and row.expires_at > moment
+        withdrawn = (
+            since is not None and row.decision == Decision.REVOKE.value and row.received_at >= since
+        )
+        if (granted and needed <= set(row.tables.split())) or withdrawn:
+            counts[row.worker] = counts.get(row.worker, 0) + 1
+    return counts
+
+
+def undelivered(tx: Transaction, worker: str) -> list[tuple[ConsentRow, bytes]]:
+    """Consents that this worker has not confirmed, oldest first."""
+    query = (
+        select(ConsentRow, RestrictedRow.envelope)
+        .where(RestrictedRow.digest == ConsentRow.digest)
+        .where(ConsentRow.worker == worker, col(ConsentRow.delivered).is_(False))
+        .order_by(col(ConsentRow.received_at))
+        .limit(DELIVERY)
+    )
+    return [(row, envelope) for row, envelope in tx.session.exec(query)]
+
+
+def confirm_delivery(tx: Transaction, worker: str, sequence: int) -> None:
+    """A new batch means that the answers before it arrived."""
+    query = select(ConsentRow).where(
+        ConsentRow.worker == worker,
+        col(ConsentRow.delivered).is_(False),
+        ConsentRow.delivering > 0,
+        ConsentRow.delivering < sequence,
+    )
+    for row in tx.session.exec(query):
+        row.delivered = True
+
+
+def has_undelivered(tx: Transaction, worker: str) -> bool:
+    """Whether an exchange would carry consents."""
+    query = select(func.count()).select_from(ConsentRow)
+    query = query.where(ConsentRow.worker == worker, col(ConsentRow.delivered).is_(False))
+    return bool(tx.session.exec(query).one())
+
+
+def _verified(desk: Desk, raw: bytes) -> signed.Signed[Consent] | Problem:
+    try:
+        if len(raw) > MAXIMUM_CONSENT_BYTES:
+            raise Malformed(f"a consent has at most {MAXIMUM_CONSENT_BYTES} bytes")
+        consent = signed.verify_self_named(Consent, raw, "owner")
+        desk.require_territory(consent.document.territory)
+        _check(consent.document)
+    except TrustError as error:
+        return error
+    except Problem as error:
+        return error
+    return consent
+
+
+def _check(document: Consent) -> None:
+    target = document.target
+    if target.startswith(PURPOSE_PREFIX):
+        fits = len(target) <= MAXIMUM_TARGET and target.isprintable()
+    else:
+        fits = bool(Digest.parse(target))
+    if not fits or document.serial < 1 or document.serial >= 2**63:
+        raise ConsentRefused("the consent's target or serial is out of bounds")
+    if any(not name or not name.isascii() or " " in name for name in document.tables):
+        raise ConsentRefused("the consent names an impossible table")
+    if document.decision is Decision.GRANT and document.expires_at <= document.issued_at:
+        raise ConsentRefused("the consent expires before it begins")
+
+
+def _store(tx: Transaction, desk: Desk, consent: signed.Signed[Consent]) -> bool:
+    document = consent.document
+    owner = tx.session.get(CapsuleRow, str(document.capsule))
+    if owner is not None and owner.owner != str(document.owner):
+        raise ConsentRefused(
+            "another key spoke for this capsule first",
+            remedy="sign with the key that the capsule was sealed with",
+        )
+    row = tx.session.get(ConsentRow, (str(document.capsule), document.target))
+    if row is not None:
+        if row.digest == consent.digest:
+            return False
+        if document.serial <= row.serial:
+            raise ConsentRefused(
+                f"serial {document.serial} is not above {row.serial}, the newest known one",
+                remedy="an older decision cannot replace a newer one: sign a new one",
+            )
+    if owner is None:
+        tx.session.add(CapsuleRow(id=document.capsule, owner=str(document.owner)))
+        tx.session.flush()
+    digest = committing.keep(tx, desk, committing.CONSENTS, consent.envelope.raw, None)
+    values: dict[str, Any] = {
+        "worker": document.worker,
+        "serial": document.serial,
+        "decision": document.decision.value,
+        "tables": " ".join(document.tables),
+        "expires_at": document.expires_at,
+        "received_at": tx.now,
+        "digest": digest,
+        "delivered": False,
+        "delivering": 0,
+    }
+    if row is None:
+        row = ConsentRow(capsule=document.capsule, target=document.target, **values)
+        tx.session.add(row)
+    else:
+        for name, value in values.items():
+            setattr(row, name, value)
+    tx.rings.update({for_worker(document.worker), PACE})
+    return True

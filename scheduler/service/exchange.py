@@ -1,0 +1,212 @@
+"""Work.Exchange: a worker's reports in, its orders out; idempotent and long-polled.
+
+Two transactions. `accept-reports` takes the batch in exactly once: sequence number, capacity,
+what became of every report. `answer-exchange` leases, collects cancellations and stores the
+whole answer, so that the same batch always gets the same bytes. Between them the call waits for
+news, at most a heartbeat. If we crash or the client goes away between the two, the repeated
+batch finds its acknowledgements stored and only the answer is made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from sqlmodel import col, delete
+
+from scheduler.domain.reasons import quote
+from scheduler.errors import (
+    IdentityShared,
+    InputRefused,
+    MessageEarly,
+    MessageExpired,
+    NotEnrolled,
+    NotYours,
+    Superseded,
+)
+from scheduler.service import accepting, answering, consents
+from scheduler.service.bell import ANY_WORKER, for_worker
+from scheduler.service.desk import Desk
+from scheduler.service.standing import Standing
+from scheduler.service.statements import Checked, check
+from scheduler.store.store import Transaction
+from scheduler.store.tables import ExchangeRow, MemberRow, WorkerRow
+from trust import schema
+from trust.certificates import Peer
+from trust.documents import signed
+from trust.documents.reporting import Capacity, ReportBatch
+from trust.ids import Digest
+from trust.keys import PublicKey
+
+MAXIMUM_LIBRARIES = 64
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A batch that was taken in; `answer` is there when it was answered before."""
+
+    acknowledgements: bytes
+    answer: bytes | None
+
+
+async def exchange(desk: Desk, standing: Standing, peer: Peer, raw: bytes) -> bytes:
+    """The serialised ExchangeResponse for the report batch `raw`.
+
+    Raises NotEnrolled, SignatureInvalid, NotYours, IdentityShared, Superseded and the like.
+    """
+    member = await desk.look("read-member", lambda tx: tx.session.get(MemberRow, peer.name))
+    if member is None or member.banned_at is not None:
+        raise NotEnrolled(
+            f"{peer.name} is not a member here", remedy="join again with a fresh token"
+        )
+    key = PublicKey.parse(member.key)
+    batch = signed.verify(ReportBatch, raw, {key})
+    document = batch.document
+    _check_batch(desk, peer, document)
+    known = await desk.look("find-exchange", lambda tx: _known(tx, document, batch.digest))
+    if known is None:
+        checked = [await check(desk, standing, key, item) for item in document.reports]
+        known = await desk.run(
+            "accept-reports", lambda tx: _accept(tx, desk, document, batch.digest, checked)
+        )
+    if known.answer is None:
+        await _wait_for_news(desk, document, known)
+        answer = await desk.run("answer-exchange", lambda tx: _answer(tx, desk, document))
+        desk.meters.exchanges.labels("answered").inc()
+        return answer
+    desk.meters.exchanges.labels("replayed").inc()
+    return known.answer
+
+
+def _check_batch(desk: Desk, peer: Peer, document: ReportBatch) -> None:
+    desk.require_territory(document.territory)
+    if document.worker != peer.name:
+        raise NotYours(
+            "the batch was signed for another worker than the certificate's",
+            remedy="one machine, one identity: join again with a fresh token",
+        )
+    now, limits = desk.now(), desk.limits
+    if now - document.sent_at > limits.message_age:
+        raise MessageExpired(
+            "the batch was signed over a day ago", remedy="sign a new one with a higher number"
+        )
+    if document.sent_at - now > limits.message_early:
+        raise MessageEarly(
+            "the batch is from the future", remedy="set the clock of the worker's machine right"
+        )
+    if not 1 <= document.sequence < 2**63:
+        raise InputRefused("a batch's number is at least 1")
+    for name in ("held", "reports", "progress"):
+        if len(getattr(document, name)) > limits.maximum_entries:
+            raise InputRefused(f"a batch has at most {limits.maximum_entries} {name}")
+    capacity = document.capacity
+    if not 0 <= capacity.slots <= limits.maximum_slots:
+        raise InputRefused(f"a worker has 0 to {limits.maximum_slots} slots")
+    if len(capacity.libraries) > MAXIMUM_LIBRARIES or any(
+        not name or " " in name or len(name) > 64 for name in capacity.libraries
+    ):
+        raise InputRefused("the capacity names impossible libraries")
+
+
+def _known(tx: Transaction, document: ReportBatch, digest: Digest) -> Accepted | None:
+    """What is stored for this batch; None when its number is new. Raises IdentityShared."""
+    row = tx.session.get(ExchangeRow, (str(document.worker), document.sequence))
+    if row is not None and row.request == digest:
+        return Accepted(row.acknowledgements, row.answer)
+    worker = tx.session.get(WorkerRow, str(document.worker))
+    if worker is None:
+        raise NotEnrolled("the member is not a worker", remedy="join with a worker's token")
+    if document.sequence <= worker.sequence:
+        raise IdentityShared(
+            f"batch {document.sequence} came after batch {worker.sequence} with other content",
+            remedy="two machines share this identity, or its state was restored from a copy: "
+            "stop one, then join again with a fresh token",
+            worker=str(document.worker),
+        )
+    return None
+
+
+def _accept(
+    tx: Transaction, desk: Desk, document: ReportBatch, digest: Digest, checked: list[Checked]
+) -> Accepted:
+    known = _known(tx, document, digest)
+    if known is not None:
+        return known
+    worker = tx.session.get(WorkerRow, str(document.worker))
+    assert worker is not None
+    worker.sequence, worker.last_seen = document.sequence, tx.now
+    _store_capacity(worker, document.capacity)
+    consents.confirm_delivery(tx, worker.name, document.sequence)
+    acknowledgements = schema.encode(tuple(accepting.accept(tx, desk, item) for item in checked))
+    accepting.abandon_lost(tx, desk, document)
+    accepting.note_progress(tx, document)
+    tx.session.add(
+        ExchangeRow(
+            worker=worker.name,
+            sequence=document.sequence,
+            request=digest,
+            acknowledgements=acknowledgements,
+            created_at=tx.now,
+        )
+    )
+    tx.session.exec(
+        delete(ExchangeRow).where(
+            col(ExchangeRow.worker) == worker.name,
+            col(ExchangeRow.sequence) <= document.sequence - desk.limits.exchanges_kept,
+        )
+    )
+    tx.rings.add(for_worker(worker.name))  # an older poll of this worker ends
+    return Accepted(acknowledgements, None)
+
+
+def _store_capacity(worker: WorkerRow, capacity: Capacity) -> None:
+    worker.slots = 0 if capacity.draining else capacity.slots
+    worker.level, worker.image = quote(capacity.level)[:8], str(capacity.image)
+    worker.libraries = " ".join(sorted(set(capacity.libraries)))
+    worker.contributes, worker.concludes = capacity.contributes, capacity.concludes
+    worker.draining = capacity.draining
+
+
+async def _wait_for_news(desk: Desk, document: ReportBatch, known: Accepted) -> None:
+    """Return when there is something to say, at the latest after a heartbeat."""
+    if known.acknowledgements != b"[]" or desk.limits.heartbeat <= 0:
+        return
+    worker = str(document.worker)
+    deadline = asyncio.get_running_loop().time() + desk.limits.heartbeat
+    desk.meters.polls.inc()
+    try:
+        while True:
+            mine, anyone = desk.bell.heard(for_worker(worker)), desk.bell.heard(ANY_WORKER)
+            if await desk.look("has-news", lambda tx: answering.has_news(tx, document)):
+                return
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0 or desk.bell.closed:
+                return
+            await _either(desk, worker, mine, anyone, left)
+    finally:
+        desk.meters.polls.dec()
+
+
+async def _either(desk: Desk, worker: str, mine: int, anyone: int, seconds: float) -> None:
+    waits = [
+        asyncio.ensure_future(desk.bell.wait(for_worker(worker), mine, seconds)),
+        asyncio.ensure_future(desk.bell.wait(ANY_WORKER, anyone, seconds)),
+    ]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+
+def _answer(tx: Transaction, desk: Desk, document: ReportBatch) -> bytes:
+    row = tx.session.get(ExchangeRow, (str(document.worker), document.sequence))
+    worker = tx.session.get(WorkerRow, str(document.worker))
+    if row is None or worker is None or worker.sequence != document.sequence:
+        raise Superseded(
+            "a newer exchange of this worker overtook this one", remedy="nothing is lost: go on"
+        )
+    if row.answer is None:
+        row.answer = answering.answer(tx, desk, document, worker, row.acknowledgements)
+    return row.answer

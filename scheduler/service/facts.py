@@ -1,0 +1,56 @@
+"""Signed documents that campaigns rest on, read from blobs and verified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from jobs import archive
+from scheduler.domain.planning import Needs
+from scheduler.service.desk import Desk
+from trust.documents.governance import Authorisation
+from trust.documents.root import Duty
+from trust.ids import Digest
+
+# Parsed bundles kept in memory: a territory has few campaigns at a time.
+MAXIMUM_KEPT = 32
+
+
+@dataclass(frozen=True)
+class CampaignFacts:
+    """What the college voted about a bundle, and the bundle."""
+
+    authorisation: Authorisation
+    bundle: archive.Bundle
+
+    @property
+    def needs(self) -> Needs:
+        """What a round of it asks for."""
+        manifest = self.bundle.manifest
+        return Needs(
+            rules=self.authorisation.rules,
+            images=self.authorisation.images,
+            libraries=tuple(manifest.needs.libraries),
+            quorum=manifest.rounds.quorum,
+            deadline=timedelta(seconds=manifest.rounds.deadline_seconds),
+            not_after=self.authorisation.not_after,
+        )
+
+
+def facts_of(desk: Desk, authorisation: str, bundle: str) -> CampaignFacts:
+    """Read both. Raises BlobCorrupted, SignatureInvalid and what `archive.read` raises.
+
+    Contents named by their digests never change, so what was verified once is kept.
+    """
+    key = (authorisation, bundle)
+    known = desk.facts.get(key)
+    if isinstance(known, CampaignFacts):
+        return known
+    raw = desk.blobs.get(Digest(authorisation))
+    signed = desk.root.verify(Authorisation, raw, Duty.COLLEGE)
+    digest = Digest(bundle)
+    facts = CampaignFacts(signed.document, archive.read(desk.blobs.get(digest), digest))
+    if len(desk.facts) >= MAXIMUM_KEPT:
+        desk.facts.clear()
+    desk.facts[key] = facts
+    return facts

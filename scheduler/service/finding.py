@@ -1,0 +1,41 @@
+"""Looking things up by id or by a unique prefix, as a person types it."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from sqlmodel import SQLModel, col, select
+
+from scheduler.errors import Ambiguous, Unknown
+from scheduler.store.store import Transaction
+from scheduler.store.tables import BundleRow, CampaignRow
+
+R = TypeVar("R", bound=SQLModel)
+
+# Eight characters of an id or a digest are 32 or more random bits.
+LEAST_PREFIX = 8
+
+
+def campaign_by(tx: Transaction, text: str) -> CampaignRow:
+    """The campaign with the id or unique prefix `text`. Raises Unknown, Ambiguous."""
+    full = text if text.startswith("camp_") else f"camp_{text}"
+    query = select(CampaignRow).where(col(CampaignRow.id).startswith(full, autoescape=True))
+    return _one(list(tx.session.exec(query.limit(2))), text, "campaign", len(full) - 5)
+
+
+def bundle_by(tx: Transaction, text: str) -> BundleRow:
+    """The bundle with the digest or unique prefix `text`. Raises Unknown, Ambiguous."""
+    full = text if text.startswith("sha256:") else f"sha256:{text}"
+    query = select(BundleRow).where(col(BundleRow.digest).startswith(full, autoescape=True))
+    return _one(list(tx.session.exec(query.limit(2))), text, "bundle", len(full) - 7)
+
+
+def _one(found: list[R], text: str, what: str, length: int) -> R:
+    if not found or length < LEAST_PREFIX:
+        raise Unknown(
+            f"no {what} {text[:80]!r} is known here",
+            remedy=f"`cadastre {what} list` shows them; a prefix has {LEAST_PREFIX} or more",
+        )
+    if len(found) > 1:
+        raise Ambiguous(f"{text[:80]!r} fits several: type more of it")
+    return found[0]

@@ -1,0 +1,99 @@
+"""What time and the log do to units: inputs become ready, leases and back-offs end."""
+
+from __future__ import annotations
+
+from sqlmodel import col, or_, select
+
+from scheduler.domain.reasons import Reason, sentence
+from scheduler.domain.states import LIVE_ATTEMPT, RoundState, UnitState
+from scheduler.domain.units import InputsReady, Tick
+from scheduler.service.bell import for_campaign
+from scheduler.service.desk import Desk
+from scheduler.service.units import apply
+from scheduler.store.store import Transaction
+from scheduler.store.tables import (
+    AttemptRow,
+    AuthorisationRow,
+    CampaignRow,
+    LogRow,
+    RoundRow,
+    UnitRow,
+)
+
+# One transaction stays short; the rest follows at the next turn.
+BATCH = 500
+
+
+async def release_inputs(desk: Desk) -> None:
+    """Units whose plan (or opening) and authorisation are proven in the log become ready."""
+
+    def waiting(tx: Transaction) -> list[UnitRow]:
+        query = select(UnitRow).where(
+            UnitRow.state == UnitState.WAITING.value, col(UnitRow.not_before).is_(None)
+        )
+        return [row for row in tx.session.exec(query.limit(BATCH)) if _inputs_proven(tx, row)]
+
+    if not await desk.look("list-waiting-units", waiting):
+        return
+
+    def settle(tx: Transaction) -> None:
+        for row in waiting(tx):
+            apply(tx, desk, row, InputsReady())
+            _round_moves(tx, row)
+
+    await desk.run("release-inputs", settle)
+
+
+async def let_time_pass(desk: Desk) -> None:
+    """Expire leases, end back-offs, fail units past their deadline."""
+
+    def due(tx: Transaction) -> list[UnitRow]:
+        moving = [UnitState.WAITING.value, UnitState.READY.value, UnitState.LEASED.value]
+        expired = select(AttemptRow.unit).where(
+            col(AttemptRow.state).in_([state.value for state in LIVE_ATTEMPT]),
+            AttemptRow.expires_at <= tx.now,
+        )
+        query = select(UnitRow).where(
+            col(UnitRow.state).in_(moving),
+            or_(
+                UnitRow.deadline <= tx.now,
+                col(UnitRow.not_before) <= tx.now,
+                col(UnitRow.id).in_(expired),
+            ),
+        )
+        return list(tx.session.exec(query.limit(BATCH)))
+
+    if not await desk.look("list-due-units", due):
+        return
+
+    def settle(tx: Transaction) -> None:
+        for row in due(tx):
+            apply(tx, desk, row, Tick())
+
+    await desk.run("let-time-pass", settle)
+
+
+def _inputs_proven(tx: Transaction, unit: UnitRow) -> bool:
+    campaign = tx.session.get(CampaignRow, unit.campaign)
+    assert campaign is not None
+    authorisation = tx.session.get(AuthorisationRow, campaign.authorisation)
+    assert authorisation is not None
+    needed = {unit.needs, authorisation.digest}
+    query = select(LogRow.digest).where(
+        col(LogRow.digest).in_(needed), col(LogRow.proof).is_not(None)
+    )
+    return set(tx.session.exec(query)) == needed
+
+
+def _round_moves(tx: Transaction, unit: UnitRow) -> None:
+    row = tx.session.get(RoundRow, (unit.campaign, unit.round))
+    if row is not None and row.reason == Reason.WAITING_FOR_LOG.value:
+        if row.state == RoundState.OPEN.value:
+            row.reason = Reason.WAITING_FOR_PARTIALS.value
+            row.why = sentence(Reason.WAITING_FOR_PARTIALS, have=0, need=_units(tx, row))
+        tx.rings.add(for_campaign(unit.campaign))
+
+
+def _units(tx: Transaction, row: RoundRow) -> int:
+    query = select(UnitRow.id).where(UnitRow.campaign == row.campaign, UnitRow.round == row.number)
+    return len(tx.session.exec(query).all())

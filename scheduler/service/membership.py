@@ -1,0 +1,234 @@
+"""Tokens, enrolment, renewal and exclusion: how somebody gets, keeps and loses a certificate."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlmodel import select
+
+from scheduler.domain.backoff import Quota
+from scheduler.domain.reasons import quote
+from scheduler.errors import InputRefused, NotEnrolled, ProofRefused, TokenRefused, Unknown
+from scheduler.service import outbox
+from scheduler.service.bell import for_worker
+from scheduler.service.desk import Desk
+from scheduler.service.units import day_of
+from scheduler.store.store import Store, Transaction
+from scheduler.store.tables import MemberRow, TokenRow, WorkerRow
+from trust import certificates
+from trust.certificates import Peer, Role
+from trust.documents import signed
+from trust.documents.membership import Enrolled, EnrolmentProof
+from trust.dsse import MAXIMUM_ENVELOPE_BYTES
+from trust.entropy import Entropy
+from trust.errors import Malformed, SignatureInvalid, WrongType
+from trust.ids import Digest, WorkerId
+from trust.log.entry import Kind
+
+SECRET_BYTES = 32
+MAXIMUM_REQUEST_BYTES = 16 * 1024  # a P-256 request has about 300
+MAXIMUM_NAME = 64
+_PERSON = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+TOKEN_ROLES = frozenset({Role.WORKER, Role.OPERATOR, Role.AUTHOR, Role.AUDITOR})
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What an enrolled or renewed member gets."""
+
+    certificate: bytes  # DER
+    name: str
+    role: Role
+    work_address: str
+
+
+def create_token(
+    store: Store, entropy: Entropy, life: float, *, role: str, operator: str, site: str
+) -> tuple[bytes, TokenRow]:
+    """A fresh secret (shown once, stored hashed) and its row. Raises InputRefused."""
+    if role not in {choice.value for choice in TOKEN_ROLES}:
+        raise InputRefused(
+            f"{role[:40]!r} is not a role for a token",
+            remedy=f"use one of {', '.join(sorted(TOKEN_ROLES))}",
+        )
+    if role != Role.WORKER and not _PERSON.fullmatch(operator):
+        raise InputRefused(
+            f"{operator[:64]!r} cannot name a certificate",
+            remedy="use lower-case letters, digits, dots, dashes or underscores",
+        )
+    for what, text in (("operator", operator), ("site", site)):
+        if not text or len(text) > MAXIMUM_NAME or not text.isprintable():
+            raise InputRefused(f"the {what} has 1 to {MAXIMUM_NAME} printable characters")
+    secret = entropy(SECRET_BYTES)
+    digest = Digest.of(secret)
+
+    def insert(tx: Transaction) -> TokenRow:
+        row = TokenRow(
+            digest=digest,
+            role=role,
+            operator=operator,
+            site=site,
+            expires_at=tx.now + timedelta(seconds=life),
+        )
+        tx.session.add(row)
+        return row
+
+    return secret, store.run("create-token", insert)
+
+
+async def enrol(desk: Desk, secret: bytes, request: bytes, proof: bytes) -> Admission:
+    """Exchange a token for membership. Raises TokenRefused, ProofRefused, CertificateRefused.
+
+    The same key may ask again until the token expires, so that a lost answer costs nothing.
+    """
+    if len(secret) != SECRET_BYTES:
+        raise TokenRefused("the token's secret has 32 bytes", remedy="copy the whole token")
+    if not request or len(request) > MAXIMUM_REQUEST_BYTES or len(proof) > MAXIMUM_ENVELOPE_BYTES:
+        raise InputRefused("the certificate request or the proof has an impossible size")
+    checked = _proof(proof)
+    document = checked.document
+    if document.token != Digest.of(secret) or document.request != Digest.of(request):
+        raise ProofRefused(
+            "the proof is about another token or another certificate request",
+            remedy="join again; do not reuse files of an earlier attempt",
+        )
+
+    def admit(tx: Transaction) -> tuple[Role, str]:
+        token = tx.session.get(TokenRow, str(document.token))
+        if token is None:
+            raise TokenRefused(
+                "the token is unknown here", remedy="ask the operator for a fresh token"
+            )
+        again = token.used_key == str(document.key)
+        if token.used_by is not None and not again:
+            raise TokenRefused("the token was used", remedy="ask the operator for a fresh token")
+        if tx.now >= token.expires_at:
+            raise TokenRefused("the token has expired", remedy="ask the operator for a fresh token")
+        if (document.operator, document.site) != (token.operator, token.site):
+            raise ProofRefused("the proof names another operator or site than the token")
+        role = Role(token.role)
+        name = str(document.key.worker_id) if role is Role.WORKER else token.operator
+        if not again:
+            _admit(tx, desk, token, document, name)
+            token.used_by, token.used_key = name, str(document.key)
+        return role, name
+
+    role, name = await desk.run("enrol", admit)
+    return _certify(desk, request, role, name)
+
+
+async def renew(desk: Desk, peer: Peer, request: bytes) -> Admission:
+    """A fresh certificate for the caller. Raises NotEnrolled, CertificateRefused."""
+    if not request or len(request) > MAXIMUM_REQUEST_BYTES:
+        raise InputRefused("the certificate request has an impossible size")
+    row = await desk.look("read-member", lambda tx: tx.session.get(MemberRow, peer.name))
+    if row is None or row.banned_at is not None or row.role != peer.role.value:
+        raise NotEnrolled(
+            f"{peer.name} is not a member here", remedy="join again with a fresh token"
+        )
+    return _certify(desk, request, peer.role, peer.name)
+
+
+async def ban(desk: Desk, name: str, reason: str) -> MemberRow:
+    """Deny a member's certificates from now on. Raises Unknown, InputRefused."""
+    if not reason.strip():
+        raise InputRefused("an exclusion names its reason")
+
+    def deny(tx: Transaction) -> MemberRow:
+        row = tx.session.get(MemberRow, name)
+        if row is None:
+            raise Unknown(f"no member {name[:80]!r}", remedy="`cadastre worker list` shows them")
+        if row.banned_at is None:
+            row.banned_at, row.banned_because = tx.now, quote(reason)
+        tx.rings.add(for_worker(name))
+        return row
+
+    return await desk.run("ban-member", deny)
+
+
+class DenyList:
+    """Banned members, in memory, for the gate that runs before every call."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._banned: dict[str, str] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the list again."""
+
+        def banned(tx: Transaction) -> dict[str, str]:
+            query = select(MemberRow).where(MemberRow.banned_at != None)  # noqa: E711
+            return {row.name: row.banned_because or "" for row in tx.session.exec(query)}
+
+        self._banned = self._desk.store.read("list-banned", banned)
+
+    def __call__(self, peer: Peer) -> str | None:
+        return self._banned.get(peer.name)
+
+
+def _proof(raw: bytes) -> signed.Signed[EnrolmentProof]:
+    try:
+        return signed.verify_self_named(EnrolmentProof, raw, "key")
+    except (Malformed, SignatureInvalid, WrongType) as error:
+        raise ProofRefused(
+            f"the enrolment proof does not hold: {error.sentence}",
+            remedy="join again with this release of the program",
+        ) from error
+
+
+def _admit(
+    tx: Transaction, desk: Desk, token: TokenRow, document: EnrolmentProof, name: str
+) -> None:
+    row = tx.session.get(MemberRow, name)
+    if row is not None and (row.banned_at is not None or row.key != str(document.key)):
+        raise NotEnrolled(
+            f"{name} is already a member with another key, or was excluded",
+            remedy="choose another operator name, or ask the operator why",
+        )
+    if row is None:
+        row = MemberRow(
+            name=name,
+            role=token.role,
+            key=str(document.key),
+            hpke=document.hpke,
+            operator=token.operator,
+            site=token.site,
+            enrolled_at=tx.now,
+        )
+        tx.session.add(row)
+        tx.session.flush()
+    row.operator, row.site = token.operator, token.site
+    if token.role != Role.WORKER:
+        return
+    if tx.session.get(WorkerRow, name) is None:
+        quota = Quota.fresh(day_of(tx.now))
+        tx.session.add(
+            WorkerRow(
+                name=name, level="", libraries="", quota_daily=quota.daily, quota_day=quota.day
+            )
+        )
+    event = Enrolled(
+        territory=desk.territory,
+        worker=WorkerId(name),
+        key=document.key,
+        operator=token.operator,
+        site=token.site,
+        enrolled_at=tx.now,
+    )
+    row.enrolment = outbox.publish(tx, desk, Kind.ENROLMENT, signed.sign(event, [desk.orders]))
+
+
+def _certify(desk: Desk, request: bytes, role: Role, name: str) -> Admission:
+    leaf = certificates.issue(
+        desk.authority.key,
+        desk.authority.certificate,
+        request,
+        territory=desk.territory,
+        role=role,
+        name=name,
+        now=desk.now(),
+    )
+    return Admission(certificates.to_der(leaf), name, role, desk.work_address)

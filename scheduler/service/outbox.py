@@ -1,0 +1,136 @@
+"""What has to stand in the log: queued with the change it belongs to, appended afterwards.
+
+Order and crashes: (1) the envelope becomes a durable blob, (2) the change and its outbox row
+commit together, (3) the entry is appended to the log, (4) its index and, once enough witnesses
+cosigned, its proof are stored. A crash after (1) leaves a blob nobody names; after (2) or (3)
+the next `flush` appends again, and the log answers with the index the entry already has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from sqlmodel import col, select
+
+from scheduler.errors import NotLogged
+from scheduler.service.bell import PACE
+from scheduler.service.desk import Desk
+from scheduler.store.store import Transaction
+from scheduler.store.tables import BlobRow, LogRow
+from trust.documents.signed import Signed
+from trust.errors import LogRefused
+from trust.ids import Digest
+from trust.log.entry import Kind, LogEntry
+from trust.log.proof import verify_proof
+
+# One append signs all of these; more wait for the next turn.
+BATCH = 1024
+
+
+def keep_blob(
+    tx: Transaction, desk: Desk, data: bytes, *, public: bool = True, giver: str = ""
+) -> Digest:
+    """Store `data` and who may read it; storing it again only ever widens that."""
+    digest = desk.blobs.put(data)
+    register_blob(tx, digest, len(data), public=public, giver=giver)
+    return digest
+
+
+def register_blob(tx: Transaction, digest: Digest, size: int, *, public: bool, giver: str) -> None:
+    """Note who may read a blob that is already in the folder."""
+    row = tx.session.get(BlobRow, digest)
+    if row is None:
+        tx.session.add(
+            BlobRow(digest=digest, size=size, public=public, giver=giver, created_at=tx.now)
+        )
+    elif public and not row.public:
+        row.public = True
+
+
+def publish(
+    tx: Transaction, desk: Desk, kind: Kind, signed: Signed[Any], campaign: str | None = None
+) -> Digest:
+    """Queue a signed document for the log; queueing it again changes nothing."""
+    return publish_raw(tx, desk, kind, signed.envelope.raw, campaign)
+
+
+def publish_raw(
+    tx: Transaction, desk: Desk, kind: Kind, envelope: bytes, campaign: str | None = None
+) -> Digest:
+    """`publish` for verified bytes."""
+    digest = keep_blob(tx, desk, envelope)
+    known = tx.session.exec(
+        select(LogRow).where(LogRow.kind == kind.value, LogRow.digest == digest)
+    ).first()
+    if known is None:
+        tx.session.add(LogRow(kind=kind.value, digest=digest, campaign=campaign, created_at=tx.now))
+        tx.session.flush()
+        tx.rings.add(PACE)
+    return digest
+
+
+def proof_of(tx: Transaction, digest: str) -> str:
+    """The `.tlog-proof` of a logged envelope. Raises NotLogged while there is none."""
+    row = tx.session.exec(
+        select(LogRow).where(LogRow.digest == digest, col(LogRow.proof).is_not(None))
+    ).first()
+    if row is None or row.proof is None:
+        raise NotLogged(
+            f"{digest} is not yet proven to be in the log",
+            remedy="wait for the witnesses; `cadastre scheduler status` names who is missing",
+        )
+    return row.proof
+
+
+async def flush(desk: Desk) -> int:
+    """Append what waits and fetch proofs. Returns how many entries still lack one."""
+
+    def waiting(tx: Transaction) -> list[LogRow]:
+        query = select(LogRow).where(col(LogRow.proof).is_(None)).order_by(col(LogRow.id))
+        return list(tx.session.exec(query.limit(BATCH)))
+
+    rows = await desk.look("list-outbox", waiting)
+    desk.meters.log_queue.set(len(rows))
+    if not rows:
+        return 0
+    found = await asyncio.to_thread(_append_and_prove, desk, rows)
+    changed = {row.id: found[row.id] for row in rows if found[row.id] != (row.position, row.proof)}
+    if changed:
+
+        def settle(tx: Transaction) -> None:
+            for identity, (position, proof) in changed.items():
+                row = tx.session.get(LogRow, identity)
+                assert row is not None
+                row.position, row.proof = position, proof
+
+        await desk.run("settle-outbox", settle)
+    missing = sum(1 for _, proof in found.values() if proof is None)
+    desk.meters.log_queue.set(missing)
+    return missing
+
+
+def _append_and_prove(
+    desk: Desk, rows: list[LogRow]
+) -> dict[int | None, tuple[int | None, str | None]]:
+    entries = {row.id: LogEntry(Kind(row.kind), Digest(row.digest)).emit() for row in rows}
+    new = [row for row in rows if row.position is None]
+    positions = {row.id: row.position for row in rows}
+    if new:
+        for row, index in zip(new, desk.log.append([entries[row.id] for row in new]), strict=True):
+            positions[row.id] = index
+    else:
+        desk.log.tick()
+    policy = desk.policy
+    found: dict[int | None, tuple[int | None, str | None]] = {}
+    for row in rows:
+        position = positions[row.id]
+        assert position is not None
+        proof = desk.log.prove(position)
+        try:
+            verify_proof(proof, entries[row.id], policy)
+        except LogRefused:
+            found[row.id] = (position, None)  # witnesses are missing: asked again at next tick
+        else:
+            found[row.id] = (position, proof.decode())
+    return found

@@ -1,0 +1,53 @@
+"""One turn of everything that moves by itself: idempotent, driven by what is stored.
+
+Each step looks, decides and commits on its own; a crash anywhere leaves a state from which the
+next turn goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from scheduler.service import leases, outbox, planning, release, rounds
+from scheduler.service.bell import PACE
+from scheduler.service.desk import Desk
+from trust.problem import Problem
+
+_LOG = logging.getLogger("cadastre.scheduler.pace")
+
+# Without a ring a turn is taken this often: leases and deadlines have this resolution.
+TURN_SECONDS = 1.0
+# A ring may call for further turns (an opening must be logged before its conclude unit moves).
+MAXIMUM_TURNS = 8
+
+
+async def turn(desk: Desk) -> None:
+    """Let everything move that can. Raises what the store or the disk refuse."""
+    for _ in range(MAXIMUM_TURNS):
+        heard = desk.bell.heard(PACE)
+        await leases.let_time_pass(desk)
+        await planning.plan_drafts(desk)
+        await outbox.flush(desk)
+        await leases.release_inputs(desk)
+        await rounds.close_rounds(desk)
+        await release.release_concluded(desk)
+        if desk.bell.heard(PACE) == heard:
+            return
+
+
+async def keep_pace(desk: Desk) -> None:
+    """Take turns until the bell closes. A failing turn is counted, logged and tried again."""
+    while not desk.bell.closed:
+        heard = desk.bell.heard(PACE)
+        try:
+            await turn(desk)
+        except Problem as error:
+            desk.meters.faults.labels("pace").inc()
+            _LOG.error("a turn was refused", extra={"code": error.code, "cause": error.sentence})
+            await asyncio.sleep(TURN_SECONDS)
+        except Exception:  # noqa: BLE001 - the outermost edge of a loop: counted, logged, tried again
+            desk.meters.faults.labels("pace").inc()
+            _LOG.exception("a turn failed")
+            await asyncio.sleep(TURN_SECONDS)
+        await desk.bell.wait(PACE, heard, TURN_SECONDS)

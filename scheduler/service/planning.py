@@ -1,0 +1,157 @@
+"""Drafts become running campaigns as soon as a round can be planned."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sqlmodel import select
+
+from scheduler.domain.planning import RoundPlan, WorkerFacts, plan_round
+from scheduler.domain.reasons import Reason, sentence
+from scheduler.domain.states import CampaignState, RoundState, UnitState
+from scheduler.service import committing, consents, endings, outbox
+from scheduler.service.desk import Desk
+from scheduler.service.facts import CampaignFacts, facts_of
+from scheduler.store.store import Transaction
+from scheduler.store.tables import (
+    AuthorisationRow,
+    CampaignRow,
+    MemberRow,
+    RoundRow,
+    UnitRow,
+    WorkerRow,
+)
+from trust.documents import signed
+from trust.documents.campaign import Plan, UnitKind
+from trust.ids import AuthorisationId, CampaignId, Digest, UnitId, WorkerId
+from trust.log.entry import Kind
+
+
+async def plan_drafts(desk: Desk) -> None:
+    """Plan the first round of every draft that can have one; say why the others wait."""
+
+    def drafts(tx: Transaction) -> list[tuple[str, str, str]]:
+        query = (
+            select(CampaignRow.id, AuthorisationRow.digest, CampaignRow.bundle)
+            .join(AuthorisationRow)
+            .where(CampaignRow.state == CampaignState.DRAFT.value)
+        )
+        return [(a, b, c) for a, b, c in tx.session.exec(query)]
+
+    for campaign, authorisation, bundle in await desk.look("list-drafts", drafts):
+        facts = await asyncio.to_thread(facts_of, desk, authorisation, bundle)
+        await _plan_one(desk, campaign, facts)
+
+
+async def _plan_one(desk: Desk, campaign: str, facts: CampaignFacts) -> None:
+    # Looked at first on a snapshot: a draft that still waits costs no write.
+    if await desk.look("preview-round", lambda tx: _would_change(tx, campaign, facts)):
+        await desk.run("plan-round", lambda tx: _plan(tx, desk, campaign, facts))
+
+
+def worker_facts(tx: Transaction, facts: CampaignFacts) -> list[WorkerFacts]:
+    """Every worker as the planner sees it."""
+    authorisation = facts.authorisation
+    live = consents.live_per_worker(
+        tx, authorisation.bundle, authorisation.purpose, authorisation.tables
+    )
+    rows = tx.session.exec(select(WorkerRow, MemberRow).join(MemberRow)).all()
+    return [
+        WorkerFacts(
+            worker=WorkerId(row.name),
+            operator=member.operator,
+            capsules=live.get(row.name, 0),
+            last_seen=row.last_seen,
+            level=row.level,
+            image=None if row.image is None else Digest(row.image),
+            libraries=tuple(row.libraries.split()),
+            contributes=row.contributes,
+            draining=row.draining,
+            banned=member.banned_at is not None,
+        )
+        for row, member in rows
+    ]
+
+
+def _look(
+    tx: Transaction, campaign: str, facts: CampaignFacts
+) -> tuple[CampaignRow, RoundPlan] | None:
+    row = tx.session.get(CampaignRow, campaign)
+    if row is None or row.state != CampaignState.DRAFT.value:
+        return None
+    return row, plan_round(worker_facts(tx, facts), facts.needs, tx.now)
+
+
+def _would_change(tx: Transaction, campaign: str, facts: CampaignFacts) -> bool:
+    found = _look(tx, campaign, facts)
+    if found is None:
+        return False
+    row, plan = found
+    waits = plan.reason is not Reason.NONE
+    return not (waits and (row.reason, row.why) == (plan.reason.value, plan.why)) or (
+        tx.now >= row.plan_before
+    )
+
+
+def _plan(tx: Transaction, desk: Desk, campaign: str, facts: CampaignFacts) -> None:
+    found = _look(tx, campaign, facts)
+    if found is None:
+        return
+    row, plan = found
+    if plan.reason is not Reason.NONE:
+        if tx.now >= row.plan_before or plan.reason is Reason.AUTHORISATION_EXPIRED:
+            why = sentence(Reason.NEVER_PLANNED, what=plan.why)
+            endings.end(tx, desk, row, CampaignState.FAILED, reason=Reason.NEVER_PLANNED, why=why)
+        else:
+            endings.move(tx, row, CampaignState.DRAFT, plan.reason, plan.why)
+        return
+    document = Plan(
+        territory=desk.territory,
+        campaign=CampaignId(row.id),
+        round=1,
+        bundle=Digest(row.bundle),
+        authorisation=AuthorisationId(row.authorisation),
+        parameters=Digest(row.parameters),
+        issued_at=tx.now.replace(microsecond=0),
+        deadline=plan.deadline.replace(microsecond=0),
+    )
+    # The consents that the plan rests on are committed before it is logged.
+    committing.commit(tx, desk, committing.CONSENTS, None)
+    digest = outbox.publish(tx, desk, Kind.PLAN, signed.sign(document, [desk.orders]), row.id)
+    tx.session.add(
+        RoundRow(
+            campaign=row.id,
+            number=1,
+            state=RoundState.OPEN.value,
+            plan=digest,
+            issued_at=document.issued_at,
+            deadline=document.deadline,
+            capsules=sum(worker.capsules for worker in plan.chosen),
+            reason=Reason.WAITING_FOR_LOG.value,
+            why=sentence(Reason.WAITING_FOR_LOG),
+        )
+    )
+    tx.session.flush()
+    for worker in plan.chosen:
+        tx.session.add(_unit(tx, desk, document, digest, worker))
+    endings.move(tx, row, CampaignState.RUNNING, Reason.NONE, "")
+
+
+def _unit(tx: Transaction, desk: Desk, plan: Plan, digest: str, worker: WorkerFacts) -> UnitRow:
+    return UnitRow(
+        id=UnitId.draw(desk.entropy),
+        campaign=plan.campaign,
+        round=plan.round,
+        kind=UnitKind.CONTRIBUTE.value,
+        worker=worker.worker,
+        state=UnitState.WAITING.value,
+        reason=Reason.WAITING_FOR_LOG.value,
+        why=sentence(Reason.WAITING_FOR_LOG),
+        capsules=worker.capsules,
+        deadline=plan.deadline,
+        maximum_attempts=desk.limits.maximum_attempts,
+        lease_seconds=round(desk.limits.contribute_lease.total_seconds()),
+        needs=digest,
+        updated_at=tx.now,
+        updated_by=tx.name,
+    )

@@ -1,0 +1,132 @@
+"""Starting a campaign: authorisation, parameters inside the voted bounds, once per request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+
+from sqlmodel import func, select
+
+from jobs import parameters
+from scheduler.domain.reasons import Reason
+from scheduler.domain.states import CampaignState
+from scheduler.errors import Conflict, InputRefused, NotAuthorised
+from scheduler.service import bundles, outbox
+from scheduler.service.bell import PACE
+from scheduler.service.campaigns import CampaignView, view_of
+from scheduler.service.desk import Desk
+from scheduler.service.facts import facts_of
+from scheduler.service.finding import bundle_by
+from scheduler.store.store import Transaction
+from scheduler.store.tables import AuthorisationRow, BundleRow, CampaignRow
+from trust.documents.rules import Bound
+from trust.ids import CampaignId, Digest
+from trust.policy.parameters import require_within
+
+MAXIMUM_PARAMETERS = 1024 * 1024  # as the workers' policy
+MAXIMUM_REQUEST = 128
+
+
+async def start(
+    desk: Desk, operator: str, bundle: str, values: bytes, request: str
+) -> CampaignView:
+    """Start a campaign of an authorised bundle. The same `request` starts it once.
+
+    Raises Unknown, NotAuthorised, ParametersRefused, Conflict.
+    """
+    if not 1 <= len(request) <= MAXIMUM_REQUEST or not request.isprintable():
+        raise InputRefused(f"the request key has 1 to {MAXIMUM_REQUEST} printable characters")
+    if len(values) > MAXIMUM_PARAMETERS:
+        raise InputRefused(f"the parameters take over {MAXIMUM_PARAMETERS} bytes")
+    row, authorisation = await desk.look("find-bundle", lambda tx: _find(tx, bundle))
+    facts = await asyncio.to_thread(facts_of, desk, authorisation.digest, row.digest)
+    if facts.bundle.manifest.rounds.maximum != 1:
+        raise InputRefused(
+            f"the bundle asks for up to {facts.bundle.manifest.rounds.maximum} rounds, "
+            "this release runs campaigns of one",
+            remedy="write rounds.maximum = 1, or update the scheduler",
+        )
+    blob = _parameter_blob(values, facts.authorisation.bounds)
+    fresh = CampaignRow(
+        id=CampaignId.draw(desk.entropy),
+        bundle=row.digest,
+        authorisation=authorisation.id,
+        parameters=Digest.of(blob),
+        started_by=operator,
+        request=request,
+        state=CampaignState.DRAFT.value,
+        reason=Reason.WAITING_FOR_WORKERS.value,
+        why="the first round is being planned",
+        created_at=desk.now(),
+        plan_before=desk.now() + desk.limits.planning,
+        updated_at=desk.now(),
+        updated_by="start-campaign",
+    )
+    return await desk.run("start-campaign", lambda tx: _insert(tx, desk, fresh, blob))
+
+
+def _insert(tx: Transaction, desk: Desk, fresh: CampaignRow, blob: bytes) -> CampaignView:
+    known = tx.session.exec(
+        select(CampaignRow).where(
+            CampaignRow.started_by == fresh.started_by, CampaignRow.request == fresh.request
+        )
+    ).first()
+    if known is not None:
+        if (known.bundle, known.parameters) != (fresh.bundle, fresh.parameters):
+            raise Conflict(
+                "this request key started another campaign before",
+                remedy="use a fresh request key",
+            )
+        return view_of(tx, known)
+    authorisation = _find(tx, fresh.bundle)[1]
+    if authorisation.id != fresh.authorisation:
+        raise Conflict("the authorisation changed meanwhile", remedy="start again")
+    used = tx.session.exec(
+        select(func.count())
+        .select_from(CampaignRow)
+        .where(CampaignRow.authorisation == authorisation.id)
+    ).one()
+    if used >= authorisation.campaigns:
+        raise NotAuthorised(
+            f"the authorisation allows {authorisation.campaigns} campaigns; all were started",
+            remedy="the college must vote a new authorisation",
+        )
+    outbox.keep_blob(tx, desk, blob)
+    # A copy, because the transaction may run again.
+    campaign = CampaignRow(**fresh.model_dump())
+    tx.session.add(campaign)
+    tx.session.flush()
+    tx.rings.add(PACE)
+    return view_of(tx, campaign)
+
+
+def _find(tx: Transaction, bundle: str) -> tuple[BundleRow, AuthorisationRow]:
+    row = bundle_by(tx, bundle)
+    valid = bundles.current_authorisation(tx, row.digest)
+    if valid is None:
+        raise NotAuthorised(
+            f"no authorisation of the college holds now for {row.name} {row.version}",
+            remedy="`cadastre bundle list` shows its standing; the college must vote first",
+        )
+    return row, valid
+
+
+def _parameter_blob(values: bytes, bounds: Mapping[str, Bound]) -> bytes:
+    """The one spelling of `values` that workers accept, inside the voted bounds."""
+
+    def distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        if len(dict(pairs)) != len(pairs):
+            raise InputRefused("a parameter is set twice")
+        return dict(pairs)
+
+    try:
+        plain = json.loads(values or b"{}", parse_float=Decimal, object_pairs_hook=distinct)
+    except (ValueError, RecursionError) as error:
+        raise InputRefused("the parameters are not JSON", remedy='write {"zones": 9}') from error
+    if not isinstance(plain, dict):
+        raise InputRefused("the parameters are not a JSON object", remedy='write {"zones": 9}')
+    blob = parameters.encode(plain, bounds)
+    require_within(blob, bounds)
+    return blob

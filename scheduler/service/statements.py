@@ -1,0 +1,222 @@
+"""Does a partial or a conclusion match its order? Checked before it may be accepted."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from jobs import aggregate, report
+from jobs.errors import AggregateRefused, ReportRefused
+from protection.accounting import decimal
+from protection.errors import ProtectionError
+from scheduler.domain.planning import CONTRIBUTING_LEVELS
+from scheduler.domain.reasons import Reason, quote, sentence
+from scheduler.errors import (
+    AboveConsents,
+    AboveRegistry,
+    StatementRefused,
+    ValuesMissing,
+    ValuesRefused,
+)
+from scheduler.service import consents
+from scheduler.service.desk import Desk
+from scheduler.service.facts import CampaignFacts, facts_of
+from scheduler.service.standing import Standing
+from scheduler.store.store import Transaction
+from scheduler.store.tables import AuthorisationRow, CampaignRow, RoundRow, UnitRow
+from trust.documents import signed
+from trust.documents.campaign import UnitKind
+from trust.documents.reporting import AttemptReport, Conclusion, Outcome, Partial
+from trust.documents.rules import PrivacyUnit
+from trust.ids import Digest, WorkerId
+from trust.keys import PublicKey
+from trust.problem import Problem
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One attempt report after its statement was looked at; `refusal` NONE when it holds."""
+
+    report: AttemptReport
+    refusal: Reason
+    why: str
+    statement: Digest | None = None
+    partial: Partial | None = None
+    conclusion: Conclusion | None = None
+
+
+@dataclass(frozen=True)
+class _Context:
+    unit: UnitRow
+    round: RoundRow
+    campaign: CampaignRow
+    authorisation: AuthorisationRow
+
+
+async def check(desk: Desk, standing: Standing, key: PublicKey, item: AttemptReport) -> Checked:
+    """What becomes of one report, as far as it can be told without changing anything."""
+    if item.outcome in {Outcome.REFUSED, Outcome.FAILED}:
+        refused = item.outcome is Outcome.REFUSED
+        reason = Reason.ATTEMPT_REFUSED if refused else Reason.ATTEMPT_FAILED
+        what = quote(f"{item.sentence} [{item.reason}]" if item.reason else item.sentence)
+        return Checked(item, reason, sentence(reason, what=what))
+    try:
+        return await _statement(desk, standing, key, item)
+    except ValuesMissing:
+        return Checked(item, Reason.VALUES_MISSING, sentence(Reason.VALUES_MISSING))
+    except (AboveConsents, AboveRegistry, ValuesRefused) as error:
+        return Checked(item, Reason(error.code), error.sentence)
+    except Problem as error:
+        what = error.sentence
+        return Checked(
+            item, Reason.STATEMENT_REFUSED, sentence(Reason.STATEMENT_REFUSED, what=what)
+        )
+
+
+async def _statement(
+    desk: Desk, standing: Standing, key: PublicKey, item: AttemptReport
+) -> Checked:
+    if item.statement is None:
+        raise StatementRefused("the report carries no statement")
+    context = await desk.look("read-order", lambda tx: _context(tx, item))
+    if context is None:
+        raise StatementRefused("no such unit")
+    facts = await asyncio.to_thread(
+        facts_of, desk, context.authorisation.digest, context.campaign.bundle
+    )
+    if context.unit.kind == UnitKind.CONTRIBUTE.value:
+        partial = signed.verify(Partial, item.statement, {key})
+        document = partial.document
+        _matches(context, document, desk.territory)
+        _fits_rules(document, facts)
+        await asyncio.to_thread(_read_partial, desk, document, facts)
+        await _within_consents(desk, standing, context, document, facts)
+        return Checked(item, Reason.NONE, "", partial.digest, partial=document)
+    conclusion = signed.verify(Conclusion, item.statement, {key})
+    _matches(context, conclusion.document, desk.territory)
+    if conclusion.document.aggregate != context.round.aggregate:
+        raise StatementRefused("the conclusion read another aggregate")
+    await asyncio.to_thread(_read_result, desk, conclusion.document, facts)
+    return Checked(item, Reason.NONE, "", conclusion.digest, conclusion=conclusion.document)
+
+
+def _context(tx: Transaction, item: AttemptReport) -> _Context | None:
+    unit = tx.session.get(UnitRow, str(item.unit))
+    if unit is None:
+        return None
+    rounds = tx.session.get(RoundRow, (unit.campaign, unit.round))
+    campaign = tx.session.get(CampaignRow, unit.campaign)
+    assert rounds is not None
+    assert campaign is not None
+    authorisation = tx.session.get(AuthorisationRow, campaign.authorisation)
+    assert authorisation is not None
+    return _Context(unit, rounds, campaign, authorisation)
+
+
+def _matches(context: _Context, document: Partial | Conclusion, territory: str) -> None:
+    """Every field that repeats the order, compared."""
+    expected = {
+        "territory": territory,
+        "campaign": context.campaign.id,
+        "round": context.round.number,
+        "unit": context.unit.id,
+        "bundle": context.campaign.bundle,
+        "plan": context.round.plan,
+    }
+    if context.unit.worker is not None:
+        expected["worker"] = context.unit.worker
+    if isinstance(document, Partial):
+        expected["parameters"] = context.campaign.parameters
+    for name, value in expected.items():
+        if getattr(document, name) != value:
+            raise StatementRefused(f"its {name} is not the order's")
+
+
+def _fits_rules(document: Partial, facts: CampaignFacts) -> None:
+    rules = facts.authorisation.rules
+    if document.image not in facts.authorisation.images:
+        raise StatementRefused("its runtime image is not one that was voted")
+    if document.level not in CONTRIBUTING_LEVELS:
+        raise StatementRefused("its sandbox level may not see capsules")
+    if set(document.variances) != {rule.output for rule in rules}:
+        raise StatementRefused("its variances are not those of the voted outputs")
+    try:
+        for value in document.variances.values():
+            decimal(value, "variance")
+    except ProtectionError as error:
+        raise StatementRefused(error.sentence) from error
+    for rule in rules:
+        if document.protection is not rule.protection:
+            raise StatementRefused(f"{rule.output} was voted as {rule.protection.value}")
+        if not rule.minimum_contributors <= document.contributors <= rule.maximum_contributors:
+            raise StatementRefused(
+                f"{document.contributors} contributors; {rule.output} was voted for "
+                f"{rule.minimum_contributors} to {rule.maximum_contributors}"
+            )
+        if document.capsules < rule.minimum_capsules:
+            raise StatementRefused(
+                f"{document.capsules} capsules; {rule.output} asks for {rule.minimum_capsules}"
+            )
+
+
+def _read_partial(desk: Desk, document: Partial, facts: CampaignFacts) -> None:
+    if not desk.blobs.has(document.values):
+        raise ValuesMissing("the values were not put as a blob")
+    try:
+        aggregate.decode_partial(facts.authorisation.rules, desk.blobs.get(document.values))
+    except AggregateRefused as error:
+        what = error.sentence
+        raise ValuesRefused(sentence(Reason.VALUES_REFUSED, what=what)) from error
+
+
+def _read_result(desk: Desk, document: Conclusion, facts: CampaignFacts) -> None:
+    if not desk.blobs.has(document.result):
+        raise ValuesMissing("the result was not put as a blob")
+    try:
+        report.decode_result(facts.bundle.manifest, desk.blobs.get(document.result))
+    except ReportRefused as error:
+        what = error.sentence
+        raise ValuesRefused(sentence(Reason.VALUES_REFUSED, what=what)) from error
+
+
+async def _within_consents(
+    desk: Desk, standing: Standing, context: _Context, document: Partial, facts: CampaignFacts
+) -> None:
+    """No more people than consents: the scheduler's own count, then the registry's."""
+    authorisation = facts.authorisation
+
+    def count(tx: Transaction) -> int:
+        live = consents.live_per_worker(
+            tx,
+            authorisation.bundle,
+            authorisation.purpose,
+            authorisation.tables,
+            since=context.round.issued_at,
+            worker=document.worker,
+        )
+        return live.get(document.worker, 0)
+
+    by_owner = any(rule.unit is PrivacyUnit.OWNER for rule in authorisation.rules)
+    claimed = max(document.capsules, document.contributors if by_owner else 0)
+    known = await desk.look("count-consents", count)
+    if claimed > known:
+        raise AboveConsents(sentence(Reason.ABOVE_CONSENTS, claimed=claimed, known=known))
+    registered = await standing.live_consents(
+        authorisation.bundle, authorisation.purpose, WorkerId(document.worker), least=claimed
+    )
+    if registered is None:
+        return
+    # Consents that were withdrawn after the plan may already be in the partial.
+    withdrawn = max(
+        0, known - await desk.look("count-consents", lambda tx: _now(tx, document, facts))
+    )
+    if claimed > registered + withdrawn:
+        raise AboveRegistry(
+            sentence(Reason.ABOVE_REGISTRY, claimed=claimed, known=registered + withdrawn)
+        )
+
+
+def _now(tx: Transaction, document: Partial, facts: CampaignFacts) -> int:
+    a = facts.authorisation
+    live = consents.live_per_worker(tx, a.bundle, a.purpose, a.tables, worker=document.worker)
+    return live.get(document.worker, 0)

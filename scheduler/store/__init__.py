@@ -1,0 +1,1 @@
+"""What the scheduler remembers: tables, migrations, named transactions with group commit."""

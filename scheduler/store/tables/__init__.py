@@ -1,0 +1,40 @@
+"""All tables; importing this package completes the metadata."""
+
+from scheduler.store.tables.campaigns import AttemptRow, CampaignRow, RoundRow, UnitRow
+from scheduler.store.tables.documents import (
+    AuthorisationRow,
+    BlobRow,
+    BundleRow,
+    CapsuleRow,
+    CommitmentRow,
+    ConsentRow,
+    LogRow,
+    RestrictedRow,
+)
+from scheduler.store.tables.members import (
+    ExchangeRow,
+    InstallationRow,
+    MemberRow,
+    TokenRow,
+    WorkerRow,
+)
+
+__all__ = [
+    "AttemptRow",
+    "AuthorisationRow",
+    "BlobRow",
+    "BundleRow",
+    "CampaignRow",
+    "CapsuleRow",
+    "CommitmentRow",
+    "ConsentRow",
+    "ExchangeRow",
+    "InstallationRow",
+    "LogRow",
+    "MemberRow",
+    "RestrictedRow",
+    "RoundRow",
+    "TokenRow",
+    "UnitRow",
+    "WorkerRow",
+]

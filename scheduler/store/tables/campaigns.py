@@ -1,0 +1,168 @@
+"""Campaigns, rounds, units and attempts: the words of the state machines."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlmodel import SQLModel
+
+from scheduler.domain.states import AttemptState, CampaignState, RoundState, UnitState
+from scheduler.store.columns import moment, whole, words
+from scheduler.store.types import one_of
+from trust.documents.campaign import UnitKind
+
+
+class CampaignRow(SQLModel, table=True):
+    """draft -> running -> concluding -> released | failed | cancelled."""
+
+    __tablename__ = "campaign"
+    __table_args__ = (
+        one_of("state", CampaignState),
+        CheckConstraint(
+            "(state = 'released') = (release IS NOT NULL)", name="released_has_release"
+        ),
+        UniqueConstraint("started_by", "request", name="request_once"),
+        Index(
+            "campaign_moving",
+            "state",
+            sqlite_where=text("state IN ('draft', 'running', 'concluding')"),
+            postgresql_where=text("state IN ('draft', 'running', 'concluding')"),
+        ),
+        {"comment": "runs of authorised bundles"},
+    )
+
+    id: str = words("camp_…", key=True)
+    bundle: str = words("digest of the bundle", of="bundle.digest")
+    authorisation: str = words("the college's decision that it rests on", of="authorisation.id")
+    parameters: str = words("digest of the parameter blob")
+    started_by: str = words("operator that started it")
+    request: str = words("the operator's idempotency key")
+    state: str = words("CampaignState")
+    reason: str = words("reason code why it waits or ended; empty when it moves")
+    why: str = words("the same as a sentence")
+    created_at: datetime = moment("when it was started")
+    plan_before: datetime = moment("a draft that is not planned by then fails")
+    updated_at: datetime = moment("last change")
+    updated_by: str = words("name of the transaction that changed it last")
+    release: str | None = words("digest of the Release envelope", optional=True)
+
+
+class RoundRow(SQLModel, table=True):
+    """open -> preparing -> opened | aborted."""
+
+    __tablename__ = "round"
+    __table_args__ = (
+        one_of("state", RoundState),
+        CheckConstraint("(state = 'opened') = (opening IS NOT NULL)", name="opened_has_opening"),
+        CheckConstraint(
+            "state = 'open' OR state = 'aborted' OR batch IS NOT NULL", name="prepared_has_batch"
+        ),
+        {"comment": "rounds of campaigns"},
+    )
+
+    campaign: str = words("the campaign", key=True, of="campaign.id")
+    number: int = whole("from 1", key=True)
+    state: str = words("RoundState")
+    plan: str = words("digest of the Plan envelope")
+    issued_at: datetime = moment("the plan's moment: consents live then may be counted")
+    deadline: datetime = moment("no report is accepted from then on")
+    capsules: int = whole("live consents of the chosen workers when it was planned")
+    reason: str = words("reason code")
+    why: str = words("the same as a sentence")
+    batch: str | None = words("digest of the frozen batch lines", optional=True)
+    aggregate: str | None = words("digest of the aggregate blob", optional=True)
+    opening: str | None = words("digest of the Opening envelope", optional=True, unique=True)
+    contributors: int = whole("privacy units in the batch, exact; never published", default=0)
+
+
+class UnitRow(SQLModel, table=True):
+    """waiting -> ready -> leased -> satisfied | failed | cancelled."""
+
+    __tablename__ = "unit"
+    __table_args__ = (
+        one_of("state", UnitState),
+        one_of("kind", UnitKind),
+        UniqueConstraint("campaign", "round", "kind", "worker", name="one_unit_per_worker"),
+        Index(
+            "unit_to_lease",
+            "worker",
+            "kind",
+            sqlite_where=text("state = 'ready'"),
+            postgresql_where=text("state = 'ready'"),
+        ),
+        Index(
+            "unit_moving",
+            "deadline",
+            sqlite_where=text("state IN ('waiting', 'ready', 'leased')"),
+            postgresql_where=text("state IN ('waiting', 'ready', 'leased')"),
+        ),
+        {"comment": "what one worker has to do in one round"},
+    )
+
+    id: str = words("unit_…", key=True)
+    campaign: str = words("the campaign", of="campaign.id", index=True)
+    round: int = whole("the round")
+    kind: str = words("UnitKind")
+    worker: str | None = words("who must do it; NULL: any that can", optional=True)
+    state: str = words("UnitState")
+    reason: str = words("reason code")
+    why: str = words("the same as a sentence")
+    capsules: int = whole("live consents of the worker when the round was planned", default=0)
+    deadline: datetime = moment("the unit ends by then")
+    not_before: datetime | None = moment("end of back-off", optional=True)
+    maximum_attempts: int = whole("leases that it may have")
+    lease_seconds: int = whole("length of one lease")
+    needs: str = words("digest of the envelope that must be logged before it is ready")
+    done: int = whole("live progress, in capsules", default=0)
+    updated_at: datetime = moment("last change")
+    updated_by: str = words("name of the transaction that changed it last")
+
+
+class AttemptRow(SQLModel, table=True):
+    """leased -> reported -> accepted | rejected; leased -> expired | abandoned | cancelled."""
+
+    __tablename__ = "attempt"
+    __table_args__ = (
+        one_of("state", AttemptState),
+        UniqueConstraint("unit", "number", name="attempt_number"),
+        CheckConstraint(
+            "state <> 'accepted' OR statement IS NOT NULL", name="accepted_has_statement"
+        ),
+        Index(
+            "attempt_live",
+            "unit",
+            unique=True,
+            sqlite_where=text("state IN ('leased', 'reported')"),
+            postgresql_where=text("state IN ('leased', 'reported')"),
+        ),
+        Index(
+            "attempt_of_worker",
+            "worker",
+            sqlite_where=text("state IN ('leased', 'reported')"),
+            postgresql_where=text("state IN ('leased', 'reported')"),
+        ),
+        Index(
+            "attempt_expiry",
+            "expires_at",
+            sqlite_where=text("state IN ('leased', 'reported')"),
+            postgresql_where=text("state IN ('leased', 'reported')"),
+        ),
+        {"comment": "leases of units"},
+    )
+
+    id: str = words("att_…", key=True)
+    unit: str = words("the unit", of="unit.id", index=True)
+    number: int = whole("from 1")
+    token: str = words("fencing token that its report must present")
+    worker: str = words("who leased it", of="worker.name")
+    state: str = words("AttemptState")
+    reason: str = words("reason code")
+    why: str = words("the same as a sentence")
+    leased_at: datetime = moment("when")
+    expires_at: datetime = moment("the lease ends by the scheduler's clock")
+    statement: str | None = words("digest of the accepted envelope", optional=True)
+    report: str | None = words("a partial's random name", optional=True, unique=True)
+    values_digest: str | None = words("digest of the values or result blob", optional=True)
+    capsules: int = whole("capsules in the partial", default=0)
+    contributors: int = whole("privacy units in the partial", default=0)

@@ -1,0 +1,424 @@
+"""Every reason for which a worker turns an order down, one test each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from worker_territory import FACTS, FLOWS, NAME, PARAMETERS, Territory
+
+from trust.documents.rules import Bound
+from trust.entropy import seeded
+from trust.ids import AuthorisationId, CampaignId, Digest, WorkerId
+from trust.keys import PrivateKey
+from trust.log.entry import Kind
+from trust.policy import RUN_POLICIES, Exhibit, Permit, RunRequest, verify_orders, verify_status
+from trust.policy import errors as reasons
+from trust.policy.errors import RunRefused
+from trust.policy.parameters import require_within
+from trust.root import trust_pinned
+
+STRANGER = PrivateKey(bytes([7]) * 32)
+
+
+@pytest.fixture(scope="module")
+def territory() -> Territory:
+    return Territory()
+
+
+def refused(request: RunRequest) -> str:
+    with pytest.raises(RunRefused) as caught:
+        RUN_POLICIES.require(request)
+    assert caught.value.sentence
+    assert caught.value.remedy
+    return caught.value.code
+
+
+def test_an_honest_order_gets_a_permit(territory: Territory) -> None:
+    permit = RUN_POLICIES.require(territory.request())
+    assert permit.plan.document.round == 1
+    assert permit.authorisation.document.purpose == "mobility planning"
+    assert len(permit.held) == len(RUN_POLICIES.policies)
+    assert all(held.sentence for held in permit.held)
+
+
+def test_a_permit_is_never_made_by_hand(territory: Territory) -> None:
+    permit = RUN_POLICIES.require(territory.request())
+    with pytest.raises(TypeError):
+        Permit(permit.request, permit.plan, permit.authorisation, (), object())
+
+
+# --- root and orders ---
+
+
+def test_an_expired_root(territory: Territory) -> None:
+    raw = territory.sign_root(expires_at=territory.now)
+    root = trust_pinned(raw, Digest.of(raw))
+    assert refused(territory.request(root=root)) == "root-expired"
+
+
+def test_orders_signed_by_a_stranger(territory: Territory) -> None:
+    request = territory.request()
+    forged = territory.orders(request.worker, (request.order,), key=STRANGER)
+    assert refused(replace(request, orders=forged)) == "order-forged"
+
+
+@given(st.binary(max_size=300))
+def test_orders_that_are_noise(data: bytes) -> None:
+    territory = Territory()
+    with pytest.raises(reasons.OrderForged):
+        verify_orders(territory.root, data, WorkerId.draw(seeded(b"w")), 1)
+
+
+def test_every_truncation_and_flip_of_orders_is_refused(territory: Territory) -> None:
+    request = territory.request()
+    raw = request.orders
+    for at in range(0, len(raw), 7):
+        flipped = raw[:at] + bytes([raw[at] ^ 4]) + raw[at + 1 :]
+        for altered in (raw[:at], flipped):
+            with pytest.raises(RunRefused):
+                verify_orders(territory.root, altered, request.worker, 1)
+
+
+def test_a_status_is_no_order(territory: Territory) -> None:
+    root = territory.root
+    with pytest.raises(reasons.OrderForged):
+        verify_orders(root, territory.status(key=territory.orders_key), WorkerId("wrk_x"), 1)
+
+
+def test_orders_for_another_worker_or_territory(territory: Territory) -> None:
+    request = territory.request()
+    elsewhere = territory.orders(request.worker, (request.order,), territory="other.example")
+    assert refused(replace(request, orders=elsewhere)) == "order-misdirected"
+    other = WorkerId.draw(seeded(b"other"))
+    assert refused(replace(request, worker=other)) == "order-misdirected"
+
+
+def test_an_old_answer_sent_again(territory: Territory) -> None:
+    assert refused(replace(territory.request(), answers=2)) == "order-replayed"
+
+
+def test_an_order_that_is_not_in_its_batch(territory: Territory) -> None:
+    request = territory.request()
+    longer = replace(request.order, lease_seconds=400)
+    assert refused(replace(request, order=longer)) == "order-unknown"
+
+
+def test_a_lease_counts_on_the_boot_clock(territory: Territory) -> None:
+    request = territory.request()
+    assert refused(replace(request, boottime=request.received_at + 300)) == "lease-expired"
+    assert refused(replace(request, boottime=request.received_at - 1)) == "lease-expired"
+    # A wall clock that jumped a day forward ends what has dates, not the lease.
+    assert refused(replace(request, now=request.now + timedelta(days=1))) == "plan-expired"
+    plan = territory.plan(deadline=territory.now + timedelta(days=9))
+    request = territory.request(plan=plan)
+    jumped = replace(request, now=request.now + timedelta(days=1))
+    assert refused(jumped) == "status-stale"
+
+
+def test_a_lease_is_never_longer_than_a_day(territory: Territory) -> None:
+    plan = territory.plan(deadline=territory.now + timedelta(days=9))
+    order = territory.order(plan, lease_seconds=10**9)
+    request = territory.request(plan=plan, order=order)
+    RUN_POLICIES.require(request)
+    assert refused(replace(request, boottime=100.0 + 86_400)) == "lease-expired"
+
+
+# --- plans ---
+
+
+def test_a_plan_signed_by_a_stranger(territory: Territory) -> None:
+    plan = territory.plan()
+    forged = territory.plan(key=STRANGER)
+    order = territory.order(plan, plan=Digest.of(forged.envelope))
+    request = territory.request(plan=plan, order=order)
+    assert refused(replace(request, plan=forged)) == "plan-forged"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"round": 2},
+        {"campaign": CampaignId.draw(seeded(b"else"))},
+        {"bundle": Digest.of(b"else")},
+        {"parameters": Digest.of(b"else")},
+        {"plan": Digest.of(b"else")},
+    ],
+)
+def test_an_order_that_contradicts_its_plan(territory: Territory, change: dict[str, Any]) -> None:
+    plan = territory.plan()
+    order = territory.order(plan, **change)
+    assert refused(territory.request(plan=plan, order=order)) == "plan-mismatch"
+
+
+def test_a_plan_of_another_territory(territory: Territory) -> None:
+    plan = territory.plan(territory="other.example")
+    assert refused(territory.request(plan=plan)) == "plan-mismatch"
+
+
+def test_a_round_that_is_over(territory: Territory) -> None:
+    plan = territory.plan(deadline=territory.now)
+    assert refused(territory.request(plan=plan)) == "plan-expired"
+
+
+def test_a_second_plan_for_a_round(territory: Territory) -> None:
+    request = territory.request()
+    RUN_POLICIES.require(replace(request, known_plan=request.order.plan))
+    assert refused(replace(request, known_plan=Digest.of(b"first"))) == "two-plans"
+
+
+def test_parameters_changed_on_their_way(territory: Territory) -> None:
+    assert refused(territory.request(parameters=b'{"hour":9}')) == "parameters-altered"
+
+
+# --- bundles ---
+
+
+def test_a_bundle_changed_on_its_way(territory: Territory) -> None:
+    facts = replace(FACTS, bundle=Digest.of(b"another bundle"))
+    assert refused(territory.request(facts=facts)) == "bundle-altered"
+
+
+def test_a_bundle_that_nobody_voted(territory: Territory) -> None:
+    facts = replace(FACTS, bundle=Digest.of(b"another bundle"))
+    request = territory.request(facts=facts, plan=territory.plan(facts))
+    assert refused(request) == "authorisation-mismatch"
+
+
+@pytest.mark.parametrize("change", [{"bundle": Digest.of(b"x")}, {"manifest": Digest.of(b"x")}])
+def test_a_statement_about_another_bundle(territory: Territory, change: dict[str, Any]) -> None:
+    statement = territory.statement(**change)
+    assert refused(territory.request(statement=statement)) == "bundle-unsigned"
+
+
+def test_a_statement_signed_by_somebody_else(territory: Territory) -> None:
+    statement = territory.statement(author=STRANGER.public)
+    assert refused(territory.request(statement=statement)) == "bundle-unsigned"
+
+
+# --- authorisations ---
+
+
+def test_a_minority_of_the_college(territory: Territory) -> None:
+    vote = territory.authorisation(keys=territory.college[:1])
+    assert refused(territory.request(authorisation=vote)) == "authorisation-forged"
+
+
+def test_one_college_key_that_signs_twice(territory: Territory) -> None:
+    vote = territory.authorisation(keys=[territory.college[0]] * 2)
+    assert refused(territory.request(authorisation=vote)) == "authorisation-forged"
+
+
+def test_strangers_do_not_count(territory: Territory) -> None:
+    vote = territory.authorisation(keys=[territory.college[0], STRANGER])
+    assert refused(territory.request(authorisation=vote)) == "authorisation-forged"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": AuthorisationId.draw(seeded(b"else"))},
+        {"territory": "other.example"},
+        {"manifest": Digest.of(b"else")},
+    ],
+)
+def test_an_authorisation_for_something_else(territory: Territory, change: dict[str, Any]) -> None:
+    vote = territory.authorisation(**change)
+    assert refused(territory.request(authorisation=vote)) == "authorisation-mismatch"
+
+
+def test_the_window_of_an_authorisation(territory: Territory) -> None:
+    over = territory.authorisation(not_after=territory.now)
+    early = territory.authorisation(not_before=territory.now + timedelta(seconds=1))
+    assert refused(territory.request(authorisation=over)) == "authorisation-expired"
+    assert refused(territory.request(authorisation=early)) == "authorisation-not-yet"
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        (replace(FLOWS, rho="10"),),
+        (replace(FLOWS, rho="0.10"),),
+        (replace(FLOWS, minimum_contributors=1),),
+        (FLOWS, replace(FLOWS, output="more")),
+        (),
+        (FLOWS, FLOWS),
+    ],
+)
+def test_release_rules_other_than_the_voted(territory: Territory, rules: tuple[Any, ...]) -> None:
+    facts = replace(FACTS, rules=rules)
+    assert refused(territory.request(facts=facts)) == "rules-mismatch"
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [{"commute": ("home_sector", "income")}, {"commute": ("home_sector",), "health": ("x",)}],
+)
+def test_tables_beyond_the_voted(territory: Territory, tables: dict[str, Any]) -> None:
+    facts = replace(FACTS, tables=tables)
+    assert refused(territory.request(facts=facts)) == "tables-exceeded"
+
+
+def test_fewer_tables_than_voted_are_fine(territory: Territory) -> None:
+    facts = replace(FACTS, tables={"commute": ("home_sector",)})
+    RUN_POLICIES.require(territory.request(facts=facts))
+
+
+@pytest.mark.parametrize("hour", ["24", "-1", "8.0", '"8"', "true", "null", "NaN", "[8]"])
+def test_a_parameter_out_of_bounds(territory: Territory, hour: str) -> None:
+    parameters = f'{{"hour":{hour}}}'.encode()
+    plan = territory.plan(parameters=parameters)
+    assert refused(territory.request(plan=plan, parameters=parameters)) == "parameters-refused"
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [b"", b"[]", b"{}", b'{"hour": 8}', b'{"hour":8,"more":1}', b'{"hour":8,"hour":8}', b"\xff"],
+)
+def test_a_parameter_blob_of_another_form(territory: Territory, parameters: bytes) -> None:
+    plan = territory.plan(parameters=parameters)
+    assert refused(territory.request(plan=plan, parameters=parameters)) == "parameters-refused"
+
+
+@given(st.binary(max_size=100))
+def test_parameter_noise_is_only_ever_refused(data: bytes) -> None:
+    with pytest.raises(reasons.ParametersRefused):
+        require_within(data, FACTS.bounds)
+
+
+def test_bounds_of_every_type() -> None:
+    bounds = {
+        "share": Bound("decimal", "0", "1", ()),
+        "mode": Bound("choice", None, None, ("bus", "train")),
+        "name": Bound("text", None, "5", ()),
+    }
+    require_within(b'{"mode":"bus","name":"abcde","share":"0.25"}', bounds)
+    for bad in (
+        b'{"mode":"car","name":"abcde","share":"0.25"}',
+        b'{"mode":"bus","name":"abcdef","share":"0.25"}',
+        b'{"mode":"bus","name":"abc\\u0000","share":"0.25"}',
+        b'{"mode":"bus","name":"abcde","share":"1.25"}',
+        b'{"mode":"bus","name":"abcde","share":"NaN"}',
+        b'{"mode":"bus","name":"abcde","share":"1e0"}',
+    ):
+        with pytest.raises(reasons.ParametersRefused):
+            require_within(bad, bounds)
+    with pytest.raises(reasons.ParametersRefused):
+        require_within(b'{"x":1}', {"x": Bound("set", "0", "1", ())})
+    with pytest.raises(reasons.ParametersRefused):
+        require_within(b'{"x":1}', {"x": Bound("integer", "0", None, ())})
+
+
+def test_a_runtime_image_that_was_not_voted(territory: Territory) -> None:
+    assert refused(territory.request(image=Digest.of(b"mine"))) == "image-not-permitted"
+
+
+# --- status ---
+
+
+def test_no_status_yet(territory: Territory) -> None:
+    assert refused(territory.request(status=None)) == "status-stale"
+
+
+def test_a_status_of_yesterday(territory: Territory) -> None:
+    fresh = territory.verified_status(age=timedelta(hours=23, minutes=59))
+    RUN_POLICIES.require(territory.request(status=fresh))
+    old = territory.verified_status(age=timedelta(hours=24))
+    assert refused(territory.request(status=old)) == "status-stale"
+
+
+def test_a_status_that_says_it_lasts_a_year_is_stale_after_a_day(territory: Territory) -> None:
+    old = territory.verified_status(
+        age=timedelta(hours=25), expires_at=territory.now + timedelta(days=365)
+    )
+    assert refused(territory.request(status=old)) == "status-stale"
+
+
+def test_a_clock_that_jumped_back(territory: Territory) -> None:
+    request = territory.request()
+    behind = replace(request, now=request.now - timedelta(minutes=50))
+    assert refused(behind) == "clock-behind"
+
+
+def test_a_status_put_back(territory: Territory) -> None:
+    assert refused(territory.request(status_number=2)) == "status-replayed"
+    with pytest.raises(reasons.StatusReplayed):
+        verify_status(territory.root, territory.status(4), 5)
+    assert verify_status(territory.root, territory.status(5), 5).document.number == 5
+
+
+def test_a_forged_status(territory: Territory) -> None:
+    for forged in (
+        territory.status(key=STRANGER),
+        territory.status(key=territory.orders_key),
+        territory.status(territory="other.example"),
+        b"{}",
+    ):
+        with pytest.raises(reasons.StatusForged):
+            verify_status(territory.root, forged, 0)
+
+
+def test_a_suspended_authorisation(territory: Territory) -> None:
+    vote = AuthorisationId.draw(seeded(b"vote"))
+    status = territory.verified_status(suspended=(vote,))
+    assert refused(territory.request(status=status)) == "authorisation-suspended"
+    other = AuthorisationId.draw(seeded(b"else"))
+    RUN_POLICIES.require(territory.request(status=territory.verified_status(suspended=(other,))))
+
+
+# --- the log ---
+
+
+def test_an_authorisation_that_is_not_logged(territory: Territory) -> None:
+    vote, plan = territory.authorisation(), territory.plan()
+    for proof in (b"", plan.proof):
+        unlogged = Exhibit(vote.envelope, proof)
+        assert refused(territory.request(authorisation=unlogged)) == "not-logged"
+
+
+def test_a_plan_that_is_not_logged(territory: Territory) -> None:
+    plan = territory.plan()
+    assert refused(territory.request(plan=Exhibit(plan.envelope, b""))) == "not-logged"
+
+
+def test_a_plan_logged_as_something_else(territory: Territory) -> None:
+    plan = territory.plan()
+    disguised = territory.logged(Kind.OPENING, plan.envelope)
+    assert refused(territory.request(plan=disguised)) == "not-logged"
+
+
+def test_a_log_that_no_witness_has_seen(territory: Territory) -> None:
+    plan = territory.plan()
+    hidden = territory.logged(Kind.PLAN, plan.envelope, witnessed=False)
+    assert refused(territory.request(plan=hidden)) == "not-logged"
+
+
+@pytest.mark.parametrize("policy", ["quorum none\n", "", "nonsense\n"])
+def test_a_root_without_a_witness_quorum(territory: Territory, policy: str) -> None:
+    lines = territory.root.document.log_policy.split("\n")
+    raw = territory.sign_root(log_policy=f"{lines[0]}\n{policy}")
+    root = trust_pinned(raw, Digest.of(raw))
+    assert refused(territory.request(root=root)) == "not-logged"
+
+
+# --- all together ---
+
+
+def test_reason_codes_are_distinct_and_kebab_case() -> None:
+    classes = [
+        value
+        for value in vars(reasons).values()
+        if isinstance(value, type) and issubclass(value, RunRefused)
+    ]
+    codes = [cls.code for cls in classes]
+    assert len(set(codes)) == len(codes)
+    assert all(code == code.lower() and " " not in code for code in codes)
+
+
+def test_the_territory_is_the_one_of_these_tests(territory: Territory) -> None:
+    assert territory.root.document.territory == NAME
+    assert Digest.of(PARAMETERS) == territory.request().order.parameters

@@ -1,0 +1,633 @@
+"""Every RPC over real mutual TLS: who may call, and what every bad message is told."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import grpc.aio
+import pytest
+
+from protos.cadastre.v1 import (
+    audit_pb2,
+    audit_pb2_grpc,
+    blobs_pb2,
+    blobs_pb2_grpc,
+    bundles_pb2,
+    bundles_pb2_grpc,
+    campaigns_pb2,
+    campaigns_pb2_grpc,
+    consents_pb2,
+    consents_pb2_grpc,
+    enrolment_pb2,
+    enrolment_pb2_grpc,
+    work_pb2,
+    work_pb2_grpc,
+)
+from scheduler.log.storage import PUBLIC
+from scheduler.rpc.servers import ROLES, Services, enrolment_server, work_server
+from scheduler.service.membership import DenyList
+from scheduler.service.pace import keep_pace
+from scheduler.service.transfers import Transfers
+from trust import certificates
+from trust.certificates import Role
+from trust.documents import signed
+from trust.documents.campaign import OrderBatch
+from trust.documents.membership import EnrolmentProof
+from trust.ids import CapsuleId, Digest
+from trust.keys import PrivateKey
+from wire import blobs
+from wire.channel import TlsIdentity, open_channel
+from wire.status import from_rpc_error
+
+
+class House:
+    """Both ports of a scheduler, and channels to them for any role."""
+
+    def __init__(self, world):
+        self.world = world
+        desk = world.desk
+        self.pem = certificates.to_pem(desk.authority.certificate)
+        key = certificates.new_key()
+        leaf = certificates.issue(
+            desk.authority.key,
+            desk.authority.certificate,
+            certificates.make_request(key, "scheduler"),
+            territory=desk.territory,
+            role=Role.SCHEDULER,
+            name="scheduler",
+            now=world.clock.now(),
+            hosts=["127.0.0.1"],
+        )
+        pair = (certificates.key_to_pem(key), certificates.to_pem(leaf))
+        self.deny = DenyList(desk)
+        services = Services(
+            desk,
+            world.standing,
+            Transfers(desk, world.folder / "staging"),
+            self.deny,
+            world.folder / "log" / PUBLIC,
+            [b"root"],
+        )
+        self.work, self.port = work_server(services, lambda: pair, self.pem, "127.0.0.1:0")
+        self.enrolment, self.enrol_port = enrolment_server(desk, lambda: pair, "127.0.0.1:0")
+
+    def channel(self, role=Role.OPERATOR, name="ana", territory=None):
+        desk = self.world.desk
+        key = certificates.new_key()
+        leaf = certificates.issue(
+            desk.authority.key,
+            desk.authority.certificate,
+            certificates.make_request(key, name),
+            territory=territory or desk.territory,
+            role=role,
+            name=name,
+            now=self.world.clock.now(),
+        )
+        identity = TlsIdentity(certificates.to_pem(leaf), certificates.key_to_pem(key))
+        return open_channel(f"127.0.0.1:{self.port}", self.pem, identity)
+
+    def newcomer(self):
+        return open_channel(f"127.0.0.1:{self.enrol_port}", self.pem, None)
+
+
+@pytest.fixture
+def world(tmp_path, builder, monkeypatch):
+    """TLS compares certificates with the machine's own clock: so the territory lives now."""
+    from trust.clock import SystemClock
+
+    monkeypatch.setitem(builder.__globals__, "START", SystemClock().now().replace(microsecond=0))
+    made = builder(tmp_path)
+    yield made
+    made.desk.store.close()
+    made.desk.log.close()
+
+
+@asynccontextmanager
+async def house(world):
+    made = House(world)
+    await made.work.start()
+    await made.enrolment.start()
+    try:
+        yield made
+    finally:
+        world.desk.bell.close()
+        await made.work.stop(None)
+        await made.enrolment.stop(None)
+
+
+async def refused(call):
+    """The problem that ends `call` (unary or a stream)."""
+    try:
+        if hasattr(call, "__aiter__"):
+            async for _ in call:
+                pass
+        else:
+            await call
+    except grpc.aio.AioRpcError as error:
+        return from_rpc_error(error)
+    raise AssertionError("the call was not refused")
+
+
+async def chunks(*parts):
+    for part in parts:
+        yield part
+
+
+D = "sha256:" + "0" * 64
+W, O, A = Role.WORKER, Role.OPERATOR, Role.AUDITOR  # noqa: E741
+HUGE = b"{" * 5_000_000
+
+BAD = [
+    (
+        "exchange empty",
+        W,
+        lambda c: work_pb2_grpc.WorkStub(c).Exchange(work_pb2.ExchangeRequest()),
+        "not-enrolled",
+    ),
+    ("put nothing", O, lambda c: blobs_pb2_grpc.BlobsStub(c).Put(chunks()), "blob-refused"),
+    (
+        "put without digest",
+        O,
+        lambda c: blobs_pb2_grpc.BlobsStub(c).Put(chunks(blobs_pb2.PutRequest(data=b"x"))),
+        "malformed",
+    ),
+    (
+        "put behind its end",
+        O,
+        lambda c: blobs_pb2_grpc.BlobsStub(c).Put(
+            chunks(blobs_pb2.PutRequest(digest=D, offset=7, data=b"x"))
+        ),
+        "blob-refused",
+    ),
+    (
+        "put other bytes",
+        O,
+        lambda c: blobs_pb2_grpc.BlobsStub(c).Put(
+            chunks(blobs_pb2.PutRequest(digest=D, data=b"x"))
+        ),
+        "blob-refused",
+    ),
+    (
+        "put two blobs",
+        O,
+        lambda c: blobs_pb2_grpc.BlobsStub(c).Put(
+            chunks(
+                blobs_pb2.PutRequest(digest=D, data=b"x"),
+                blobs_pb2.PutRequest(digest=D[:-1] + "1", offset=1, data=b"x"),
+            )
+        ),
+        "blob-refused",
+    ),
+    (
+        "put a large chunk",
+        O,
+        lambda c: blobs_pb2_grpc.BlobsStub(c).Put(
+            chunks(blobs_pb2.PutRequest(digest=D, data=bytes(300_000)))
+        ),
+        "blob-refused",
+    ),
+    (
+        "stat no digest",
+        O,
+        lambda c: blobs_pb2_grpc.BlobsStub(c).Stat(
+            blobs_pb2.StatRequest(digest="../../etc/passwd")
+        ),
+        "malformed",
+    ),
+    (
+        "get no digest",
+        O,
+        lambda c: blobs_pb2_grpc.BlobsStub(c).Get(blobs_pb2.GetRequest(digest="x")),
+        "malformed",
+    ),
+    (
+        "get unknown",
+        O,
+        lambda c: blobs_pb2_grpc.BlobsStub(c).Get(blobs_pb2.GetRequest(digest=D)),
+        "unknown",
+    ),
+    (
+        "submit nothing",
+        O,
+        lambda c: bundles_pb2_grpc.BundlesStub(c).Submit(bundles_pb2.SubmitBundleRequest()),
+        "malformed",
+    ),
+    (
+        "submit no statement",
+        O,
+        lambda c: bundles_pb2_grpc.BundlesStub(c).Submit(bundles_pb2.SubmitBundleRequest(bundle=D)),
+        "malformed",
+    ),
+    (
+        "submit huge",
+        O,
+        lambda c: bundles_pb2_grpc.BundlesStub(c).Submit(
+            bundles_pb2.SubmitBundleRequest(bundle=D, statement=HUGE)
+        ),
+        "too-large",
+    ),
+    (
+        "authorise nothing",
+        O,
+        lambda c: bundles_pb2_grpc.BundlesStub(c).Authorise(bundles_pb2.AuthoriseRequest()),
+        "malformed",
+    ),
+    (
+        "suspend nothing",
+        O,
+        lambda c: bundles_pb2_grpc.BundlesStub(c).Suspend(
+            bundles_pb2.SuspendRequest(suspension=b"{}")
+        ),
+        "malformed",
+    ),
+    (
+        "start unknown",
+        O,
+        lambda c: campaigns_pb2_grpc.CampaignsStub(c).Start(
+            campaigns_pb2.StartCampaignRequest(bundle=D, request="r")
+        ),
+        "unknown",
+    ),
+    (
+        "start short prefix",
+        O,
+        lambda c: campaigns_pb2_grpc.CampaignsStub(c).Start(
+            campaigns_pb2.StartCampaignRequest(bundle="12", request="r")
+        ),
+        "unknown",
+    ),
+    (
+        "start without key",
+        O,
+        lambda c: campaigns_pb2_grpc.CampaignsStub(c).Start(
+            campaigns_pb2.StartCampaignRequest(bundle=D)
+        ),
+        "input-refused",
+    ),
+    (
+        "start large",
+        O,
+        lambda c: campaigns_pb2_grpc.CampaignsStub(c).Start(
+            campaigns_pb2.StartCampaignRequest(bundle=D, request="r", parameters=HUGE)
+        ),
+        "input-refused",
+    ),
+    (
+        "list odd state",
+        O,
+        lambda c: campaigns_pb2_grpc.CampaignsStub(c).List(
+            campaigns_pb2.ListCampaignsRequest(state=77)
+        ),
+        "input-refused",
+    ),
+    (
+        "list after unknown",
+        O,
+        lambda c: campaigns_pb2_grpc.CampaignsStub(c).List(
+            campaigns_pb2.ListCampaignsRequest(after="camp_%")
+        ),
+        "unknown",
+    ),
+    (
+        "show unknown",
+        O,
+        lambda c: campaigns_pb2_grpc.CampaignsStub(c).Show(
+            campaigns_pb2.ShowCampaignRequest(campaign="camp_zzzzzzzzz")
+        ),
+        "unknown",
+    ),
+    (
+        "watch unknown",
+        O,
+        lambda c: campaigns_pb2_grpc.CampaignsStub(c).Watch(
+            campaigns_pb2.ShowCampaignRequest(campaign="")
+        ),
+        "unknown",
+    ),
+    (
+        "cancel without reason",
+        O,
+        lambda c: campaigns_pb2_grpc.CampaignsStub(c).Cancel(
+            campaigns_pb2.CancelCampaignRequest(campaign="camp_zzzzzzzzz")
+        ),
+        "input-refused",
+    ),
+    (
+        "report unknown",
+        O,
+        lambda c: campaigns_pb2_grpc.CampaignsStub(c).Report(
+            campaigns_pb2.ShowCampaignRequest(campaign="x")
+        ),
+        "unknown",
+    ),
+    (
+        "no consents",
+        O,
+        lambda c: consents_pb2_grpc.ConsentsStub(c).Submit(consents_pb2.SubmitConsentsRequest()),
+        "input-refused",
+    ),
+    (
+        "many consents",
+        O,
+        lambda c: consents_pb2_grpc.ConsentsStub(c).Submit(
+            consents_pb2.SubmitConsentsRequest(consents=[b"x"] * 1001)
+        ),
+        "input-refused",
+    ),
+    (
+        "status of nothing",
+        O,
+        lambda c: consents_pb2_grpc.ConsentsStub(c).Status(
+            consents_pb2.ConsentStatusRequest(capsules=["cap_x"])
+        ),
+        "malformed",
+    ),
+    (
+        "prove nothing",
+        A,
+        lambda c: audit_pb2_grpc.AuditStub(c).Prove(audit_pb2.ProveRequest()),
+        "malformed",
+    ),
+    (
+        "prove unknown",
+        A,
+        lambda c: audit_pb2_grpc.AuditStub(c).Prove(audit_pb2.ProveRequest(entry="99999")),
+        "unknown",
+    ),
+    (
+        "ban nobody",
+        O,
+        lambda c: audit_pb2_grpc.WorkersStub(c).Ban(
+            audit_pb2.BanWorkerRequest(worker="ana", reason="x")
+        ),
+        "malformed",
+    ),
+    (
+        "renew nothing",
+        O,
+        lambda c: enrolment_pb2_grpc.RenewalStub(c).Renew(enrolment_pb2.RenewRequest()),
+        "input-refused",
+    ),
+]
+
+
+def test_every_bad_message_is_a_problem_with_a_code(world):
+    async def scenario():
+        async with house(world) as made:
+            channels = {role: made.channel(role, f"{role.value}-x") for role in (W, O, A)}
+            for name, role, call, code in BAD:
+                problem = await refused(call(channels[role]))
+                assert problem.code == code, (name, problem)
+                assert problem.sentence, name
+            for channel in channels.values():
+                await channel.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_message_over_the_limit_never_reaches_a_handler(world):
+    async def scenario():
+        async with house(world) as made, made.channel() as channel:
+            # The client's own limit is the same: lift it to see the server's.
+            request = bundles_pb2.AuthoriseRequest(authorisation=bytes(9_000_000))
+            problem = await refused(bundles_pb2_grpc.BundlesStub(channel).Authorise(request))
+            assert problem.code == "grpc-resource-exhausted"
+
+    asyncio.run(scenario())
+
+
+def test_roles_are_kept_apart(world):
+    async def scenario():
+        async with house(world) as made:
+            async with made.channel(Role.WORKER, "wrk_x") as channel:
+                problem = await refused(
+                    campaigns_pb2_grpc.CampaignsStub(channel).List(
+                        campaigns_pb2.ListCampaignsRequest()
+                    )
+                )
+                assert problem.code == "not-permitted"
+            async with made.channel() as channel:
+                problem = await refused(
+                    work_pb2_grpc.WorkStub(channel).Exchange(work_pb2.ExchangeRequest())
+                )
+                assert problem.code == "not-permitted"
+            async with made.channel(territory="other.example") as channel:
+                problem = await refused(
+                    campaigns_pb2_grpc.CampaignsStub(channel).List(
+                        campaigns_pb2.ListCampaignsRequest()
+                    )
+                )
+                assert problem.code == "denied"
+
+    asyncio.run(scenario())
+
+
+def test_every_service_of_the_contract_has_its_roles():
+    named = {key.split("/")[1] for key in ROLES}
+    for file in (
+        audit_pb2,
+        blobs_pb2,
+        bundles_pb2,
+        campaigns_pb2,
+        consents_pb2,
+        enrolment_pb2,
+        work_pb2,
+    ):
+        for service in file.DESCRIPTOR.services_by_name.values():
+            if service.name != "Enrolment":
+                assert service.full_name in named
+
+
+def test_blobs_go_up_and_down_and_continue_where_they_stopped(world):
+    async def scenario():
+        data = bytes(range(256)) * 3000
+        async with (
+            house(world) as made,
+            made.channel() as channel,
+            made.channel(name="bob") as other,
+        ):
+            stub = blobs_pb2_grpc.BlobsStub(channel)
+            digest = Digest.of(data)
+
+            async def breaks_off():
+                yield blobs_pb2.PutRequest(digest=digest, data=data[:200_000])
+                await asyncio.Event().wait()
+
+            call = stub.Put(breaks_off())
+            stat = blobs_pb2.StatRequest(digest=digest)
+            while (await stub.Stat(stat)).received < 200_000:  # noqa: ASYNC110 - of the server
+                await asyncio.sleep(0)
+            call.cancel()
+            assert await blobs.put(channel, data) == digest
+            assert await blobs.get(channel, digest) == data
+            assert (await stub.Stat(blobs_pb2.StatRequest(digest=digest))).stored
+            # What a member put is nobody else's until it is published.
+            problem = await refused(
+                blobs_pb2_grpc.BlobsStub(other).Get(blobs_pb2.GetRequest(digest=digest))
+            )
+            assert problem.code == "unknown"
+
+    asyncio.run(scenario())
+
+
+def test_a_campaign_over_the_wire(world):
+    async def scenario():
+        async with house(world) as made, made.channel() as channel:
+            await world.authorised()
+            workers = [await world.worker(f"o{n}", capsules=4) for n in range(2)]
+            judge = await world.worker("j", concludes=True)
+            channels = {w.name: made.channel(Role.WORKER, w.name) for w in [*workers, judge]}
+            pace = asyncio.create_task(keep_pace(world.desk))
+
+            async def say(worker, reports=()):
+                done = {report.attempt for report in reports}
+                worker.held = [order for order in worker.held if order.attempt not in done]
+                answer = await work_pb2_grpc.WorkStub(channels[worker.name]).Exchange(
+                    work_pb2.ExchangeRequest(reports=worker.batch(reports))
+                )
+                orders = signed.verify(OrderBatch, answer.orders, {world.desk.orders.public})
+                worker.held += orders.document.orders
+                return orders.document
+
+            for worker in [*workers, judge]:
+                await say(worker)
+            campaigns = campaigns_pb2_grpc.CampaignsStub(channel)
+            started = await campaigns.Start(
+                campaigns_pb2.StartCampaignRequest(
+                    bundle=world.bundle.digest[7:20], parameters=b'{ "zones": 3 }', request="r"
+                )
+            )
+            seen = []
+            async for view in campaigns.Watch(
+                campaigns_pb2.ShowCampaignRequest(campaign=started.campaign)
+            ):
+                seen.append(view.state)
+                for worker in [*workers, judge]:
+                    await say(worker)
+                    for order in tuple(worker.held):
+                        report = worker.report(order)
+                        await say(worker, [report])
+                if len(seen) > 200:
+                    raise AssertionError(view)
+            assert seen[-1] == 4
+            report = await campaigns.Report(
+                campaigns_pb2.ShowCampaignRequest(campaign=started.campaign[:20])
+            )
+            assert b'"cells":[8,2,20]' in report.report
+            listed = await audit_pb2_grpc.WorkersStub(channel).List(audit_pb2.ListWorkersRequest())
+            assert {worker.freshness for worker in listed.workers} == {"fresh"}
+            paths = await _evidence(channel)
+            assert not any(path.startswith("restricted/") for path in paths)
+            async with made.channel(Role.AUDITOR, "cour") as auditor:
+                paths = await _evidence(auditor)
+            lists = {path.split("-")[0] for path in paths if path.endswith(".json")}
+            assert lists >= {"restricted/orders", "restricted/partials", "restricted/consents"}
+            assert "log/checkpoint" in paths
+            world.desk.bell.close()
+            await pace
+            for each in channels.values():
+                await each.close()
+
+    asyncio.run(scenario())
+
+
+async def _evidence(channel):
+    found = {}
+    async for file in audit_pb2_grpc.AuditStub(channel).Evidence(audit_pb2.EvidenceRequest()):
+        found[file.path] = found.get(file.path, b"") + file.data
+    for path, data in found.items():
+        if "objects/" in path:
+            assert Digest.of(data).removeprefix("sha256:") == path.rsplit("/", 1)[1]
+    return found
+
+
+def test_a_token_admits_once_and_its_holder_may_ask_again(world):
+    async def scenario():
+        desk = world.desk
+        from scheduler.service.membership import create_token
+
+        secret, _ = create_token(
+            desk.store, desk.entropy, 3600, role="operator", operator="bob", site="s"
+        )
+        key, other = PrivateKey.generate(desk.entropy), PrivateKey.generate(desk.entropy)
+        request = certificates.make_request(certificates.new_key(), "bob")
+
+        def ask(who, **changes):
+            proof = EnrolmentProof(
+                Digest.of(secret), Digest.of(request), who.public, bytes(32), "bob", "s"
+            )
+            raw = signed.sign(replace(proof, **changes), [who]).envelope.raw
+            return enrolment_pb2.EnrolRequest(secret=secret, request=request, proof=raw)
+
+        async with house(world) as made, made.newcomer() as channel:
+            stub = enrolment_pb2_grpc.EnrolmentStub(channel)
+            for message, code in (
+                (enrolment_pb2.EnrolRequest(), "token-refused"),
+                (
+                    enrolment_pb2.EnrolRequest(secret=bytes(32), request=b"x", proof=b"x"),
+                    "enrolment-proof-refused",
+                ),
+                (enrolment_pb2.EnrolRequest(secret=bytes(32)), "input-refused"),
+                (ask(key, operator="eve"), "enrolment-proof-refused"),
+                (ask(key, request=Digest.of(b"x")), "enrolment-proof-refused"),
+                (ask(key, token=Digest.of(b"x")), "enrolment-proof-refused"),
+            ):
+                assert (await refused(stub.Enrol(message))).code == code
+            answer = await stub.Enrol(ask(key))
+            assert (answer.name, answer.role) == ("bob", "operator")
+            assert (await stub.Enrol(ask(key))).name == "bob"
+            assert (await refused(stub.Enrol(ask(other)))).code == "token-refused"
+            world.clock.advance(3600)
+            assert (await refused(stub.Enrol(ask(key)))).code == "token-refused"
+
+    asyncio.run(scenario())
+
+
+def test_a_banned_member_is_denied_at_once(world):
+    async def scenario():
+        worker = await world.worker("a", capsules=3)
+        async with house(world) as made, made.channel() as channel:
+            await audit_pb2_grpc.WorkersStub(channel).Ban(
+                audit_pb2.BanWorkerRequest(worker=worker.name, reason="lied")
+            )
+            async with made.channel(Role.WORKER, worker.name) as own:
+                problem = await refused(
+                    work_pb2_grpc.WorkStub(own).Exchange(work_pb2.ExchangeRequest())
+                )
+            assert problem.code == "denied"
+            assert "lied" in problem.sentence
+
+    asyncio.run(scenario())
+
+
+def test_refused_consents_name_their_place_and_reason(world):
+    async def scenario():
+        worker = await world.worker("a", capsules=3)
+        old = worker.consent(0, serial=1)
+        newer = worker.consent(0, serial=3)
+        stranger = replace(worker, owners=[PrivateKey.generate(world.desk.entropy)] * 3)
+        async with house(world) as made, made.channel() as channel:
+            stub = consents_pb2_grpc.ConsentsStub(channel)
+            answer = await stub.Submit(
+                consents_pb2.SubmitConsentsRequest(
+                    consents=[newer, old, b"junk", stranger.consent(1, serial=9), worker.consent(2)]
+                )
+            )
+            assert (answer.accepted, answer.unchanged) == (1, 1)
+            assert [(item.index, item.code) for item in answer.refused] == [
+                (1, "consent-refused"),
+                (2, "malformed"),
+                (3, "consent-refused"),
+            ]
+            status = await stub.Status(
+                consents_pb2.ConsentStatusRequest(capsules=[worker.capsules[0]])
+            )
+            assert status.consents[0].serial == 3
+            nobody = await stub.Status(
+                consents_pb2.ConsentStatusRequest(capsules=[CapsuleId.draw(world.desk.entropy)])
+            )
+            assert len(nobody.consents) == 0
+
+    asyncio.run(scenario())

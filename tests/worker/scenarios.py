@@ -1,0 +1,243 @@
+# ruff: noqa: E402 - this is a program, and its helpers lie in three folders of tests
+"""Real broker, real sandbox, as a user who owns nothing else: run by test_real_broker.py.
+
+Prints one JSON object, scenario -> what was seen. Each scenario has its own worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent / name) for name in ("policy", "broker", "worker")]
+
+import numpy as np
+from scene import PARAMETERS, Scene
+
+from jobs import aggregate
+from protection import columns
+from trust.documents import signed
+from trust.documents.campaign import UnitKind
+from trust.documents.consent import Decision
+from trust.documents.reporting import AttemptReport, Conclusion, Partial
+from trust.ids import Digest
+from trust.problem import Problem
+from worker.hosting import Hosting
+from worker.journal import Journal
+from worker.undertaking import Workshop, undertake
+
+PEOPLE = 30
+
+
+class Bench:
+    """One scene with its journal and broker."""
+
+    def __init__(self, home: Path) -> None:
+        self.scene = Scene(home, PEOPLE)
+        self.journal = Journal(self.scene.identity.state)
+        self.hosting = Hosting(self.scene.identity, self.scene.clock)
+        self.workshop: Workshop = self.scene.workshop(self.journal)
+
+    async def attempt(self, progress: Any = lambda done, total: None) -> AttemptReport:
+        return await undertake(self.workshop, self.scene.received(), progress)
+
+    def partial(self, report: AttemptReport) -> Partial:
+        assert report.statement is not None, report
+        key = self.scene.identity.keys.node.public
+        return signed.verify(Partial, report.statement, {key}).document
+
+    def values(self, partial: Partial) -> Any:
+        kept = self.journal.statement(partial.campaign, partial.round, UnitKind.CONTRIBUTE)
+        assert kept is not None
+        assert Digest.of(kept.content) == partial.values
+        return aggregate.decode_partial(self.scene.facts.rules, kept.content)["flows"]
+
+
+async def contributes(bench: Bench) -> dict[str, Any]:
+    steps: list[tuple[int, int]] = []
+    first = await bench.attempt(lambda done, total: steps.append((done, total)))
+    second = await bench.attempt()
+    partial = bench.partial(first)
+    truth = np.zeros((9, 9, 6), np.int64)
+    for owner in bench.scene.owners:
+        truth[owner.home - 1, owner.work - 1, owner.mode - 1] += 1
+    noise = (bench.values(partial) - truth).astype(float)
+    bench.scene.blobs[Digest.of(b"sum")] = aggregate.combine(
+        bench.scene.facts.rules,
+        [aggregate.Part({"flows": bench.values(partial)}, partial.variances)],
+    )
+    conclude = bench.scene.territory.order(
+        bench.scene.plan, kind=UnitKind.CONCLUDE, aggregate=Digest.of(b"sum")
+    )
+    concluded = await undertake(
+        bench.workshop, bench.scene.received(conclude), lambda done, total: None
+    )
+    assert concluded.statement is not None, concluded
+    key = bench.scene.identity.keys.node.public
+    conclusion = signed.verify(Conclusion, concluded.statement, {key}).document
+    result = columns.decode(bench.journal.content(Digest.of(concluded.statement)))
+    return {
+        "outcome": first.outcome,
+        "replayed": first.statement == second.statement and first.attempt != second.attempt,
+        "capsules": partial.capsules,
+        "contributors": partial.contributors,
+        "variances": partial.variances,
+        "rho": partial.rho,
+        "level": partial.level,
+        "noise_variance": float(np.mean(noise**2)),
+        "last_step": steps[-1],
+        "charged": bench.journal.ledger().counter,
+        "concluded": concluded.outcome,
+        "result": sorted(result["report"]),
+        "result_digest_holds": conclusion.result
+        == Digest.of(bench.journal.content(Digest.of(concluded.statement))),
+        "agent_imported": sorted({"numpy", "pydantic"} & set(sys.modules)),
+    }
+
+
+async def withdraws(bench: Bench) -> dict[str, Any]:
+    """One owner says no while the round runs; the sum must not hold them."""
+    said = False
+
+    def progress(done: int, total: int) -> None:
+        nonlocal said
+        if not said:
+            said = True
+            scene = bench.scene
+            leaver = max(scene.owners, key=lambda owner: owner.capsule)
+            bench.hosting.take(
+                [
+                    leaver.decide(
+                        scene.card, scene.bundle.digest, scene.clock.now(), Decision.REVOKE, 2
+                    )
+                ]
+            )
+            bench.workshop.broker.withdraw(bench.hosting.withdrawn())
+
+    report = await bench.attempt(progress)
+    partial = bench.partial(report)
+    return {"capsules": partial.capsules, "charged": bench.journal.ledger().counter}
+
+
+async def stops(bench: Bench) -> dict[str, Any]:
+    """Cancelled, then killed, then done: charged once, released once."""
+    cancelled = await bench.attempt(lambda done, total: bench.workshop.broker.cancel())
+    after_cancel = bench.journal.ledger().counter
+    killed = False
+
+    def kill(done: int, total: int) -> None:
+        nonlocal killed
+        process = bench.workshop.broker.process_id  # type: ignore[attr-defined]
+        if not killed and process is not None:
+            killed = True
+            os.kill(process, signal.SIGKILL)
+
+    lost = await bench.attempt(kill)
+    order = bench.scene.received().order
+    between = bench.journal.statement(order.campaign, order.round, UnitKind.CONTRIBUTE)
+    done = await bench.attempt()
+    return {
+        "cancelled": cancelled.reason,
+        "lost": lost.reason,
+        "nothing_kept": between is None,
+        "done": done.outcome,
+        "capsules": bench.partial(done).capsules,
+        "charged": [after_cancel, bench.journal.ledger().counter],
+    }
+
+
+async def refuses(bench: Bench) -> dict[str, Any]:
+    """What the scheduler may not do, by the code that it is told."""
+    scene, codes = bench.scene, dict[str, str]()
+    honest = scene.blobs[scene.bundle.digest]
+
+    async def code(**changes: object) -> str:
+        received = scene.received(**changes)
+        report = await undertake(bench.workshop, received, lambda done, total: None)
+        assert report.statement is None
+        return f"{report.outcome.value} {report.reason}"
+
+    scene.blobs[scene.bundle.digest] = honest[:-1] + b"x"
+    codes["altered bundle"] = await code()
+    scene.blobs[scene.bundle.digest] = honest
+    scene.blobs[Digest.of(PARAMETERS)] = b'{"more":1}'
+    codes["altered parameters"] = await code()
+    scene.blobs[Digest.of(PARAMETERS)] = PARAMETERS
+    codes["no exhibits"] = await code(exhibits={})
+    codes["replayed"] = await code(answers=7)
+    codes["expired lease"] = await code(received_at=scene.clock.boottime() - 1000)
+    other = scene.territory.plan(scene.facts, PARAMETERS, deadline=scene.territory.now)
+    bench.journal.begin_round(scene.received().order.campaign, 1, Digest.of(other.envelope), None)
+    codes["two plans"] = await code()
+    bench.workshop.standing.status = None
+    codes["no status"] = await code()
+    return codes
+
+
+async def nobody(bench: Bench) -> dict[str, Any]:
+    scene = bench.scene
+    now = scene.clock.now()
+    bench.hosting.take(
+        [
+            owner.decide(scene.card, scene.bundle.digest, now, Decision.REVOKE, 2)
+            for owner in scene.owners
+        ]
+    )
+    report = await bench.attempt()
+    one = scene.owners[0]
+    bench.hosting.take([one.decide(scene.card, scene.bundle.digest, now, Decision.GRANT, 3)])
+    few = await bench.attempt()
+    return {
+        "reason": report.reason,
+        "few": few.reason,
+        "charged": bench.journal.ledger().counter,
+    }
+
+
+async def restored(bench: Bench) -> dict[str, Any]:
+    """A ledger from an older copy pays for what it forgot before anything else runs."""
+    state = bench.scene.identity.state
+    await bench.workshop.broker.ready()
+    await bench.workshop.broker.stop()
+    for file in state.glob("ledger.sqlite*"):
+        shutil.copy2(file, state / f"old-{file.name}")
+    await bench.attempt()
+    before = bench.journal.ledger().counter
+    await bench.workshop.broker.stop()
+    for file in state.glob("ledger.sqlite*"):
+        file.unlink()
+    for file in state.glob("old-ledger.sqlite*"):
+        file.rename(state / file.name.removeprefix("old-"))
+    ready = await bench.workshop.broker.ready()
+    await bench.workshop.broker.stop()
+    (state / "ledger.sqlite").write_bytes(b"not a ledger")
+    try:
+        await bench.workshop.broker.ready()
+        damaged = "served"
+    except Problem as problem:
+        damaged = problem.code
+    return {"before": before, "after": ready.ledger_counter, "damaged": damaged}
+
+
+async def main() -> None:
+    seen: dict[str, Any] = {}
+    for scenario in (contributes, withdraws, stops, refuses, nobody, restored):
+        home = Path(tempfile.mkdtemp(prefix="cadastre-scenario-"))
+        bench = Bench(home)
+        try:
+            seen[scenario.__name__] = await scenario(bench)
+        finally:
+            await bench.workshop.broker.stop()
+            shutil.rmtree(home)
+    print(json.dumps(seen))
+
+
+asyncio.run(main())

@@ -1,0 +1,145 @@
+"""The agent as a process: lock, wiring, signals, and the snapshot that `worker status` reads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import fcntl
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from durable.errors import StorageFailed
+from durable.files import write_atomic
+from trust.clock import Clock, SystemClock
+from trust.entropy import SYSTEM
+from worker import governance, identity
+from worker.agent import Agent, Condition, Ports
+from worker.errors import AlreadyRunning, NotRunning
+from worker.hosting import Hosting, broker_of
+from worker.journal import Journal
+from worker.link import Link
+
+LOCK_NAME = "agent.lock"
+CONDITION_NAME = "agent.json"
+
+
+@contextmanager
+def alone(state: Path) -> Iterator[None]:
+    """Hold the state directory's lock. Raises AlreadyRunning.
+
+    The kernel drops the lock with the process, so a crash leaves nothing to clean up.
+    """
+    descriptor = os.open(state / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyRunning(
+                f"an agent runs on {state} already",
+                remedy="one agent per state directory; stop it with `cadastre worker stop`",
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def running_process(state: Path) -> int:
+    """The process id of the agent that holds the lock. Raises NotRunning."""
+    try:
+        descriptor = os.open(state / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise _not_running(state) from error
+    try:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            raise _not_running(state)
+        text = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+    finally:
+        os.close(descriptor)
+    if not text.isdecimal():
+        raise _not_running(state)
+    return int(text)
+
+
+def condition(state: Path) -> dict[str, Any]:
+    """What the running agent last said about itself. Raises NotRunning."""
+    running_process(state)
+    try:
+        shown: dict[str, Any] = json.loads((state / CONDITION_NAME).read_bytes())
+    except (OSError, ValueError) as error:
+        raise _not_running(state) from error
+    return shown
+
+
+def run(state: Path, *, concludes: bool | None) -> None:
+    """Be the agent until SIGTERM or SIGINT.
+
+    Raises NotJoined, AlreadyRunning, JournalRefused, RootRefused and what the disk refuses.
+    """
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        stream=sys.stderr,
+    )
+    with alone(state):
+        asyncio.run(_serve(state, concludes))
+
+
+async def _serve(state: Path, concludes: bool | None) -> None:  # noqa: FBT001 - private
+    clock = SystemClock()
+    who = identity.load(state)
+    journal = Journal(state)
+    hosting = Hosting(who, clock)
+    agent = Agent(
+        identity=who,
+        journal=journal,
+        hosting=hosting,
+        broker=broker_of(who, journal, hosting, clock, SYSTEM),
+        ports=_ports(who, clock),
+        concludes=concludes,
+        on_condition=_shower(state),
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, agent.stop.set)
+    try:
+        await agent.run()
+    finally:
+        journal.close()
+
+
+def _ports(who: identity.Identity, clock: Clock) -> Ports:
+    return Ports(
+        scheduler=Link(who),
+        fetch_status=governance.fetch,
+        fetch_root=governance.fetch_root,
+        clock=clock,
+        entropy=SYSTEM,
+    )
+
+
+def _shower(state: Path) -> Any:
+    def show(now: Condition) -> None:
+        plain = json.dumps(dataclasses.asdict(now), ensure_ascii=False, default=str)
+        # A full disk must not stop the agent for a snapshot's sake.
+        with contextlib.suppress(StorageFailed):
+            write_atomic(state / CONDITION_NAME, plain.encode(), 0o600)
+
+    return show
+
+
+def _not_running(state: Path) -> NotRunning:
+    return NotRunning(
+        f"no agent runs on {state}",
+        remedy=f"start it: cadastre worker run --state {state}",
+    )

@@ -1,0 +1,262 @@
+"""One order, from its documents to a signed statement in the journal.
+
+Verification comes first and stops at the first "no"; then what was said before about the round
+is said again; only then does anything run. If we crash at any line, the next attempt at the
+same round finds in the journal either nothing (and nothing was released) or the statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from capsule_runtime.broker.errors import ConsentWithdrawn
+from capsule_runtime.broker.messages import Inspected, Ready
+from trust import clock as clocks
+from trust.clock import Clock
+from trust.documents import signed
+from trust.documents.campaign import Order, UnitKind
+from trust.documents.reporting import AttemptReport, Conclusion, Outcome, Partial
+from trust.documents.rules import Protection
+from trust.entropy import Entropy
+from trust.ids import Digest, ReportId
+from trust.policy import RUN_POLICIES, BundleFacts, Exhibit, Permit, RunRequest
+from trust.policy.errors import BundleAltered, RunRefused
+from trust.policy.standing import require_not_suspended
+from trust.problem import Kind, Problem
+from worker.errors import ExhibitMissing, WorkerError
+from worker.governance import Standing
+from worker.identity import Identity
+from worker.journal import Journal, Statement
+from worker.ports import Broker, OnProgress
+
+# A cohort in which owners keep withdrawing is tried this often before the unit is given up.
+MAXIMUM_RESTARTS = 8
+# A refusal's own words, cut so that a report batch stays small.
+MAXIMUM_SENTENCE = 1000
+
+FetchBlob = Callable[[Digest], Awaitable[bytes]]
+
+
+@dataclass(frozen=True)
+class Received:
+    """An order as it came: its signed batch, the exchange that it answers, its exhibits."""
+
+    order: Order
+    orders: bytes
+    answers: int
+    received_at: float
+    exhibits: Mapping[Digest, Exhibit]  # by digest of the envelope
+    authorisations: Mapping[str, Exhibit]  # by the id that they claim
+    statements: Mapping[Digest, bytes]  # author statements by the bundle that they claim
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What every order of this worker is done with."""
+
+    identity: Identity
+    journal: Journal
+    broker: Broker
+    standing: Standing
+    fetch: FetchBlob
+    clock: Clock
+    entropy: Entropy
+
+
+async def undertake(workshop: Workshop, received: Received, progress: OnProgress) -> AttemptReport:
+    """The report on one attempt, persisted with its statement. Never raises a Problem.
+
+    Whatever goes wrong becomes a report with the reason's own code.
+    """
+    order = received.order
+    try:
+        statement = await _statement(workshop, received, progress)
+    except Problem as problem:
+        refused = isinstance(problem, RunRefused | WorkerError) or problem.kind in {
+            Kind.REFUSED,
+            Kind.UNVERIFIED,
+        }
+        report = AttemptReport(
+            unit=order.unit,
+            attempt=order.attempt,
+            token=order.token,
+            outcome=Outcome.REFUSED if refused else Outcome.FAILED,
+            statement=None,
+            reason=problem.code,
+            sentence=problem.sentence[:MAXIMUM_SENTENCE],
+        )
+    else:
+        contributed = order.kind is UnitKind.CONTRIBUTE
+        report = AttemptReport(
+            unit=order.unit,
+            attempt=order.attempt,
+            token=order.token,
+            outcome=Outcome.CONTRIBUTED if contributed else Outcome.CONCLUDED,
+            statement=statement.envelope,
+            reason="",
+            sentence="",
+        )
+    workshop.journal.keep_report(report)
+    return report
+
+
+async def _statement(workshop: Workshop, received: Received, progress: OnProgress) -> Statement:
+    order = received.order
+    bundle = await workshop.fetch(order.bundle)
+    parameters = await workshop.fetch(order.parameters)
+    if Digest.of(bundle) != order.bundle:
+        # Before anybody reads it: only the ordered bytes are worth parsing.
+        raise BundleAltered(
+            f"the bundle at hand is {Digest.of(bundle)}, ordered is {order.bundle}",
+            remedy="the bundle was changed on its way; only the voted bytes may run",
+            bundle=order.bundle,
+        )
+    inspected = await workshop.broker.inspect(bundle)
+    ready = await workshop.broker.ready()
+    permit = RUN_POLICIES.require(_request(workshop, received, inspected, parameters, ready.image))
+    known = workshop.journal.statement(order.campaign, order.round, order.kind)
+    if known is not None:
+        # Said before, perhaps heard: the same bytes again, whatever the attempt.
+        return known
+    workshop.journal.begin_round(
+        order.campaign,
+        order.round,
+        permit.plan.digest,
+        inspected.charge if order.kind is UnitKind.CONTRIBUTE else None,
+    )
+    if order.kind is UnitKind.CONTRIBUTE:
+        work = _contribute(workshop, permit, (bundle, parameters, ready), progress)
+    else:
+        work = _conclude(workshop, permit, (bundle, parameters, ready))
+    try:
+        statement = await work
+    finally:
+        # A suspension that came meanwhile is the reason, whatever else ended the unit.
+        _require_standing(workshop, order)
+    return workshop.journal.keep_statement(order.campaign, order.round, order.kind, statement)
+
+
+def _request(
+    workshop: Workshop,
+    received: Received,
+    inspected: Inspected,
+    parameters: bytes,
+    image: Digest,
+) -> RunRequest:
+    order = received.order
+    statement = received.statements.get(order.bundle)
+    plan = received.exhibits.get(order.plan)
+    authorisation = received.authorisations.get(order.authorisation)
+    if statement is None or plan is None or authorisation is None:
+        raise ExhibitMissing(
+            f"the order for {order.unit} came without its plan, authorisation or author statement",
+            remedy="the scheduler must exhibit what an order rests on; tell its operator",
+            attempt=order.attempt,
+        )
+    return RunRequest(
+        root=workshop.identity.root,
+        worker=workshop.identity.worker,
+        now=workshop.clock.now(),
+        boottime=workshop.clock.boottime(),
+        received_at=received.received_at,
+        orders=received.orders,
+        answers=received.answers,
+        order=order,
+        plan=plan,
+        authorisation=authorisation,
+        statement=statement,
+        facts=BundleFacts(
+            bundle=inspected.bundle,
+            manifest=inspected.manifest,
+            rules=inspected.rules,
+            tables=inspected.tables,
+            bounds=inspected.bounds,
+        ),
+        parameters=parameters,
+        image=image,
+        known_plan=workshop.journal.plan(order.campaign, order.round),
+        status=workshop.standing.status,
+        status_number=workshop.journal.status_number(),
+    )
+
+
+async def _contribute(
+    workshop: Workshop, permit: Permit, inputs: tuple[bytes, bytes, Ready], progress: OnProgress
+) -> Statement:
+    order, purpose = permit.request.order, permit.authorisation.document.purpose
+    bundle, parameters, ready = inputs
+    for restart in range(MAXIMUM_RESTARTS + 1):
+        try:
+            answer, values = await workshop.broker.contribute(
+                (order.campaign, order.round, purpose), bundle, parameters, progress
+            )
+            break
+        except Problem as problem:
+            # Charged capsules stay charged; the repetition costs nobody anything more.
+            if problem.code != ConsentWithdrawn.code or restart == MAXIMUM_RESTARTS:
+                raise
+    partial = Partial(
+        territory=workshop.identity.names.territory,
+        campaign=order.campaign,
+        round=order.round,
+        unit=order.unit,
+        worker=workshop.identity.worker,
+        report=ReportId.draw(workshop.entropy),
+        bundle=order.bundle,
+        plan=permit.plan.digest,
+        parameters=order.parameters,
+        capsules=answer.capsules,
+        contributors=answer.contributors,
+        values=Digest.of(values),
+        protection=Protection.CLEAR,
+        variances=answer.variances,
+        rho=answer.rho,
+        image=ready.image,
+        level=ready.level,
+        made_at=_whole_seconds(workshop.clock),
+    )
+    envelope = signed.sign(partial, [workshop.identity.keys.node]).envelope
+    return Statement(permit.plan.digest, envelope.raw, values)
+
+
+async def _conclude(
+    workshop: Workshop, permit: Permit, inputs: tuple[bytes, bytes, Ready]
+) -> Statement:
+    order = permit.request.order
+    bundle, parameters, ready = inputs
+    if order.aggregate is None:
+        raise ExhibitMissing(
+            f"the order to conclude {order.campaign} names no aggregate",
+            remedy="tell the scheduler's operator",
+            attempt=order.attempt,
+        )
+    aggregate = await workshop.fetch(order.aggregate)
+    result = await workshop.broker.conclude(bundle, parameters, aggregate)
+    conclusion = Conclusion(
+        territory=workshop.identity.names.territory,
+        campaign=order.campaign,
+        round=order.round,
+        unit=order.unit,
+        worker=workshop.identity.worker,
+        bundle=order.bundle,
+        plan=permit.plan.digest,
+        aggregate=order.aggregate,
+        result=Digest.of(result),
+        image=ready.image,
+        level=ready.level,
+        made_at=_whole_seconds(workshop.clock),
+    )
+    envelope = signed.sign(conclusion, [workshop.identity.keys.node]).envelope
+    return Statement(permit.plan.digest, envelope.raw, result)
+
+
+def _require_standing(workshop: Workshop, order: Order) -> None:
+    status = workshop.standing.status
+    if status is not None:
+        require_not_suspended(status.document, order.authorisation)
+
+
+def _whole_seconds(clock: Clock) -> datetime:
+    return clocks.from_text(clocks.to_text(clock.now()))
