@@ -28,10 +28,12 @@ from worker.hosting import LIBRARIES
 
 CAPSULES = 300  # more than one sandbox serves (256), so that it has been renewed once
 IDLE_SECONDS = 60
-QUICK_IDLE_SECONDS = 2
+QUICK_IDLE_SECONDS = 3
+WARM_SECONDS = 2  # the agent has its receipt, the sandbox is still up
 UNIT_SECONDS = 180.0
 STOP_SECONDS = 10.0
 STATUS_PATH = "/status.json"
+WITHOUT_SANDBOX = "agent and broker (which has let its idle sandbox go)"
 SHARING = "shared pages are split with whatever else maps them now"
 
 
@@ -44,35 +46,61 @@ def measure(*, quick: bool) -> list[Figure]:
         line = child.stdout.readline().strip()
         if not line.isdecimal():
             return []  # `process` says what the child said
-        time.sleep(rest)
-        agent, *others = [int(line), *memory.descendants(int(line))]
-        own = memory.of(agent)
-        parts = {process: memory.of(process) for process in others}
+        agent = int(line)
+        time.sleep(WARM_SECONDS)
+        warm = _look(agent)
+        time.sleep(rest - WARM_SECONDS)
+        idle = _look(agent)
         child.stdin.write("seen\n")
         child.stdin.flush()
-    return _figures(own, list(parts.values()), f"{rest} s after a unit of {CAPSULES} capsules")
+    return [
+        *_sum("warm", warm, f"{WARM_SECONDS} s after a unit of {CAPSULES} capsules"),
+        *_sum("idle", idle, f"{rest} s after it"),
+        *_each(idle),
+    ]
 
 
-def _figures(own: memory.Memory, others: list[memory.Memory], when: str) -> list[Figure]:
-    every = [own, *others]
+def _look(agent: int) -> list[memory.Memory]:
+    """Agent, broker, and the sandbox's processes when there is one; raises MeasurementFailed."""
+    processes = [agent, *memory.descendants(agent)]
+    if len(processes) < 2:
+        raise MeasurementFailed("the worker's broker was not running when looked at")
+    try:
+        return [memory.of(process) for process in processes]
+    except OSError as error:
+        raise MeasurementFailed(
+            f"a process of the worker ended as it was looked at: {error}"
+        ) from (error)
+
+
+def _sum(moment: str, seen: list[memory.Memory], when: str) -> list[Figure]:
+    """All processes together, shared pages split where the kernel says how."""
+    who = "agent, broker, bubblewrap and zygote" if len(seen) > 2 else WITHOUT_SANDBOX
     found = []
-    if len(others) < 3:
-        raise MeasurementFailed("the worker's broker or sandbox was not running when looked at")
-    proportional = [one.proportional for one in every]
-    known = [value for value in proportional if value is not None]
-    if len(known) == len(every):
-        what = f"agent, broker, bubblewrap and zygote, {when}; {SHARING}"
-        found.append(Figure("worker.idle_pss_mib", sum(known), 1, what))
-    if own.proportional is not None:
-        found.append(Figure("worker.agent_pss_mib", own.proportional, 1, f"the agent, {when}"))
-    if own.proportional is not None and len(known) == len(every):
-        # Its first child is the broker; what is below that is the sandbox.
-        found.append(Figure("worker.broker_pss_mib", known[1], 1, "the broker alone"))
-        found.append(Figure("worker.sandbox_pss_mib", sum(known[2:]), 1, "bubblewrap and zygote"))
-    resident = sum(one.resident for one in every)
-    whole = "the same processes' resident memory, every shared page counted each time: an upper end"
-    found.append(Figure("worker.idle_rss_mib", resident, 1, whole))
+    shares = _shares(seen)
+    if shares is not None:
+        what = f"{who}, {when}; {SHARING}"
+        found.append(Figure(f"worker.{moment}_pss_mib", sum(shares), 1, what))
+    resident = sum(one.resident for one in seen)
+    whole = f"{who}, {when}: resident, every shared page counted each time, so an upper end"
+    found.append(Figure(f"worker.{moment}_rss_mib", resident, 1, whole))
     return found
+
+
+def _each(seen: list[memory.Memory]) -> list[Figure]:
+    found = []
+    if seen[0].proportional is not None:
+        found.append(Figure("worker.agent_pss_mib", seen[0].proportional, 1, "the agent, idle"))
+    shares = _shares(seen)
+    if shares is not None:
+        # The agent's one child is the broker; what is below that is the sandbox.
+        found.append(Figure("worker.broker_pss_mib", shares[1], 1, "the broker, idle"))
+    return found
+
+
+def _shares(seen: list[memory.Memory]) -> list[float] | None:
+    shares = [one.proportional for one in seen if one.proportional is not None]
+    return shares if len(shares) == len(seen) else None
 
 
 async def _keep(home: Path) -> None:
@@ -106,11 +134,13 @@ async def _run_worker(state: Path, work: grid.Work) -> None:
         cwd="/",
         env=dict(os.environ),
     )
-    leaving = asyncio.create_task(leave.wait())
+    leaving, ended = asyncio.create_task(leave.wait()), asyncio.create_task(agent.wait())
     try:
         async with asyncio.timeout(UNIT_SECONDS):
-            ways: set[asyncio.Future[Any]] = {work.finished, leaving}
+            ways: set[asyncio.Future[Any]] = {work.finished, leaving, ended}
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            raise MeasurementFailed(f"the agent ended with {ended.result()}; it said why above")
         if work.finished.done():
             grid.expect_contribution(work.finished.result())
             sys.stdout.write(f"{agent.pid}\n")
@@ -118,6 +148,7 @@ async def _run_worker(state: Path, work: grid.Work) -> None:
             await leaving
     finally:
         leaving.cancel()
+        ended.cancel()
         loop.remove_reader(sys.stdin.fileno())
         if agent.returncode is None:
             agent.send_signal(signal.SIGTERM)

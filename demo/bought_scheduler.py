@@ -29,5 +29,5 @@ def altered(folder: BlobFolder, digest: Digest) -> bytes:
 
 
 if __name__ == "__main__":
-    BlobFolder.get = altered  # type: ignore[method-assign]
+    BlobFolder.get = altered  # type: ignore[method-assign,assignment]
     asyncio.run(serve(State(Path(sys.argv[1]))))

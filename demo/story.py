@@ -20,6 +20,8 @@ from demo.territory import Site, Territory
 from jobs.opening import built_in_folder
 from protection import accounting
 from trust.documents.rules import Mechanism
+from trust.dsse import Envelope
+from trust.errors import TrustError
 
 SITES = [
     Site("ville", "mairie"),
@@ -65,7 +67,7 @@ class Story:
         second = self.campaign("travel_statistics")
         self.show_statistics(second)
         self.spend()
-        self.audit(first)
+        self.audit()
 
     def found(self) -> None:
         """The processes of a territory."""
@@ -73,8 +75,8 @@ class Story:
         self.grid.found()
         self.grid.enrol(SITES)
         self.tell.say(
-            f"  up   scheduler, witness, governance's status server, {len(SITES)} workers enrolled; "
-            "every link is mutual TLS"
+            f"  up   scheduler, witness, governance's status server, {len(SITES)} workers enrolled "
+            "over mutual TLS"
         )
 
     def seal(self) -> None:
@@ -105,9 +107,10 @@ class Story:
                 self.run("capsule", "host", folder, "--state", state)
                 self.owners.append((folder, consents))
         self.grid.start_workers()
+        took = time.monotonic() - started
         self.tell.say(
-            f"  data {len(self.trips)} real work trips (Bay Area survey) sealed in as many capsules "
-            f"on {HOSTS} machines, in {time.monotonic() - started:.0f} s"
+            f"  data {len(self.trips)} real work trips (Bay Area survey) sealed in as many "
+            f"capsules on {HOSTS} machines, in {took:.0f} s"
         )
 
     def vote(self) -> None:
@@ -136,7 +139,7 @@ class Story:
         campaign = view["campaign"]
         view = self._follow(campaign, lambda view: bool(view["reason"]))
         self.tell.check(
-            "nobody consents by default, so a trial campaign gets no data",
+            "nobody consents by default: a trial is refused",
             held=view["state"] == "draft" and "consent" in view["reason"],
             seen=view["reason"],
         )
@@ -177,7 +180,7 @@ class Story:
     def withdraw(self, campaign: str, digest: str) -> None:
         """One owner changes her mind while the round runs."""
         folder = self.owners[0][0]
-        capsule = sorted((folder / "capsules").glob("*.capsule"))[0].stem
+        capsule = min((folder / "capsules").glob("*.capsule")).stem
         self._wait_for_work(campaign)
         self.run("consent", "revoke", folder, "--bundle", digest, "--capsule", capsule)
         newest = max((folder / "consents").iterdir(), key=lambda path: path.stat().st_mtime_ns)
@@ -216,8 +219,8 @@ class Story:
         _, digest = self.bundles["travel_statistics"]
         self.grid.replace_scheduler(bought=True)
         view = self.run("campaign", "start", digest, "--as", self.grid.operator)
-        view = self._follow(view["campaign"], lambda view: any("(" in u for u in view["units"]))
-        reason = next((unit for unit in view["units"] if "(" in unit), "")
+        view = self._follow(view["campaign"], lambda view: bool(_refusal(view)))
+        reason = _refusal(view)
         self.tell.check(
             "a bought scheduler serves an altered algorithm: every worker refuses it",
             held=bool(reason),
@@ -237,7 +240,7 @@ class Story:
         for name, exact in (
             ("means", values.mean(axis=0)),
             ("variances", values.var(axis=0)),
-            ("correlations", np.corrcoef(values.T)),
+            ("correlations", np.asarray(np.corrcoef(values.T))),
         ):
             told = truth.compare_bands(report, name, exact, SIMULTANEOUS)
             self.tell.check(f"{name} match the plain truth", held=told.held, seen=told.seen)
@@ -259,14 +262,14 @@ class Story:
             f"(epsilon {accounting.epsilon(rho):.2f} at delta 1e-6)"
         )
         self.tell.say(
-            f"       footprint, an estimate: {cores:.0f} CPU-s x {WATTS_PER_CORE} W per core = "
-            f"{watt_hours:.2f} Wh, x {GRAMS_PER_KWH} g/kWh = {watt_hours * GRAMS_PER_KWH / 1000:.3f} g CO2e"
+            f"       footprint, an estimate: {cores:.0f} CPU-s x {WATTS_PER_CORE} W per core x "
+            f"{GRAMS_PER_KWH} g/kWh = {watt_hours:.2f} Wh, {watt_hours * GRAMS_PER_KWH:.1f} mg CO2e"
         )
 
-    def audit(self, campaign: str) -> None:
+    def audit(self) -> None:
         """From files only; then again with one byte changed."""
         evidence = self.out / "evidence"
-        self.run("log", "evidence", "--out", evidence, "--as", self.grid.operator)
+        self.run("log", "evidence", "--out", evidence, "--as", self.grid.auditor)
         policy = self.out / "policy.txt"
         pin = self.run("root", "show", self.grid.root)["digest"]
         policy.write_text(f"cadastre-audit-policy-v1\nroot {pin}\n", encoding="utf-8")
@@ -315,7 +318,7 @@ class Story:
         folder = self.grid.home / f"evidence-{campaign}"
         self.run(
             *("log", "evidence", "--campaign", campaign, "--out", folder),
-            *("--as", self.grid.operator),
+            *("--as", self.grid.auditor),
         )
         return list(_payloads(folder, "application/vnd.cadastre.partial.v1+json"))
 
@@ -344,17 +347,15 @@ def _consents(number: int) -> bool:
     return number % SAYS_NO != 0
 
 
-def _code(text: str) -> str:
-    """The reason code in a command's error."""
-    return text.partition("[")[2].partition("]")[0] or text.strip()[-80:]
+def _refusal(view: dict[str, Any]) -> str:
+    """What the first worker that refused says."""
+    reasons = (unit.partition("(")[2].rstrip(")") for unit in view["units"])
+    return next((reason for reason in reasons if "refused" in reason), "")
 
 
 def _payloads(folder: Path, payload_type: str) -> Sequence[dict[str, Any]]:
-    from trust.dsse import Envelope
-    from trust.errors import TrustError
-
     found: dict[bytes, dict[str, Any]] = {}
-    for path in sorted((folder / "objects").rglob("*")):
+    for path in sorted(folder.rglob("*")):
         if not path.is_file():
             continue
         try:

@@ -30,6 +30,7 @@ class Territory:
         self.processes = processes
         self.home = home
         self.operator = home / "operator"
+        self.auditor = home / "auditor"
         self.workers: list[Path] = []
         names = ("work", "enrol", "http", "witness", "status")
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
@@ -52,12 +53,12 @@ class Territory:
         """Keys, root, scheduler, witness, status server; an operator joins."""
         run, home, ports = self.processes.run, self.home, self.ports
         (home / "keys").mkdir()
-        roots = [f"root-{name}" for name in MEMBERS]
+        roots: list[str] = [f"root-{name}" for name in MEMBERS]
         for name in (*roots, *MEMBERS, "status"):
             run("college", "key", "--out", self.member(name))
         run(
-            *("scheduler", "init", "--state", home / "scheduler", "--territory", TERRITORY),
-            *("--host", "127.0.0.1", "--work-port", str(ports["work"])),
+            *("scheduler", "init", "--territory", TERRITORY, "--host", "127.0.0.1"),
+            *("--state", str(home / "scheduler"), "--work-port", str(ports["work"])),
             *("--enrol-port", str(ports["enrol"]), "--http-port", str(ports["http"])),
         )
         offer = home / "scheduler" / "offer.json"
@@ -91,8 +92,11 @@ class Territory:
         )
         self._serve("work", "scheduler", "serve", "--state", home / "scheduler")
         self.processes.wait_until("work", self.processes.answers(ports["enrol"]))
-        token = self._token("operator", "ville", "mairie")
-        run("operator", "join", "-", "--as", self.operator, typed=token)
+        for folder, role, name in (
+            (self.operator, "operator", "ville"),
+            (self.auditor, "auditor", "cour-des-comptes"),
+        ):
+            run("operator", "join", "-", "--as", folder, typed=self._token(role, name, "mairie"))
 
     def enrol(self, sites: list[Site]) -> None:
         """Join a worker per site."""

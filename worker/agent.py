@@ -170,8 +170,8 @@ class Agent:
             except Problem as problem:
                 back_off = back_off.failed()
                 delay = back_off.delay(self.ports.entropy)
-                _LOG.warning("exchange failed, next in %.0f s: %s", delay, problem)
                 self._set_problem(str(problem))
+                _LOG.warning("exchange failed, next in %.0f s: %s", delay, problem)
                 await asyncio.sleep(delay)
 
     async def _exchange(self) -> None:

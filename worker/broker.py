@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import logging
 import os
 import socket
@@ -40,7 +41,7 @@ from capsule_runtime.broker.messages import (
 )
 from trust.clock import Clock
 from trust.entropy import Entropy
-from trust.ids import CampaignId, CapsuleId
+from trust.ids import CampaignId, CapsuleId, Digest
 from trust.problem import Kind, Problem
 from worker.exchange import BackOff
 from worker.journal import Journal, SeenLedger
@@ -52,6 +53,9 @@ START_SECONDS = 120.0
 STOP_SECONDS = 2.0
 # A broker that crashes at once would otherwise be started in a tight loop.
 RESTART = BackOff(minimum=0.5, maximum=60.0)
+
+# What the extra `capsule` brings and the broker cannot live without.
+CAPSULE_EXTRA = ("numpy", "pydantic")
 
 KeySource = Callable[[CapsuleId], bytes | None]
 Answer = tuple[Message, tuple[bytes, ...]]
@@ -108,6 +112,9 @@ class BrokerProcess:
         return self._started.process.pid if self._started is not None else None
 
     async def ready(self) -> Ready:
+        missing = [name for name in CAPSULE_EXTRA if importlib.util.find_spec(name) is None]
+        if missing:
+            return _without_capsules(missing)
         async with self._turn:
             return (await self._up()).ready
 
@@ -310,6 +317,19 @@ def _environment() -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
+
+
+def _without_capsules(missing: list[str]) -> Ready:
+    """The base installation: an agent that is seen and renewed, and is given no unit."""
+    return Ready(
+        level="L0",
+        reasons=(f"{', '.join(missing)} is missing: pip install 'cadastre[capsule]'",),
+        image=Digest.of(b""),
+        libraries=(),
+        capsules=0,
+        ledger_counter=0,
+        ledger_hash=bytes(32),
+    )
 
 
 def _expect_ready(message: Message) -> Ready:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlmodel import col, select
 
 from scheduler.domain.commitments import SALT_BYTES, Member, seal
@@ -21,19 +23,30 @@ _LOGGED_AS = {ORDERS: Kind.ORDERS, PARTIALS: Kind.ORDERS, CONSENTS: Kind.CONSENT
 def keep(tx: Transaction, desk: Desk, kind: str, envelope: bytes, campaign: str | None) -> Digest:
     """Keep a restricted document; keeping it again changes nothing."""
     digest = Digest.of(envelope)
-    if tx.session.get(RestrictedRow, str(digest)) is None:
-        tx.session.add(
-            RestrictedRow(
-                digest=digest,
-                kind=kind,
-                campaign=campaign,
-                envelope=envelope,
-                salt=desk.entropy(SALT_BYTES),
-                created_at=tx.now,
-            )
-        )
+    for row in keep_all(tx, desk, kind, {digest: envelope}, campaign):
+        tx.session.add(row)
         tx.session.flush()
     return digest
+
+
+def keep_all(
+    tx: Transaction, desk: Desk, kind: str, envelopes: Mapping[str, bytes], campaign: str | None
+) -> list[RestrictedRow]:
+    """Rows for those of `envelopes` (by digest) that are not kept yet; the caller adds them."""
+    query = select(RestrictedRow.digest).where(col(RestrictedRow.digest).in_(envelopes.keys()))
+    known = set(tx.session.exec(query))
+    return [
+        RestrictedRow(
+            digest=digest,
+            kind=kind,
+            campaign=campaign,
+            envelope=envelope,
+            salt=desk.entropy(SALT_BYTES),
+            created_at=tx.now,
+        )
+        for digest, envelope in envelopes.items()
+        if digest not in known
+    ]
 
 
 def commit_campaign(tx: Transaction, desk: Desk, campaign: str) -> None:

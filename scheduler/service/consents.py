@@ -60,18 +60,20 @@ async def submit(desk: Desk, envelopes: Sequence[bytes]) -> Submission:
     )
 
     def insert(tx: Transaction) -> Submission:
+        shelf = _Shelf(tx, desk, [item for item in read if not isinstance(item, Problem)])
         accepted = unchanged = 0
         refused: list[RefusedConsent] = []
         for index, consent in enumerate(read):
             try:
                 if isinstance(consent, Problem):
                     raise consent
-                if _store(tx, desk, consent):
+                if shelf.take(consent):
                     accepted += 1
                 else:
                     unchanged += 1
             except Problem as error:
                 refused.append(RefusedConsent(index, error.code, error.sentence))
+        shelf.store()
         return Submission(accepted, unchanged, tuple(refused))
 
     return await desk.run("submit-consents", insert)
@@ -189,43 +191,78 @@ def _check(document: Consent) -> None:
         raise ConsentRefused("the consent expires before it begins")
 
 
-def _store(tx: Transaction, desk: Desk, consent: signed.Signed[Consent]) -> bool:
-    document = consent.document
-    owner = tx.session.get(CapsuleRow, str(document.capsule))
-    if owner is not None and owner.owner != str(document.owner):
-        raise ConsentRefused(
-            "another key spoke for this capsule first",
-            remedy="sign with the key that the capsule was sealed with",
-        )
-    row = tx.session.get(ConsentRow, (str(document.capsule), document.target))
-    if row is not None:
-        if row.digest == consent.digest:
+class _Shelf:
+    """What is known about the capsules of one batch, read and written in a few statements."""
+
+    def __init__(
+        self, tx: Transaction, desk: Desk, batch: Sequence[signed.Signed[Consent]]
+    ) -> None:
+        self._tx = tx
+        self._desk = desk
+        capsules = {str(consent.document.capsule) for consent in batch}
+        owners = select(CapsuleRow).where(col(CapsuleRow.id).in_(capsules))
+        newest = select(ConsentRow).where(col(ConsentRow.capsule).in_(capsules))
+        self._owners = {row.id: row.owner for row in tx.session.exec(owners)}
+        self._newest = {(row.capsule, row.target): row for row in tx.session.exec(newest)}
+        self._fresh: list[ConsentRow] = []
+        self._kept: dict[str, bytes] = {}
+
+    def take(self, consent: signed.Signed[Consent]) -> bool:
+        """Make `consent` the newest; False when it is already. Raises ConsentRefused."""
+        document, digest = consent.document, consent.digest
+        capsule, owner = str(document.capsule), str(document.owner)
+        if self._owners.setdefault(capsule, owner) != owner:
+            raise ConsentRefused(
+                "another key spoke for this capsule first",
+                remedy="sign with the key that the capsule was sealed with",
+            )
+        row = self._newest.get((capsule, document.target))
+        if row is not None and row.digest == digest:
             return False
-        if document.serial <= row.serial:
+        if row is not None and document.serial <= row.serial:
             raise ConsentRefused(
                 f"serial {document.serial} is not above {row.serial}, the newest known one",
                 remedy="an older decision cannot replace a newer one: sign a new one",
             )
-    if owner is None:
-        tx.session.add(CapsuleRow(id=document.capsule, owner=str(document.owner)))
-        tx.session.flush()
-    digest = committing.keep(tx, desk, committing.CONSENTS, consent.envelope.raw, None)
-    values: dict[str, Any] = {
-        "worker": document.worker,
-        "serial": document.serial,
-        "decision": document.decision.value,
-        "tables": " ".join(document.tables),
-        "expires_at": document.expires_at,
-        "received_at": tx.now,
-        "digest": digest,
-        "delivered": False,
-        "delivering": 0,
-    }
-    if row is None:
-        row = ConsentRow(capsule=document.capsule, target=document.target, **values)
-        tx.session.add(row)
-    else:
-        for name, value in values.items():
-            setattr(row, name, value)
-    tx.rings.update({for_worker(document.worker), PACE})
-    return True
+        values: dict[str, Any] = {
+            "worker": document.worker,
+            "serial": document.serial,
+            "decision": document.decision.value,
+            "tables": " ".join(document.tables),
+            "expires_at": document.expires_at,
+            "received_at": self._tx.now,
+            "digest": digest,
+            "delivered": False,
+            "delivering": 0,
+        }
+        self._kept[digest] = consent.envelope.raw
+        if row is None:
+            row = ConsentRow(capsule=capsule, target=document.target, **values)
+            self._fresh.append(row)
+            self._newest[capsule, document.target] = row
+        else:
+            # Written when the batch is stored, after what it refers to.
+            self._fresh.append(row)
+            for name, value in values.items():
+                setattr(row, name, value)
+        self._tx.rings.update({for_worker(document.worker), PACE})
+        return True
+
+    def store(self) -> None:
+        """Write everything: first what consents refer to, then the consents."""
+        session = self._tx.session
+        with session.no_autoflush:
+            known = set(
+                session.exec(
+                    select(CapsuleRow.id).where(
+                        col(CapsuleRow.id).in_({row.capsule for row in self._fresh})
+                    )
+                )
+            )
+            kept = committing.keep_all(self._tx, self._desk, committing.CONSENTS, self._kept, None)
+        owners = {row.capsule: self._owners[row.capsule] for row in self._fresh}
+        fresh = [CapsuleRow(id=name, owner=owner) for name, owner in owners.items()]
+        session.bulk_save_objects([row for row in fresh if row.id not in known])
+        session.bulk_save_objects(kept)
+        session.add_all(self._fresh)
+        session.flush()

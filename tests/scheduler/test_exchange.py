@@ -22,10 +22,10 @@ from scheduler.service.desk import Limits
 from trust.certificates import Peer, Role
 from trust.documents import signed
 from trust.documents.consent import Decision
-from trust.documents.governance import Status
+from trust.documents.governance import Status, Suspended
 from trust.documents.reporting import Outcome
 from trust.errors import Malformed, SignatureInvalid, TooLarge
-from trust.ids import AttemptId, Digest, FencingToken, UnitId
+from trust.ids import AttemptId, AuthorisationId, Digest, FencingToken, UnitId
 from trust.keys import PrivateKey
 
 
@@ -186,6 +186,25 @@ def test_a_suspension_by_the_college_stops_everything(world):
         assert len((await worker.exchange()).cancellations) == 1
         view = await world.view(campaign)
         assert (view.row.state, view.row.reason) == ("failed", "authorisation-suspended")
+
+    asyncio.run(scenario())
+
+
+def test_governances_status_stops_what_the_college_suspended(world):
+    async def scenario():
+        campaign, (first, _) = await leased(world)
+        row = (await world.view(campaign)).row
+        line = Suspended(AuthorisationId(row.authorisation), "a doubt")
+        _publish_status(world, {}, number=7, suspensions=(line,))
+        await world.standing.refresh()
+        assert (await world.view(campaign)).row.state == "failed"
+        # A replayed older status is not believed.
+        _publish_status(world, {str(first.name): 99}, number=6)
+        await world.standing.refresh()
+        known = await world.standing.live_consents(
+            world.bundle.digest, "tests", first.name, least=1
+        )
+        assert known == 0
 
     asyncio.run(scenario())
 
@@ -389,13 +408,13 @@ def test_a_draining_worker_gets_nothing_and_is_told_why(world):
     asyncio.run(scenario())
 
 
-def _publish_status(world, live, *, number=1):
+def _publish_status(world, live, *, number=1, suspensions=()):
     document = Status(
         territory="plaine.example",
         number=number,
         issued_at=world.clock.now(),
         expires_at=world.clock.now() + timedelta(days=1),
-        suspensions=(),
+        suspensions=suspensions,
         revoked=(),
         live_consents={str(world.bundle.digest): live},
     )

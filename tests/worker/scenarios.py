@@ -218,6 +218,9 @@ async def restored(bench: Bench) -> dict[str, Any]:
         file.rename(state / file.name.removeprefix("old-"))
     ready = await bench.workshop.broker.ready()
     await bench.workshop.broker.stop()
+    # With its write-ahead log SQLite would put every page of it right again.
+    for file in state.glob("ledger.sqlite-*"):
+        file.unlink()
     (state / "ledger.sqlite").write_bytes(b"not a ledger")
     try:
         await bench.workshop.broker.ready()
