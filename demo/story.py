@@ -219,7 +219,7 @@ class Story:
         _, digest = self.bundles["travel_statistics"]
         self.grid.replace_scheduler(bought=True)
         view = self.run("campaign", "start", digest, "--as", self.grid.operator)
-        view = self._follow(view["campaign"], lambda view: bool(_refusal(view)))
+        view = self._follow(view["campaign"], lambda view: bool(_refusal(view)) or view["release"])
         reason = _refusal(view)
         self.tell.check(
             "a bought scheduler serves an altered algorithm: every worker refuses it",

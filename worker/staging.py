@@ -25,7 +25,7 @@ PUBLIC_DIRECTORY = 0o755
 # Our rooms that an agent and its broker need; the others never run on a worker.
 ROOMS = (
     *("trust", "protos", "wire", "durable", "terminal", "protection", "graph", "jobs"),
-    *("capsule_runtime", "worker"),
+    *("capsule_runtime", "worker", "client"),
 )
 FRONT_DOOR = "cadastre.py"
 _SKIPPED = shutil.ignore_patterns("__pycache__", "*.pyc")
