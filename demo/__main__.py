@@ -1,4 +1,7 @@
-"""`make demo`: exit 0 only if every check held. `SERVE=1` keeps everything up afterwards."""
+"""`make demo`: exit 0 only if every check held.
+
+Variables: TERRITORY=1 plays the companies of Plaine Commune; SERVE=1 keeps everything up.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,10 @@ import tempfile
 import traceback
 from pathlib import Path
 
+from demo.commuters import Commuters
+from demo.companies import Companies
 from demo.narrator import Narrator
 from demo.processes import Processes
-from demo.story import Story
 from demo.territory import Territory
 
 OUT = Path("demo-out")
@@ -21,15 +25,16 @@ OUT = Path("demo-out")
 def main() -> int:
     """Play the story, whatever happens stop every process."""
     OUT.mkdir(exist_ok=True)
-    for stale in ("evidence", "evidence-forged", "logs"):
-        shutil.rmtree(OUT / stale, ignore_errors=True)
+    for stale in (*OUT.glob("evidence*"), *OUT.glob("camp_*"), OUT / "logs"):
+        shutil.rmtree(stale, ignore_errors=True)
     narrator = Narrator(OUT / "report.txt")
     # Workers of a root demo run as their own user, who must be able to reach their folders.
     home = Path(tempfile.mkdtemp(prefix="cadastre-demo-"))
     home.chmod(0o711)
     processes = Processes(OUT / "logs", narrator.detail)
     try:
-        Story(narrator, Territory(processes, home), OUT).play()
+        story = Companies if os.environ.get("TERRITORY") else Commuters
+        story(narrator, Territory(processes, home), OUT).play()
         if os.environ.get("SERVE"):
             narrator.say("  up   everything keeps running; Ctrl-C ends it")
             signal.sigwait({signal.SIGINT, signal.SIGTERM})

@@ -27,4 +27,18 @@ columns.income = {{ type = "real", from = "hhinc" }}
 columns.vehicles = {{ type = "real", from = "numveh" }}
 """
 
+# A company's own words for the same things.
+COMPANIES = """\
+[capsule]
+data_class = "company"
+unit = "person"
+persons = { table = "commute", column = "persons" }
+
+[tables.commute]
+columns.home_sector = { type = "integer", from = "domicile" }
+columns.work_sector = { type = "integer", from = "travail" }
+columns.mode = { type = "integer", from = "moyen" }
+columns.persons = { type = "integer", from = "personnes" }
+"""
+
 VARIABLES = tuple(CLIPS)

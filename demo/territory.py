@@ -65,24 +65,15 @@ class Territory:
         run("witness", "init", "--state", home / "witness", "--name", "temoin.example")
         run("witness", "follow", "--state", home / "witness", "--log-vkey-from", offer)
         witness = f"{home / 'witness' / 'witness.vkey'}=http://127.0.0.1:{ports['witness']}"
-        run(
-            *("root", "draft", "--offer", offer, "--root-key", *self._public(roots)),
-            *("--root-threshold", str(THRESHOLD), "--college", *self._public(MEMBERS)),
-            *("--college-threshold", str(THRESHOLD), "--status-key", *self._public(["status"])),
-            *("--witness", witness, "--quorum", "1"),
-            *("--status-url", f"{self.registry}/status.json", "--out", self.root),
-        )
+        draft: list[str | Path] = ["root", "draft", "--offer", offer, "--out", self.root]
+        draft += ["--root-key", *self._public(roots), "--root-threshold", str(THRESHOLD)]
+        draft += ["--college", *self._public(MEMBERS), "--college-threshold", str(THRESHOLD)]
+        draft += ["--status-key", *self._public(["status"]), "--witness", witness, "--quorum", "1"]
+        run(*draft, "--status-url", f"{self.registry}/status.json")
         for name in roots[:THRESHOLD]:
             run("root", "sign", self.root, "--key", self.member(name))
-        self._serve(
-            "witness",
-            "witness",
-            "serve",
-            "--state",
-            home / "witness",
-            "--listen",
-            self._at("witness"),
-        )
+        watching: tuple[str | Path, ...] = ("witness", "serve", "--state", home / "witness")
+        self._serve("witness", *watching, "--listen", self._at("witness"))
         run("scheduler", "install-root", "--state", home / "scheduler", self.root)
         serving: tuple[str | Path, ...] = ("status", "serve", "--state", home / "governance")
         self._serve(

@@ -70,3 +70,29 @@ def compare_bands(
             f"{int(outside.sum())} beyond the simultaneous one"
         ),
     )
+
+
+def compare_totals(
+    report: dict[str, Any], truth: NDArray[np.int64], noise: Noise, workers: int
+) -> Comparison:
+    """Sums by second axis over the cells that were shown, against the same cells' truth."""
+    cells = np.array(report["arrays"]["flows"]["cells"], dtype=object).reshape(truth.shape)
+    shown = np.vectorize(lambda cell: not isinstance(cell, str))(cells)
+    released = np.where(shown, cells, 0).astype(float).sum(axis=(0, 2))
+    exact = np.where(shown, truth, 0).sum(axis=(0, 2))
+    counts = shown.sum(axis=(0, 2))
+    bands = np.array(
+        [
+            float(accounting.simultaneous_band(noise, workers * max(int(n), 1), len(counts)))
+            for n in counts
+        ]
+    )
+    errors = np.abs(released - exact)
+    worst = int(np.argmax(errors / bands))
+    return Comparison(
+        held=bool((errors <= bands).all()),
+        seen=(
+            f"{len(counts)} places, {exact.sum():,} persons in shown cells, largest error "
+            f"{errors[worst]:.0f} (band ±{bands[worst]:.0f})"
+        ),
+    )

@@ -8,7 +8,7 @@ import grpc.aio
 
 from protos.cadastre.v1 import blobs_pb2, blobs_pb2_grpc
 from trust.ids import Digest
-from wire.errors import TransferBroken
+from wire.errors import BlobAltered, TransferBroken
 from wire.limits import CALL_TIMEOUT_SECONDS, CHUNK_BYTES, MAXIMUM_BLOB_BYTES
 from wire.status import from_rpc_error
 
@@ -44,7 +44,7 @@ async def put(channel: grpc.aio.Channel, data: bytes) -> Digest:
 
 
 async def get(channel: grpc.aio.Channel, digest: Digest) -> bytes:
-    """The blob `digest`. Raises the remote refusal or TransferBroken; never other bytes."""
+    """The blob `digest`. Raises the remote refusal, TransferBroken or BlobAltered."""
     stub = blobs_pb2_grpc.BlobsStub(channel)
     received = bytearray()
     for attempt in range(ATTEMPTS):
@@ -61,9 +61,9 @@ async def get(channel: grpc.aio.Channel, digest: Digest) -> bytes:
                 raise problem from error
     data = bytes(received)
     if Digest.of(data) != digest:
-        raise TransferBroken(
+        raise BlobAltered(
             f"the bytes received for {digest} have another digest",
-            remedy="the transfer or the other side's disk is faulty; it will be fetched again",
+            remedy="whoever serves it altered it or has a faulty disk: tell its operator",
             digest=digest,
         )
     return data

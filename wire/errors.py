@@ -40,8 +40,15 @@ class BadMessage(WireError):
     kind = Kind.INVALID
 
 
+class BlobAltered(WireError):
+    """The other side served other bytes than the digest names: asking again will not help."""
+
+    code = "blob-altered"
+    kind = Kind.UNVERIFIED
+
+
 class TransferBroken(WireError):
-    """A blob transfer ended early or brought other bytes than it promised."""
+    """A blob transfer ended early or took more than it may."""
 
     code = "transfer-broken"
     kind = Kind.UNAVAILABLE

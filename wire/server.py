@@ -189,6 +189,10 @@ def _guard(handler: Handler, method: str, admit: Callable[[Context, str], None])
 
 async def _refuse(context: Context, method: str, error: Exception) -> NoReturn:
     if isinstance(error, Problem):
+        # The caller hears the code; whoever runs this server must find the same one here.
+        caller = _PEER.get(None)
+        name = "" if caller is None else caller.name
+        _LOG.info("refused", extra={"method": method, "code": error.code, "peer": name})
         await abort(context, error)
     _LOG.error("handler failed", extra={"method": method}, exc_info=error)
     await abort(context, InternalFault("the server met an unexpected fault; see its log"))

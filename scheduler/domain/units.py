@@ -247,8 +247,10 @@ def _report(
         ended = replace(
             _end(reported, AttemptState.REJECTED, event.refusal), why=event.why, statement=None
         )
+        # A worker that refuses what it was ordered does its duty: its quota stays.
+        judged = event.refusal is not Reason.ATTEMPT_REFUSED
         step = _after_failure(
-            unit, attempts, ended, now, back_off=back_off, jitter=jitter, judged=True
+            unit, attempts, ended, now, back_off=back_off, jitter=jitter, judged=judged
         )
         answer = Acknowledged(known.id, accepted=False, reason=event.refusal, statement=None)
         return replace(step, effects=(*step.effects, answer))

@@ -42,7 +42,10 @@ def has_news(tx: Transaction, document: ReportBatch) -> bool:
         return True
     if consents.has_undelivered(tx, worker.name) or _cancellations(tx, document):
         return True
-    return worker.slots > 0 and not worker.draining and bool(_leasable(tx, worker, 1))
+    # Only what `_lease` would really give: otherwise the poll of a worker without quota would be
+    # answered at once, again and again.
+    may_take = worker.slots > 0 and not worker.draining and quota_of(worker, tx.now).left > 0
+    return may_take and bool(_leasable(tx, worker, 1))
 
 
 def answer(

@@ -17,13 +17,16 @@ from scheduler.errors import (
     NotYours,
     WrongTerritory,
 )
-from scheduler.service import campaigns, consents, exchange, membership
+from scheduler.service import answering, campaigns, consents, exchange, membership
 from scheduler.service.desk import Limits
+from scheduler.store.tables import AttemptRow, UnitRow, WorkerRow
+from trust import schema
 from trust.certificates import Peer, Role
 from trust.documents import signed
 from trust.documents.consent import Decision
 from trust.documents.governance import Status, Suspended
-from trust.documents.reporting import Outcome
+from trust.documents.reporting import Outcome, Progress, ReportBatch
+from trust.dsse import Envelope
 from trust.errors import Malformed, SignatureInvalid, TooLarge
 from trust.ids import AttemptId, AuthorisationId, Digest, FencingToken, UnitId
 from trust.keys import PrivateKey
@@ -269,6 +272,11 @@ def test_consents_are_delivered_until_the_worker_shows_that_it_has_them(world):
         ({"contributors": 2}, "contributors"),
         ({"variances": {}}, "variances"),
         ({"variances": {"counts": "much"}}, "much"),
+        # Less noise than was voted, more of it, and another spelling of the same.
+        ({"variances": {"counts": "4"}}, "variances"),
+        ({"variances": {"counts": "50"}}, "variances"),
+        ({"variances": {"counts": "5.0"}}, "variances"),
+        ({"variances": {"counts": "5", "more": "5"}}, "variances"),
     ],
 )
 def test_a_partial_that_does_not_match_its_order_is_rejected(world, changes, says):
@@ -280,6 +288,54 @@ def test_a_partial_that_does_not_match_its_order_is_rejected(world, changes, say
         assert (receipt.accepted, receipt.reason) == (False, "statement-refused")
         view = await world.view(campaign)
         assert "waiting-for-back-off" in {unit.row.reason for unit in view.rounds[0].units}
+
+    asyncio.run(scenario())
+
+
+def test_a_workers_second_partial_of_a_round_is_rejected_whatever_its_unit_or_envelope(world):
+    async def scenario():
+        _, (first, _) = await leased(world)
+        (order,) = first.held
+        (receipt,) = (await first.exchange([first.report(order)])).acknowledgements
+        assert receipt.accepted
+        # A fault of ours: a second unit for the same worker and round.
+        unit, attempt = UnitId.draw(world.desk.entropy), AttemptId.draw(world.desk.entropy)
+
+        def double(tx):
+            old, taken = (
+                tx.session.get(UnitRow, order.unit),
+                tx.session.get(AttemptRow, order.attempt),
+            )
+            tx.session.add(
+                UnitRow(**(old.model_dump() | {"id": unit, "state": "leased", "worker": None}))
+            )
+            tx.session.flush()
+            fresh = {"id": attempt, "unit": unit, "state": "leased", "statement": None}
+            fresh |= {"report": None, "values_digest": None}
+            tx.session.add(AttemptRow(**(taken.model_dump() | fresh)))
+
+        await world.desk.run("double", double)
+        again = replace(order, unit=unit, attempt=attempt)
+        first.held.append(again)
+        (receipt,) = (await first.exchange([first.report(again)])).acknowledgements
+        assert (receipt.accepted, receipt.reason) == (False, "statement-refused")
+
+    asyncio.run(scenario())
+
+
+def test_progress_is_shown_as_a_share_of_the_units_capsules(world):
+    async def scenario():
+        _, (first, _) = await leased(world)
+        (order,) = first.held
+
+        async def shown(done, total):
+            await first.exchange(progress=(Progress(order.unit, order.attempt, done, total),))
+            unit = await world.desk.look("x", lambda tx: tx.session.get(UnitRow, order.unit))
+            return unit.done
+
+        assert await shown(5, 10) == 2
+        assert await shown(10, 10) == 4
+        assert [await shown(*odd) for odd in ((99, 10), (-1, 10), (1, 0), (1, -5))] == [4, 0, 0, 0]
 
     asyncio.run(scenario())
 
@@ -357,10 +413,47 @@ def test_failures_halve_the_quota_and_the_waiting_sentence_says_so(world):
         _, (first, _) = await leased(world)
         (order,) = first.held
         await first.exchange([first.refusal(order, Outcome.FAILED)])
-        from scheduler.store.tables import WorkerRow
-
         row = await world.desk.look("x", lambda tx: tx.session.get(WorkerRow, first.name))
         assert row.quota_daily == 32
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_that_refuses_what_it_was_ordered_keeps_its_quota(world):
+    async def scenario():
+        _, (first, _) = await leased(world)
+        (order,) = first.held
+        await first.exchange([first.refusal(order, Outcome.REFUSED)])
+        row = await world.desk.look("x", lambda tx: tx.session.get(WorkerRow, first.name))
+        assert row.quota_daily == 64
+
+    asyncio.run(scenario())
+
+
+def test_the_poll_of_a_worker_without_quota_is_not_answered_at_once_again_and_again(world):
+    """Found in the demo: 26 exchanges a second, each saying that the quota is used up."""
+
+    async def scenario():
+        await world.authorised()
+        workers = [await world.worker(f"operator{n}", capsules=4) for n in range(2)]
+        for worker in workers:
+            await worker.exchange()
+        await world.start()
+        await world.turn()
+        first = workers[0]
+        first.slots = 0  # what waits for it is delivered, but nothing is leased
+        await first.exchange()
+        await first.exchange()
+        document = schema.decode(ReportBatch, Envelope.parse(first.batch()).payload)
+
+        def news(tx, left):
+            row = tx.session.get(WorkerRow, first.name)
+            row.sequence, row.slots = document.sequence, 4
+            row.quota_used = row.quota_daily - left
+            return answering.has_news(tx, document)
+
+        assert await world.desk.run("with-quota", lambda tx: news(tx, 1))
+        assert not await world.desk.run("without", lambda tx: news(tx, 0))
 
     asyncio.run(scenario())
 

@@ -16,7 +16,7 @@ from trust.ids import Digest
 from trust.problem import Kind, Problem
 from wire import blobs
 from wire.channel import TlsIdentity, open_channel
-from wire.errors import TransferBroken, Unreachable
+from wire.errors import BlobAltered, Unreachable
 from wire.server import Gate, OpenGate, build_server, current_peer, rotating_credentials
 from wire.status import RemoteProblem, from_rpc_error
 
@@ -257,7 +257,7 @@ def test_other_bytes_than_promised_are_refused() -> None:
 
     async def visit(address: str) -> None:
         async with open_channel(address, house.pem, house.identity()) as channel:
-            with pytest.raises(TransferBroken):
+            with pytest.raises(BlobAltered):
                 await blobs.get(channel, wanted)
 
     house.run(visit)

@@ -1,0 +1,233 @@
+"""What every variant of the demo does: found a territory, vote, consent, run, audit."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from demo.narrator import Narrator
+from demo.processes import CommandFailed
+from demo.territory import Site, Territory
+from jobs import archive
+from jobs.opening import built_in_folder
+from protection import accounting
+from protection.accounting import Noise
+from trust.dsse import Envelope
+from trust.errors import TrustError
+
+SITES = [
+    Site("ville", "mairie"),
+    Site("ville", "mediatheque"),
+    Site("departement", "college"),
+    Site("association", "maison-des-associations"),
+    Site("ville", "salle-serveurs"),  # holds no capsules: it concludes
+]
+HOSTS = 4
+SUPPRESS_BELOW = 20
+RHO_BUDGET = "0.4"  # per person and algorithm: three campaigns of 0.1 and a reserve
+# Electricity mix of mainland France in the years 2022 to 2024; the watts are a stated guess.
+GRAMS_PER_KWH = 52
+WATTS_PER_CORE = 10
+POLL_SECONDS = 0.5
+WAIT_SECONDS = 120.0
+PARTIAL = "application/vnd.cadastre.partial.v1+json"
+
+
+class Steps:
+    """The commands of a story; each step is something that a person would type."""
+
+    def __init__(self, narrator: Narrator, territory: Territory, out: Path) -> None:
+        self.tell = narrator
+        self.grid = territory
+        self.run = territory.processes.run
+        self.out = out
+        self.bundles: dict[str, str] = {}  # name -> digest
+
+    def found(self) -> None:
+        """The processes of a territory."""
+        self.tell.say("Cadastre: the algorithm travels, the data stays. Territory: demo (loopback)")
+        self.grid.found()
+        self.grid.enrol(SITES)
+        self.tell.say(
+            f"  up   scheduler, witness, governance's status server, {len(SITES)} workers enrolled "
+            "over mutual TLS"
+        )
+
+    def seal_and_host(self, table: Path, plan: Path, folder: Path, host: int) -> None:
+        """Seal a table into capsules for one host, and host them there."""
+        state = self.grid.workers[host]
+        card = state / "card.json"
+        self.run(*("capsule", "seal", table, "--mapping", plan, "--out", folder, "--worker", card))
+        table.unlink()
+        self.run("capsule", "host", folder, "--state", state)
+
+    def vote(self, *names: str) -> None:
+        """Algorithms signed by their author and by two of three colleges."""
+        image = self.run("worker", "image", "--state", self.grid.workers[0])["image"]
+        folder = self.grid.home / "bundles"
+        folder.mkdir()
+        for number, name in enumerate(names):
+            signed = self.run(
+                *("bundle", "sign", built_in_folder(name), "--key", folder / "author"),
+                *(["--new-key"] if number == 0 else []),
+                *("--out", folder),
+            )
+            packed = Path(signed["bundle"])
+            self.bundles[name] = signed["digest"]
+            self.run("bundle", "submit", packed, "--as", self.grid.operator)
+            self.grid.authorise(packed, image, campaigns=3, rho=RHO_BUDGET)
+        self.tell.say(
+            f"  vote {', '.join(names)}: signed by the author, authorised by 2 of 3 colleges"
+        )
+
+    def refuse_without_consent(self, name: str) -> None:
+        """Nobody consents by default."""
+        view = self.run("campaign", "start", self.bundles[name], "--as", self.grid.operator)
+        campaign = view["campaign"]
+        # Until every worker has said what it can do, the scheduler waits for workers instead.
+        view = self.follow(campaign, lambda view: "consent" in view["reason"])
+        self.tell.check(
+            "nobody consents by default: a trial is refused",
+            held=view["state"] == "draft" and "consent" in view["reason"],
+            seen=view["reason"],
+        )
+        self.cancel(campaign, "a trial without consents")
+
+    def consent(self, folders: Sequence[Path]) -> int:
+        """The owners of `folders` say yes to every algorithm; how many did."""
+        yes = 0
+        for folder in folders:
+            for digest in self.bundles.values():
+                self.run("consent", "grant", folder, "--bundle", digest)
+            yes += self.submit_consents(folder) // len(self.bundles)
+        return yes
+
+    def submit_consents(self, path: Path) -> int:
+        """Hand signed decisions in; how many were accepted."""
+        answer = self.run(
+            *("consent", "submit", path, "--registry", self.grid.registry),
+            *("--as", self.grid.operator),
+        )
+        return int(answer["accepted"])
+
+    def start(self, name: str) -> str:
+        """Start a campaign; its id."""
+        view = self.run("campaign", "start", self.bundles[name], "--as", self.grid.operator)
+        return str(view["campaign"])
+
+    def finish(self, campaign: str) -> dict[str, Any]:
+        """Wait for the release; its report, verified by the command that fetched it."""
+        self.run("campaign", "watch", campaign, "--as", self.grid.operator)
+        report: dict[str, Any] = self.run(
+            *("campaign", "report", campaign, "--out", self.out / campaign),
+            *("--as", self.grid.operator),
+        )
+        return report
+
+    def cancel(self, campaign: str, reason: str) -> None:
+        """Stop a campaign."""
+        self.run("campaign", "cancel", campaign, "--reason", reason, "--as", self.grid.operator)
+
+    def follow(self, campaign: str, enough: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The campaign's view once it is `enough`; bounded, and then the last one seen."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            view: dict[str, Any] = self.run(
+                "campaign", "show", campaign, "--as", self.grid.operator
+            )
+            if enough(view) or time.monotonic() > deadline:
+                return view
+            time.sleep(POLL_SECONDS)
+
+    def wait_for_work(self) -> None:
+        """Until some host runs a unit."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while time.monotonic() < deadline:
+            for state in self.grid.workers[:HOSTS]:
+                if self.run("worker", "status", "--state", state).get("running"):
+                    return
+            time.sleep(POLL_SECONDS)
+        raise CommandFailed("no worker began to work")
+
+    def partials(self, campaign: str) -> list[dict[str, Any]]:
+        """The campaign's partial statements, as an accredited auditor gets them."""
+        folder = self.grid.home / f"evidence-{campaign}"
+        self.run(
+            *("log", "evidence", "--campaign", campaign, "--out", folder),
+            *("--as", self.grid.auditor),
+        )
+        return [found for found in _payloads(folder, PARTIAL) if found["campaign"] == campaign]
+
+    def spend(self, campaigns: int, whom: str) -> None:
+        """Privacy and electricity."""
+        each = [accounting.rho_of(_rules(name)) for name in self.bundles]
+        rho = sum(each, start=Fraction(0)) * campaigns / len(each)
+        cores = self.grid.processes.cpu_seconds()
+        watt_hours = cores * WATTS_PER_CORE / 3600
+        self.tell.say(
+            f"  cost privacy: rho {float(rho)} per {whom} in all "
+            f"(epsilon {accounting.epsilon(rho):.2f} at delta 1e-6)"
+        )
+        self.tell.say(
+            f"       footprint, an estimate: {cores:.0f} CPU-s x {WATTS_PER_CORE} W per core x "
+            f"{GRAMS_PER_KWH} g/kWh = {watt_hours:.2f} Wh, {watt_hours * GRAMS_PER_KWH:.1f} mg CO2e"
+        )
+
+    def audit(self) -> None:
+        """From files only; then again with one byte changed."""
+        evidence = self.out / "evidence"
+        self.run("log", "evidence", "--out", evidence, "--as", self.grid.auditor)
+        policy = self.out / "policy.txt"
+        pin = self.run("root", "show", self.grid.root)["digest"]
+        policy.write_text(f"cadastre-audit-policy-v1\nroot {pin}\n", encoding="utf-8")
+        green = self.grid.processes.attempt("audit", "verify", evidence, "--policy", policy)
+        checks = json.loads(green.stdout or "{}").get("checks", [])
+        self.tell.check(
+            "the audit replays everything from files alone",
+            held=green.returncode == 0 and bool(checks),
+            seen=f"{len(checks)} checks, exit {green.returncode}",
+        )
+        forged = self.out / "evidence-forged"
+        shutil.copytree(evidence, forged)
+        objects = [path for path in (forged / "objects").rglob("*") if path.is_file()]
+        victim = max(objects, key=lambda path: path.stat().st_size)
+        data = bytearray(victim.read_bytes())
+        data[len(data) // 2] ^= 1
+        victim.write_bytes(bytes(data))
+        red = self.grid.processes.attempt("audit", "verify", forged, "--policy", policy)
+        failed = [c for c in json.loads(red.stdout or "{}").get("checks", []) if not c["ok"]]
+        self.tell.check(
+            "the audit of a copy with one changed byte is red",
+            held=red.returncode == 3 and bool(failed),
+            seen=f"exit {red.returncode}, {failed[0]['name'] if failed else 'no check named'}",
+        )
+        shutil.rmtree(forged)
+        self.tell.say(
+            "  next .venv/bin/cadastre audit verify demo-out/evidence --policy demo-out/policy.txt"
+        )
+
+
+def noise_of(name: str) -> Noise:
+    """The noise of a built-in bundle's only output."""
+    return accounting.noise_of(_rules(name)[0])
+
+
+def _rules(name: str) -> Any:
+    return archive.pack_folder(built_in_folder(name)).manifest.rules()
+
+
+def _payloads(folder: Path, payload_type: str) -> Iterator[dict[str, Any]]:
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file():
+            continue
+        try:
+            envelope = Envelope.parse(path.read_bytes())
+        except TrustError:
+            continue
+        if envelope.payload_type == payload_type:
+            yield json.loads(envelope.payload)
