@@ -32,6 +32,7 @@ def main() -> int:
     home = Path(tempfile.mkdtemp(prefix="cadastre-demo-"))
     home.chmod(0o711)
     processes = Processes(OUT / "logs", narrator.detail)
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # stop as by Ctrl-C
     try:
         story = Companies if os.environ.get("TERRITORY") else Commuters
         story(narrator, Territory(processes, home), OUT).play()
