@@ -22,7 +22,7 @@ from trust.documents import signed
 from trust.documents.campaign import Order
 from trust.documents.governance import Authorisation
 from trust.documents.membership import BundleStatement
-from trust.documents.reporting import Capacity, ReportBatch
+from trust.documents.reporting import Capacity, Progress, ReportBatch
 from trust.dsse import Envelope
 from trust.entropy import Entropy
 from trust.errors import TrustError
@@ -44,12 +44,17 @@ STATUS_SECONDS = 60.0
 # Roots change a few times a year; certificates at half of 24 h.
 ROOT_SECONDS = 3600.0
 RENEWAL_CHECK_SECONDS = 300.0
-# A running unit's progress is worth an exchange of its own this often.
+# What a running unit's progress is read at, and never in between: finer steps in time would let
+# a hostile scheduler and author read how long single capsules took.
 PROGRESS_SECONDS = 3.0
 # Even a scheduler that answers at once and says nothing is not asked more often.
 MINIMUM_SPACING_SECONDS = 0.05
 # How long a batch from before a crash is waited for before it is overtaken.
 RESUME_SECONDS = 1.0
+# What the scheduler answers to a batch that it neither took in before nor ever will.
+NEVER_TAKEN = frozenset({"message-expired", "message-early"})
+# After these the level that this machine advertised no longer stands for the broker it has.
+UNPROVEN = frozenset({"broker-lost", "sandbox-unavailable"})
 # SIGTERM to exit within a second (issue 2): the parting word gets half of it.
 PARTING_SECONDS = 0.5
 
@@ -107,7 +112,7 @@ class Agent:
         self._overtaking = False
         self._waiting: tuple[str, ...] = ()
         self._problem = ""
-        self._reported_progress: object = ()
+        self._progress: tuple[Progress, ...] = ()
         self._shown: Condition | None = None
 
     async def run(self) -> None:
@@ -189,7 +194,14 @@ class Agent:
         finally:
             news.cancel()
         if call.done():
-            self._take(sequence, call.result(), current=True)
+            try:
+                answer = call.result()
+            except Problem as problem:
+                # It was never taken in, so nothing was given in answer to it: the next batch
+                # says the same with today's date. Repeating it would be refused for ever.
+                self._overtaking |= problem.code in NEVER_TAKEN
+                raise
+            self._take(sequence, answer, current=True)
         else:
             # The next batch supersedes this poll. What it still brings must not be lost:
             # the scheduler believes consents delivered once a later batch arrives.
@@ -226,8 +238,7 @@ class Agent:
             for report in reports
             if report.statement is None or Digest.of(report.statement) in self._delivered
         )
-        progress = self.desk.progress()
-        self._reported_progress = progress
+        held = set(self.desk.held)
         batch = ReportBatch(
             territory=self.identity.names.territory,
             worker=self.identity.worker,
@@ -235,7 +246,8 @@ class Agent:
             sent_at=clocks.from_text(clocks.to_text(self.ports.clock.now())),
             held=self.desk.held,
             reports=deliverable,
-            progress=progress,
+            # As of the last tick of the progress loop, whatever made this batch leave now.
+            progress=tuple(item for item in self._progress if item.attempt in held),
             capacity=self._capacity(),
         )
         raw = signed.sign(batch, [self.identity.keys.node]).envelope.raw
@@ -345,6 +357,8 @@ class Agent:
         try:
             report = await undertake(workshop, received, progress)
             _LOG.info("attempt %s: %s %s", attempt, report.outcome.value, report.reason or "signed")
+            if report.reason in UNPROVEN:
+                self._ready = None  # the next broker proves its sandbox before more is leased
         finally:
             self._units.pop(attempt, None)
             self._apply(exchange.finished(self.desk, attempt, self.ports.clock.boottime()))
@@ -425,7 +439,9 @@ class Agent:
         while True:
             await asyncio.sleep(PROGRESS_SECONDS)
             self._apply(exchange.starting(self.desk, self.ports.clock.boottime()))
-            if self.desk.progress() != self._reported_progress:
+            progress = self.desk.progress()
+            if progress != self._progress:
+                self._progress = progress
                 self._news.set()
             self._show()
 

@@ -290,7 +290,7 @@ class BrokerProcess:
             await process.wait()
             raise
         self._journal.keep_ledger(SeenLedger(ready.ledger_counter, ready.ledger_hash))
-        _LOG.info("broker started at level %s", ready.level)
+        _LOG.info("broker started at level %s: %s", ready.level, "; ".join(ready.reasons) or "all")
         return _Started(process, channel, ready)
 
     def _read(self, channel: Channel) -> None:

@@ -24,6 +24,13 @@ MAXIMUM_LEASES = 8
 MAXIMUM_REPORTS = 64
 
 
+# What leaves of a unit's progress: tenths, each of which stands for at least ten capsules. A
+# scheduler that works with the bundle's author would otherwise read from it how long each
+# capsule took (docs/threat-model.md, duration).
+PROGRESS_STEPS = 10
+MINIMUM_CAPSULES_PER_STEP = 10
+
+
 class Stage(enum.Enum):
     """Where one lease stands on this worker."""
 
@@ -67,9 +74,14 @@ class Desk:
         return max(0, SLOTS - len(self.leases))
 
     def progress(self) -> tuple[Progress, ...]:
-        """How far the running attempts are."""
+        """How far the running attempts are, as coarse as it may leave this machine."""
         return tuple(
-            Progress(lease.order.unit, lease.order.attempt, lease.done, lease.total)
+            Progress(
+                lease.order.unit,
+                lease.order.attempt,
+                tenths(lease.done, lease.total),
+                PROGRESS_STEPS,
+            )
             for lease in self.leases
             if lease.stage is Stage.RUNNING and lease.total
         )
@@ -112,6 +124,17 @@ class BackOff:
     def succeeded(self) -> BackOff:
         """Start afresh."""
         return replace(self, failures=0)
+
+
+def tenths(done: int, total: int) -> int:
+    """`done` of `total` capsules, rounded down to tenths; 0 to 10.
+
+    A small cohort has fewer steps, under ten capsules none: no step is ever one capsule's.
+    """
+    steps = min(PROGRESS_STEPS, total // MINIMUM_CAPSULES_PER_STEP)
+    if steps == 0:
+        return 0
+    return PROGRESS_STEPS * (max(0, min(done, total)) * steps // total) // steps
 
 
 def answered(desk: Desk, batch: OrderBatch, boottime: float) -> Step:

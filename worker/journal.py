@@ -17,6 +17,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,14 @@ from durable.errors import DiskFull, StorageFailed
 from trust import schema
 from trust.documents.campaign import Acknowledgement, UnitKind
 from trust.documents.reporting import AttemptReport
-from trust.ids import AttemptId, CampaignId, Digest
+from trust.ids import AttemptId, AuthorisationId, CampaignId, Digest
+from trust.policy import Served
 from trust.policy.errors import TwoPlans
 from worker.errors import JournalRefused
 
 FILE_NAME = "journal.sqlite"
 _APPLICATION = 0x43414405  # "CAD", file kind 5
-_VERSION = 1
+_VERSION = 2
 BUSY_SECONDS = 10.0
 _SCHEMA = (
     # One row: counters that only grow, and the exchange that waits for its answer.
@@ -40,11 +42,13 @@ _SCHEMA = (
         ledger_counter INTEGER NOT NULL, ledger_hash BLOB NOT NULL, outgoing BLOB
     )""",
     "INSERT INTO counter VALUES (1, 0, 0, 0, zeroblob(32), NULL)",
-    # The one plan of a round; rho is the price of one contribution, once it is known.
+    # The one plan of a round and the vote that it rests on; rho is the price of one
+    # contribution, once it is known.
     """CREATE TABLE round (
         campaign TEXT NOT NULL, round INTEGER NOT NULL, plan TEXT NOT NULL, rho TEXT,
-        PRIMARY KEY (campaign, round)
+        authorisation TEXT NOT NULL, PRIMARY KEY (campaign, round)
     ) WITHOUT ROWID""",
+    "CREATE INDEX round_vote ON round(authorisation)",
     # What this worker said about one round: never a second one, whatever the attempt.
     """CREATE TABLE statement (
         campaign TEXT NOT NULL, round INTEGER NOT NULL, kind TEXT NOT NULL,
@@ -146,11 +150,19 @@ class Journal:
         return None if found is None else Digest(found)
 
     def begin_round(
-        self, campaign: CampaignId, round_: int, plan: Digest, rho: str | None = None
+        self,
+        campaign: CampaignId,
+        round_: int,
+        plan: Digest,
+        authorisation: AuthorisationId,
+        rho: str | None = None,
     ) -> None:
-        """Remember the round's one plan and price. Raises TwoPlans when another is known."""
+        """Remember the round's one plan, its vote and price. Raises TwoPlans on another plan."""
         with self._transaction() as run:
-            run.execute("INSERT OR IGNORE INTO round VALUES (?,?,?,NULL)", (campaign, round_, plan))
+            run.execute(
+                "INSERT OR IGNORE INTO round VALUES (?,?,?,NULL,?)",
+                (campaign, round_, plan, authorisation),
+            )
             (known,) = run.execute(
                 "SELECT plan FROM round WHERE campaign=? AND round=?", (campaign, round_)
             ).fetchone()
@@ -164,6 +176,19 @@ class Journal:
                 run.execute(
                     "UPDATE round SET rho=? WHERE campaign=? AND round=?", (rho, campaign, round_)
                 )
+
+    def served(self, authorisation: AuthorisationId, campaign: CampaignId, round_: int) -> Served:
+        """What was begun here under a vote, besides the round that is named."""
+        with self._translated():
+            rows = self._connection.execute(
+                "SELECT campaign, rho FROM round"
+                " WHERE authorisation=? AND NOT (campaign=? AND round=?)",
+                (authorisation, campaign, round_),
+            ).fetchall()
+        return Served(
+            campaigns=frozenset(CampaignId(row[0]) for row in rows),
+            rho=sum((Fraction(row[1]) for row in rows if row[1] is not None), Fraction(0)),
+        )
 
     def charged_rounds(self) -> bytes:
         """Every round that the ledger may have been charged for: lines `campaign round rho`."""

@@ -133,7 +133,7 @@ def _shower(state: Path) -> Any:
         plain = json.dumps(dataclasses.asdict(now), ensure_ascii=False, default=str)
         # A full disk must not stop the agent for a snapshot's sake.
         with contextlib.suppress(StorageFailed):
-            write_atomic(state / CONDITION_NAME, plain.encode(), 0o600)
+            write_atomic(state / CONDITION_NAME, plain.encode("utf-8", "replace"), 0o600)
 
     return show
 

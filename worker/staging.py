@@ -24,7 +24,7 @@ TARGET = Path("/var/cache/cadastre/program")
 PUBLIC_DIRECTORY = 0o755
 # Our rooms that an agent and its broker need; the others never run on a worker.
 ROOMS = (
-    *("trust", "protos", "wire", "durable", "terminal", "protection", "graph", "jobs"),
+    *("trust", "protos", "wire", "durable", "terminal", "protection", "jobs"),
     *("capsule_runtime", "worker", "client"),
 )
 FRONT_DOOR = "cadastre.py"

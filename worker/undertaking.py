@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 
 from capsule_runtime.broker.errors import ConsentWithdrawn
-from capsule_runtime.broker.messages import Inspected, Ready
+from capsule_runtime.broker.messages import Inspected, Ready, plain
 from trust import clock as clocks
 from trust.clock import Clock
 from trust.documents import signed
@@ -85,7 +86,7 @@ async def undertake(workshop: Workshop, received: Received, progress: OnProgress
             outcome=Outcome.REFUSED if refused else Outcome.FAILED,
             statement=None,
             reason=problem.code,
-            sentence=problem.sentence[:MAXIMUM_SENTENCE],
+            sentence=plain(problem.sentence, MAXIMUM_SENTENCE),
         )
     else:
         contributed = order.kind is UnitKind.CONTRIBUTE
@@ -124,6 +125,7 @@ async def _statement(workshop: Workshop, received: Received, progress: OnProgres
         order.campaign,
         order.round,
         permit.plan.digest,
+        order.authorisation,
         inspected.charge if order.kind is UnitKind.CONTRIBUTE else None,
     )
     if order.kind is UnitKind.CONTRIBUTE:
@@ -173,10 +175,13 @@ def _request(
             rules=inspected.rules,
             tables=inspected.tables,
             bounds=inspected.bounds,
+            rounds=inspected.rounds,
+            charge=Fraction(inspected.charge),
         ),
         parameters=parameters,
         image=image,
         known_plan=workshop.journal.plan(order.campaign, order.round),
+        served=workshop.journal.served(order.authorisation, order.campaign, order.round),
         status=workshop.standing.status,
         status_number=workshop.journal.status_number(),
     )

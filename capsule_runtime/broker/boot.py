@@ -11,7 +11,7 @@ from pathlib import Path
 from capsule_runtime.broker import unit
 from capsule_runtime.broker.channel import Channel
 from capsule_runtime.broker.errors import BrokerLost, MessageRefused
-from capsule_runtime.broker.messages import Ready, Setup
+from capsule_runtime.broker.messages import Ready, Setup, plain
 from capsule_runtime.broker.service import Broker, failed, parse_rounds, reconciled
 from capsule_runtime.capsules.store import CapsuleStore
 from capsule_runtime.consents import ConsentStore
@@ -47,29 +47,38 @@ def _start(channel: Channel) -> None:
         raise MessageRefused("the first message is not a Setup with its rounds")
     state = Path(setup.state)
     now = clock.SystemClock()
-    store = CapsuleStore(state, now)
-    store.scrub()  # what an erasure left in the write-ahead log when it was interrupted
-    runtime = unit.Runtime(
-        store=store,
-        consents=ConsentStore(state),
-        ledger=Ledger(state, now),
-        worker=setup.worker,
-        territory=setup.territory,
-        clock=now,
-        entropy=entropy.SYSTEM,
-    )
+    # Closed at the end, so that each file is whole without a write-ahead log beside it.
+    with (
+        contextlib.closing(CapsuleStore(state, now)) as store,
+        contextlib.closing(ConsentStore(state)) as consents,
+        contextlib.closing(Ledger(state, now)) as ledger,
+    ):
+        store.scrub()  # what an erasure left in the write-ahead log when it was interrupted
+        runtime = unit.Runtime(
+            store=store,
+            consents=consents,
+            ledger=ledger,
+            worker=setup.worker,
+            territory=setup.territory,
+            clock=now,
+            entropy=entropy.SYSTEM,
+        )
+        _serve(channel, setup, attachments[0], runtime)
+
+
+def _serve(channel: Channel, setup: Setup, rounds: bytes, runtime: unit.Runtime) -> None:
     # Before anything may run: a ledger that was restored from a copy pays for what it forgot.
-    checkpoint = reconciled(runtime, setup, parse_rounds(attachments[0]))
+    checkpoint = reconciled(runtime, setup, parse_rounds(rounds))
     level = selftest.assess(setup.libraries)
     layout = find_layout(setup.libraries)
     native = level.level >= selftest.Level.L2
     channel.send(
         Ready(
             level=level.level.name,
-            reasons=tuple(reason[:1000] for reason in level.reasons),
+            reasons=tuple(plain(reason, 1000) for reason in level.reasons),
             image=RuntimeImage.of(layout).digest,
             libraries=setup.libraries,
-            capsules=len(store.hosted()),
+            capsules=len(runtime.store.hosted(setup.worker)),
             ledger_counter=checkpoint.counter,
             ledger_hash=checkpoint.hash,
         )

@@ -56,3 +56,9 @@ class BundleUnfit(BrokerError):
     """A bundle that this broker cannot run: another runtime, profile or library."""
 
     code = "bundle-unfit"
+
+
+class JournalMissing(BrokerError):
+    """The ledger has charged owners, and the journal that must know of it knows nothing."""
+
+    code = "journal-missing"

@@ -201,6 +201,15 @@ _TYPES: dict[str, type[Any]] = {
 }
 
 
+def plain(text: str, longest: int) -> str:
+    """`text` as a document may hold it: cut to `longest` characters, and Unicode only.
+
+    A sentence that quotes a file name may hold what is not: Python keeps the name's bytes as
+    lone surrogates, which no signed document and no packet can be written with.
+    """
+    return text[:longest].encode("utf-8", "replace").decode()
+
+
 def encode(message: Message) -> bytes:
     """The packet of `message`. Raises MessageRefused when it is too long."""
     name = type(message).__name__

@@ -8,7 +8,14 @@ from fractions import Fraction
 
 from capsule_runtime.broker import unit
 from capsule_runtime.broker.channel import Channel
-from capsule_runtime.broker.errors import BrokerLost, ConsentWithdrawn, MessageRefused, RunCancelled
+from capsule_runtime.broker.errors import (
+    BrokerLost,
+    BundleUnfit,
+    ConsentWithdrawn,
+    JournalMissing,
+    MessageRefused,
+    RunCancelled,
+)
 from capsule_runtime.broker.messages import (
     Advanced,
     Cancel,
@@ -17,15 +24,18 @@ from capsule_runtime.broker.messages import (
     Contribute,
     Failed,
     Inspect,
+    Inspected,
     Key,
     KeyWanted,
     Reserved,
     Setup,
     Withdraw,
+    plain,
 )
 from capsule_runtime.broker.program import Program, read_program
 from capsule_runtime.errors import SandboxUnavailable
 from capsule_runtime.ledger import Charge, Checkpoint, MissingRound
+from capsule_runtime.ledger.chain import START
 from capsule_runtime.sandbox.zygote import Zygote
 from trust.clock import Clock
 from trust.ids import CampaignId, CapsuleId, Digest
@@ -35,6 +45,8 @@ _LOG = logging.getLogger("cadastre.broker")
 # The heartbeat carries progress; more often is noise on the channel and a finer clock for nobody.
 PROGRESS_SECONDS = 0.5
 TOKEN_BYTES = 32
+# Characters of a refusal and of its remedy: both fit one packet, however they are escaped.
+MAXIMUM_WORDS = 2000
 # A warm sandbox takes 27 MiB of somebody's desktop and 0.15 s to make: an idle one is let go.
 IDLE_SECONDS = 30.0
 
@@ -200,7 +212,7 @@ class Broker:
         line = AgentLine(self._channel, message.run, self._withdrawn, self._runtime.clock)
         match message, attachments:
             case Inspect(), (bundle,):
-                self._channel.send(self._read(bundle).inspected(message.run))
+                self._send_inspected(self._read(bundle).inspected(message.run))
             case Contribute(), (bundle, parameters):
                 sandboxed = self._sandboxed(bundle, parameters)
                 answer, blob = unit.contribute(self._runtime, sandboxed, message, line)
@@ -211,6 +223,17 @@ class Broker:
                 self._channel.send(Concluded(message.run), (result,))
             case _:
                 raise MessageRefused("a request came without its attachments")
+
+    def _send_inspected(self, inspected: Inspected) -> None:
+        try:
+            self._channel.send(inspected)
+        except MessageRefused as error:
+            # What its author wrote is no reason for the broker to end.
+            raise BundleUnfit(
+                f"the bundle's manifest demands more than one answer holds: {error.sentence}",
+                remedy="the author declares fewer outputs, columns or parameters, or shorter "
+                "choices",
+            ) from error
 
     def _read(self, bundle: bytes) -> Program:
         if self._program is None or self._program.bundle_file.raw != bundle:
@@ -236,10 +259,22 @@ class Broker:
 
 
 def reconciled(runtime: unit.Runtime, setup: Setup, rounds: Iterable[MissingRound]) -> Checkpoint:
-    """The ledger's checkpoint, after charging what a restored copy forgot."""
-    seen = Checkpoint(setup.ledger_counter, setup.ledger_hash)
+    """The ledger's checkpoint, after charging what a restored copy forgot.
+
+    Raises JournalMissing when the ledger was used and the journal knows of no round: without it
+    a restored ledger cannot be told from a current one, and a round could be said twice. A
+    crash between a first charge and its checkpoint is not that: the round was noted before.
+    """
+    seen, rounds = Checkpoint(setup.ledger_counter, setup.ledger_hash), list(rounds)
+    if seen == START and not rounds and runtime.ledger.checkpoint() != START:
+        raise JournalMissing(
+            "the privacy ledger was used before, but the worker's journal knows of no round: "
+            "the journal was removed or is another one",
+            remedy="put this worker's journal.sqlite back (with its -wal file); if it is lost for "
+            "good, owners move their capsules to a worker that is joined anew",
+        )
     hosted = [Charge(capsule, owner) for capsule, owner in runtime.store.owners().items()]
-    return runtime.ledger.reconcile(seen, list(rounds), hosted)
+    return runtime.ledger.reconcile(seen, rounds, hosted)
 
 
 def parse_rounds(raw: bytes) -> list[MissingRound]:
@@ -261,7 +296,7 @@ def failed(run: int, problem: Problem) -> Failed:
         run=run,
         code=problem.code,
         kind=problem.kind.value,
-        sentence=problem.sentence[:2000],
-        remedy=problem.remedy[:2000],
+        sentence=plain(problem.sentence, MAXIMUM_WORDS),
+        remedy=plain(problem.remedy, MAXIMUM_WORDS),
         retryable=problem.retryable,
     )

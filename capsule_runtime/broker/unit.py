@@ -33,7 +33,7 @@ from jobs import aggregate as aggregate_blobs
 from jobs import report
 from protection import cohort as minima
 from protection import columns
-from protection.errors import ProtectionError
+from protection.errors import ProtectionError, RingOverflow
 from trust.clock import Clock
 from trust.documents.rules import PrivacyUnit
 from trust.entropy import Entropy
@@ -105,18 +105,21 @@ def contribute(
     program, parameters = sandboxed.program, sandboxed.parameters
     cohort = _cohort(runtime, program, order, line.revoked())
     rules, rounds = program.rules, program.rounds
+    # Before anybody is charged: parameters that no job can be made of would cost them for nothing.
+    prepared = program.contribute_job(parameters)
     reservation = runtime.ledger.reserve(
         cohort.charges, order.campaign, order.round, Fraction(program.charge)
     )
     line.reserved(len(reservation.reserved), reservation.checkpoint)
+    # Those without budget left are out: what remains may be too few, and then nothing runs.
+    _require_size(program, len(reservation.reserved))
     total = guard.Sum(rules, rounds=rounds)
     neutral = 0
-    with sandboxed.zygote.load(program.contribute_job(parameters)) as job:
+    with sandboxed.zygote.load(prepared) as job:
         for done, capsule in enumerate(sorted(reservation.reserved), start=1):
             line.check(cohort.tokens)
             runs = _one_capsule(runtime, sandboxed, job, capsule, line)
-            neutral += sum(judged.verdict.neutral for judged, _ in runs)
-            total.add_capsule(runs)
+            neutral += _add(program, total, runs)
             line.advanced(done, len(reservation.reserved))
     protected = guard.protect_clear(
         rules, total, runtime.entropy, data_class=cohort.data_class, rounds=rounds
@@ -174,10 +177,35 @@ def _cohort(
             remedy="owners consent with `cadastre consent grant`; the default is no",
         )
     # Before anybody is charged: a cohort that is too small from the start would pay for nothing.
-    if program.unit is PrivacyUnit.OWNER:
-        size = len(cohort.charges)
-        minima.check_cohort(program.rules, minima.Cohort(contributors=size, capsules=size))
+    _require_size(program, len(cohort.charges))
     return cohort
+
+
+def _require_size(program: Program, capsules: int) -> None:
+    """Raise CohortTooSmall when so many capsules cannot stand behind a sum.
+
+    How many persons a capsule speaks of is only known once it is opened: where they are the
+    unit, the number of contributors is judged again with the whole sum.
+    """
+    for rule in program.rules:
+        owners = program.unit is PrivacyUnit.OWNER
+        contributors = capsules if owners else rule.minimum_contributors
+        minima.check_cohort((rule,), minima.Cohort(contributors, capsules))
+
+
+def _add(program: Program, total: guard.Sum, runs: tuple[tuple[Judged, int], ...]) -> int:
+    """Add one capsule's runs; how many of them the neutral vector replaced.
+
+    A capsule whose people would pass the voted maximum is added as nobody: it is charged
+    already, and to end the unit would waste what all others paid and tell the scheduler how
+    many people one capsule speaks of. 0 units, because its people are what does not fit.
+    """
+    try:
+        total.add_capsule(runs)
+    except RingOverflow:
+        runs = _failed(program, 0)
+        total.add_capsule(runs)
+    return sum(judged.verdict.neutral for judged, _ in runs)
 
 
 def _one_capsule(

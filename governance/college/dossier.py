@@ -7,6 +7,7 @@ from pathlib import Path
 from governance.college.decisions import Dossier
 from governance.drafts import read_file
 from jobs import archive
+from protection import accounting
 from trust.policy.request import BundleFacts
 
 
@@ -20,6 +21,8 @@ def read_dossier(path: Path) -> Dossier:
         rules=manifest.rules(),
         tables=dict(manifest.needs.tables),
         bounds=manifest.bounds(),
+        rounds=manifest.rounds.maximum,
+        charge=accounting.rho_of(manifest.rules()) / manifest.rounds.maximum,
     )
     title = manifest.bundle.title
     return Dossier(facts, f"{title.fr} / {title.en}", manifest.bundle.purpose)

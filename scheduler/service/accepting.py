@@ -38,6 +38,9 @@ def accept(tx: Transaction, desk: Desk, checked: Checked) -> Acknowledgement:
     if refusal is Reason.NONE and _name_taken(tx, checked, attempt):
         refusal = Reason.STATEMENT_REFUSED
         why = sentence(refusal, what="another partial has the same report id")
+    if refusal is Reason.NONE and _counted_already(tx, checked, attempt):
+        refusal = Reason.STATEMENT_REFUSED
+        why = sentence(refusal, what="a partial of this worker counts in this round already")
     effects = apply(
         tx,
         desk,
@@ -71,7 +74,10 @@ def abandon_lost(tx: Transaction, desk: Desk, document: ReportBatch) -> None:
 
 
 def note_progress(tx: Transaction, document: ReportBatch) -> None:
-    """How far running attempts are, for the operator's view."""
+    """How far running attempts are, for the operator's view.
+
+    Workers say a coarse share of their cohort; it is shown as that share of the unit's capsules.
+    """
     for item in document.progress:
         row = tx.session.get(UnitRow, str(item.unit))
         attempt = tx.session.get(AttemptRow, str(item.attempt))
@@ -79,7 +85,7 @@ def note_progress(tx: Transaction, document: ReportBatch) -> None:
             continue
         if attempt.worker != document.worker or attempt.state != AttemptState.LEASED.value:
             continue
-        done = max(0, min(item.done, row.capsules))
+        done = row.capsules * max(0, min(item.done, item.total)) // max(1, item.total)
         if done != row.done:
             row.done = done
             tx.rings.add(for_campaign(row.campaign))
@@ -97,6 +103,30 @@ def _name_taken(tx: Transaction, checked: Checked, attempt: AttemptRow) -> bool:
         return False
     query = select(AttemptRow.id).where(
         AttemptRow.report == str(checked.partial.report), AttemptRow.id != attempt.id
+    )
+    return tx.session.exec(query).first() is not None
+
+
+def _counted_already(tx: Transaction, checked: Checked, attempt: AttemptRow) -> bool:
+    """Whether another attempt's partial of the same worker, campaign and round is accepted.
+
+    Judged by what the document is, not by its envelope's digest: the same partial in another
+    envelope, or another partial in its place, is still the round's second one.
+    """
+    partial = checked.partial
+    if partial is None:
+        return False
+    query = (
+        select(AttemptRow.id)
+        .join(UnitRow, col(UnitRow.id) == col(AttemptRow.unit))
+        .where(
+            UnitRow.campaign == str(partial.campaign),
+            UnitRow.round == partial.round,
+            UnitRow.kind == UnitKind.CONTRIBUTE.value,
+            AttemptRow.worker == str(partial.worker),
+            AttemptRow.state == AttemptState.ACCEPTED.value,
+            AttemptRow.id != attempt.id,
+        )
     )
     return tx.session.exec(query).first() is not None
 

@@ -65,6 +65,7 @@ async def exchange(desk: Desk, standing: Standing, peer: Peer, raw: bytes) -> by
     _check_batch(desk, peer, document)
     known = await desk.look("find-exchange", lambda tx: _known(tx, document, batch.digest))
     if known is None:
+        _check_age(desk, document)
         checked = [await check(desk, standing, key, item) for item in document.reports]
         known = await desk.run(
             "accept-reports", lambda tx: _accept(tx, desk, document, batch.digest, checked)
@@ -85,15 +86,7 @@ def _check_batch(desk: Desk, peer: Peer, document: ReportBatch) -> None:
             "the batch was signed for another worker than the certificate's",
             remedy="one machine, one identity: join again with a fresh token",
         )
-    now, limits = desk.now(), desk.limits
-    if now - document.sent_at > limits.message_age:
-        raise MessageExpired(
-            "the batch was signed over a day ago", remedy="sign a new one with a higher number"
-        )
-    if document.sent_at - now > limits.message_early:
-        raise MessageEarly(
-            "the batch is from the future", remedy="set the clock of the worker's machine right"
-        )
+    limits = desk.limits
     if not 1 <= document.sequence < 2**63:
         raise InputRefused("a batch's number is at least 1")
     for name in ("held", "reports", "progress"):
@@ -106,6 +99,22 @@ def _check_batch(desk: Desk, peer: Peer, document: ReportBatch) -> None:
         not name or " " in name or len(name) > 64 for name in capacity.libraries
     ):
         raise InputRefused("the capacity names impossible libraries")
+
+
+def _check_age(desk: Desk, document: ReportBatch) -> None:
+    """Only for a batch that is new: one that was taken in keeps its answer, whatever its age.
+
+    So a worker that hears one of these knows that nothing was given in answer to its batch.
+    """
+    now, limits = desk.now(), desk.limits
+    if now - document.sent_at > limits.message_age:
+        raise MessageExpired(
+            "the batch was signed over a day ago", remedy="sign a new one with a higher number"
+        )
+    if document.sent_at - now > limits.message_early:
+        raise MessageEarly(
+            "the batch is from the future", remedy="set the clock of the worker's machine right"
+        )
 
 
 def _known(tx: Transaction, document: ReportBatch, digest: Digest) -> Accepted | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from jobs import aggregate, report
 from jobs.errors import AggregateRefused, ReportRefused
-from protection.accounting import decimal
+from protection import accounting
 from protection.errors import ProtectionError
 from scheduler.domain.planning import CONTRIBUTING_LEVELS
 from scheduler.domain.reasons import Reason, quote, sentence
@@ -138,13 +138,13 @@ def _fits_rules(document: Partial, facts: CampaignFacts) -> None:
         raise StatementRefused("its runtime image is not one that was voted")
     if document.level not in CONTRIBUTING_LEVELS:
         raise StatementRefused("its sandbox level may not see capsules")
-    if set(document.variances) != {rule.output for rule in rules}:
-        raise StatementRefused("its variances are not those of the voted outputs")
     try:
-        for value in document.variances.values():
-            decimal(value, "variance")
+        voted = accounting.variances_of(rules, facts.bundle.manifest.rounds.maximum)
     except ProtectionError as error:
         raise StatementRefused(error.sentence) from error
+    # Bands are printed from them: noise stated as less, or as more, would make them a lie.
+    if document.variances != voted:
+        raise StatementRefused("its noise variances are not those of the voted rules")
     for rule in rules:
         if document.protection is not rule.protection:
             raise StatementRefused(f"{rule.output} was voted as {rule.protection.value}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -11,16 +12,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worker_territory import FACTS, FLOWS, NAME, PARAMETERS, Territory
 
+from trust.documents.campaign import UnitKind
 from trust.documents.rules import Bound
 from trust.entropy import seeded
 from trust.ids import AuthorisationId, CampaignId, Digest, WorkerId
 from trust.keys import PrivateKey
 from trust.log.entry import Kind
-from trust.policy import RUN_POLICIES, Exhibit, Permit, RunRequest, verify_orders, verify_status
+from trust.policy import (
+    RUN_POLICIES,
+    Exhibit,
+    Permit,
+    RunRequest,
+    Served,
+    verify_orders,
+    verify_status,
+)
 from trust.policy import errors as reasons
 from trust.policy.errors import RunRefused
 from trust.policy.parameters import require_within
 from trust.root import trust_pinned
+
+pytestmark = pytest.mark.base
 
 STRANGER = PrivateKey(bytes([7]) * 32)
 
@@ -311,6 +323,78 @@ def test_bounds_of_every_type() -> None:
         require_within(b'{"x":1}', {"x": Bound("set", "0", "1", ())})
     with pytest.raises(reasons.ParametersRefused):
         require_within(b'{"x":1}', {"x": Bound("integer", "0", None, ())})
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [
+        Bound("integer", "zero", "10", ()),
+        Bound("integer", "0", "ten", ()),
+        Bound("integer", "NaN", "10", ()),
+        Bound("integer", "0", "Infinity", ()),
+        Bound("integer", "-Infinity", "10", ()),
+        Bound("integer", "sNaN", "10", ()),
+        Bound("integer", "0", "1e999999999", ()),
+        Bound("integer", "0", "9" * 5000, ()),
+        Bound("text", None, "many", ()),
+        Bound("text", None, "Infinity", ()),
+        Bound("text", None, None, ()),
+    ],
+)
+def test_a_bound_that_is_no_number_admits_nothing(bound: Bound) -> None:
+    value = b'{"x":5}' if bound.type == "integer" else b'{"x":"a"}'
+    with pytest.raises(reasons.ParametersRefused):
+        require_within(value, {"x": bound})
+
+
+# --- rounds, campaigns, budget ---
+
+
+@pytest.mark.parametrize(("number", "maximum"), [(2, 1), (4, 3), (0, 3), (-1, 3)])
+def test_a_round_beyond_the_voted_ones(territory: Territory, number: int, maximum: int) -> None:
+    request = territory.request(
+        plan=territory.plan(round=number), facts=replace(FACTS, rounds=maximum)
+    )
+    assert refused(request) == "round-out-of-range"
+
+
+def test_the_last_voted_round_may_run(territory: Territory) -> None:
+    RUN_POLICIES.require(
+        territory.request(plan=territory.plan(round=3), facts=replace(FACTS, rounds=3))
+    )
+
+
+def test_more_campaigns_than_the_college_voted(territory: Territory) -> None:
+    vote = territory.authorisation(campaigns=2)
+    request = territory.request(authorisation=vote)
+    one, two = (CampaignId.draw(seeded(name)) for name in (b"one", b"two"))
+    RUN_POLICIES.require(replace(request, served=Served(frozenset({one}))))
+    # A further round of a campaign that is being served is no new campaign.
+    RUN_POLICIES.require(replace(request, served=Served(frozenset({one, request.order.campaign}))))
+    assert refused(replace(request, served=Served(frozenset({one, two})))) == "campaigns-exhausted"
+
+
+def test_a_charge_beyond_the_voted_budget(territory: Territory) -> None:
+    vote = territory.authorisation(rho_budget="0.3")
+    request = territory.request(authorisation=vote)
+    RUN_POLICIES.require(replace(request, served=Served(rho=Fraction(2, 10))))
+    beyond = replace(request, served=Served(rho=Fraction(3, 10)))
+    assert refused(beyond) == "authorisation-budget-exceeded"
+    dearer = replace(request, facts=replace(FACTS, charge=Fraction(4, 10)))
+    assert refused(dearer) == "authorisation-budget-exceeded"
+
+
+def test_to_conclude_costs_nothing(territory: Territory) -> None:
+    vote, plan = territory.authorisation(rho_budget="0.3"), territory.plan()
+    order = territory.order(plan, kind=UnitKind.CONCLUDE)
+    request = territory.request(authorisation=vote, plan=plan, order=order)
+    RUN_POLICIES.require(replace(request, served=Served(rho=Fraction(3, 10))))
+
+
+@pytest.mark.parametrize("budget", ["", "NaN", "Infinity", "many", "1e999999999", "9" * 5000])
+def test_a_budget_that_is_no_number_allows_nothing(territory: Territory, budget: str) -> None:
+    vote = territory.authorisation(rho_budget=budget)
+    assert refused(territory.request(authorisation=vote)) == "authorisation-budget-exceeded"
 
 
 def test_a_runtime_image_that_was_not_voted(territory: Territory) -> None:

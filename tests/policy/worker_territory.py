@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 from trust import certificates, clock
@@ -37,7 +38,7 @@ from trust.log.entry import Kind, LogEntry
 from trust.log.note import LogKey
 from trust.log.proof import LogProof
 from trust.log.tree import Tree, leaf_hash
-from trust.policy import BundleFacts, Exhibit, RunRequest
+from trust.policy import BundleFacts, Exhibit, RunRequest, Served
 from trust.root import TrustedRoot, trust_pinned
 
 NAME = "plaine-commune.example"
@@ -68,6 +69,8 @@ FACTS = BundleFacts(
     rules=(FLOWS,),
     tables={"commute": ("home_sector", "work_sector")},
     bounds={"hour": Bound("integer", "0", "23", ())},
+    rounds=1,
+    charge=Fraction(1, 10),
 )
 PARAMETERS = b'{"hour":8}'
 
@@ -277,6 +280,7 @@ class Territory:
             "parameters": PARAMETERS,
             "image": IMAGE,
             "known_plan": None,
+            "served": Served(),
             "status": self.verified_status(),
             "status_number": 1,
         }

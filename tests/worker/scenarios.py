@@ -175,7 +175,10 @@ async def refuses(bench: Bench) -> dict[str, Any]:
     codes["replayed"] = await code(answers=7)
     codes["expired lease"] = await code(received_at=scene.clock.boottime() - 1000)
     other = scene.territory.plan(scene.facts, PARAMETERS, deadline=scene.territory.now)
-    bench.journal.begin_round(scene.received().order.campaign, 1, Digest.of(other.envelope), None)
+    order = scene.received().order
+    bench.journal.begin_round(
+        order.campaign, 1, Digest.of(other.envelope), order.authorisation, None
+    )
     codes["two plans"] = await code()
     bench.workshop.standing.status = None
     codes["no status"] = await code()

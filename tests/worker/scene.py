@@ -8,6 +8,7 @@ from pathlib import Path
 from hosting import Owner, host, people
 from worker_territory import NAME, Territory
 
+from capsule_runtime import guard
 from capsule_runtime.capsules import card as cards
 from capsule_runtime.sandbox.image import RuntimeImage
 from capsule_runtime.sandbox.layout import find_layout
@@ -48,6 +49,8 @@ class Scene:
             rules=manifest.rules(),
             tables=dict(manifest.needs.tables),
             bounds=manifest.bounds(),
+            rounds=manifest.rounds.maximum,
+            charge=guard.charge(manifest.rules(), rounds=manifest.rounds.maximum),
         )
         self.blobs: dict[Digest, bytes] = {
             self.bundle.digest: self.bundle.raw,

@@ -22,6 +22,7 @@ from trust.entropy import SYSTEM
 from trust.ids import Digest
 from wire.errors import Unreachable
 from worker.agent import Agent, Condition, Ports
+from worker.exchange import advanced
 from worker.hosting import Hosting
 from worker.journal import Journal
 
@@ -111,6 +112,30 @@ class Stage:
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
     return Stage(Scene(tmp_path, 2))
+
+
+def test_progress_leaves_at_fixed_ticks_only(stage: Stage) -> None:
+    """A batch in between must not carry how far the unit is: its moment can be provoked."""
+    order = stage.scene.territory.order(stage.scene.plan)
+
+    async def plot(agent: Agent) -> None:
+        async def during() -> None:
+            agent.desk = advanced(agent.desk, order.attempt, 50, 100)
+            before = len(stage.scheduler.batches)
+            agent._news.set()  # what a withdrawal or a finished unit does
+            await stage.scheduler.until(lambda: len(stage.scheduler.batches) > before)
+            assert stage.scheduler.batches[-1].held == (order.attempt,)
+            assert not stage.scheduler.batches[-1].progress
+            # The next tick may say it, in tenths.
+            await stage.scheduler.until(lambda: bool(stage.scheduler.batches[-1].progress))
+            said = stage.scheduler.batches[-1].progress
+            assert [(item.done, item.total) for item in said] == [(5, 10)]
+
+        stage.broker.during = during
+        await stage.scheduler.say(lambda: stage.scheduler.orders.append(order))
+        await stage.scheduler.until(lambda: order.attempt in stage.scheduler.reports)
+
+    stage.play(plot)
 
 
 def test_an_order_is_worked_off_reported_and_receipted(stage: Stage) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -32,7 +33,10 @@ from worker.exchange import (
     finished,
     forgotten,
     starting,
+    tenths,
 )
+
+pytestmark = pytest.mark.base
 
 WORKER = WorkerId.draw(seeded(b"w"))
 
@@ -119,8 +123,24 @@ def test_a_draining_desk_starts_nothing() -> None:
 def test_progress_is_of_running_attempts() -> None:
     step = answered(Desk(), batch(order(1), order(2)), 0.0)
     assert step.desk.progress() == ()
-    desk = advanced(step.desk, order(1).attempt, 3, 9)
-    assert [(p.done, p.total) for p in desk.progress()] == [(3, 9)]
+    desk = advanced(step.desk, order(1).attempt, 35, 90)
+    assert [(p.done, p.total) for p in desk.progress()] == [(3, 10)]
+
+
+@given(st.integers(1, 10_000), st.data())
+def test_no_step_of_progress_is_one_capsules(total: int, data: st.DataObject) -> None:
+    done = data.draw(st.integers(0, total))
+    said = tenths(done, total)
+    assert 0 <= said <= 10 * done / total
+    # What is said stays the same for at least ten capsules in a row, so it names none of them.
+    assert sum(tenths(other, total) == said for other in range(total)) >= min(10, total) or (
+        done == total
+    )
+
+
+def test_a_small_cohort_has_no_progress() -> None:
+    assert {tenths(done, 9) for done in range(10)} == {0}
+    assert {tenths(done, 25) for done in range(26)} == {0, 5, 10}
 
 
 def test_a_flood_of_orders_is_bounded() -> None:

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,17 @@ from durable.errors import StorageFailed
 from trust.documents.campaign import Acknowledgement, UnitKind
 from trust.documents.reporting import AttemptReport, Outcome
 from trust.entropy import Entropy, seeded
-from trust.ids import AttemptId, CampaignId, Digest, FencingToken, UnitId
+from trust.ids import AttemptId, AuthorisationId, CampaignId, Digest, FencingToken, UnitId
+from trust.policy import Served
 from trust.policy.errors import TwoPlans
 from worker import journal as journals
 from worker.errors import JournalRefused
 from worker.journal import Journal, SeenLedger, Statement
 
+pytestmark = pytest.mark.base
+
 CAMPAIGN = CampaignId.draw(seeded(b"campaign"))
+VOTE = AuthorisationId.draw(seeded(b"vote"))
 PLAN, OTHER = Digest.of(b"plan"), Digest.of(b"other")
 SAID = Statement(PLAN, b"the envelope", b"the values")
 KIND = UnitKind.CONTRIBUTE
@@ -84,13 +89,26 @@ def test_exchanges_are_numbered_and_repeated_until_answered(
 
 
 def test_one_plan_per_round(journal: Journal) -> None:
-    journal.begin_round(CAMPAIGN, 1, PLAN, "1/10")
-    journal.begin_round(CAMPAIGN, 1, PLAN)
+    journal.begin_round(CAMPAIGN, 1, PLAN, VOTE, "1/10")
+    journal.begin_round(CAMPAIGN, 1, PLAN, VOTE)
     with pytest.raises(TwoPlans):
-        journal.begin_round(CAMPAIGN, 1, OTHER)
-    journal.begin_round(CAMPAIGN, 2, OTHER)
+        journal.begin_round(CAMPAIGN, 1, OTHER, VOTE)
+    journal.begin_round(CAMPAIGN, 2, OTHER, VOTE)
     assert journal.plan(CAMPAIGN, 1) == PLAN
     assert journal.charged_rounds() == f"{CAMPAIGN} 1 1/10\n".encode()
+
+
+def test_what_was_served_under_a_vote_is_counted(journal: Journal) -> None:
+    other_vote = AuthorisationId.draw(seeded(b"other vote"))
+    second = CampaignId.draw(seeded(b"second"))
+    assert journal.served(VOTE, CAMPAIGN, 1) == Served()
+    journal.begin_round(CAMPAIGN, 1, PLAN, VOTE, "1/10")
+    journal.begin_round(CAMPAIGN, 1, PLAN, VOTE)  # its conclusion, which costs nothing more
+    journal.begin_round(CAMPAIGN, 2, OTHER, VOTE, "1/10")
+    journal.begin_round(second, 1, PLAN, other_vote, "1/2")
+    # A repetition of round 1 is not weighed against itself.
+    assert journal.served(VOTE, CAMPAIGN, 1) == Served(frozenset({CAMPAIGN}), Fraction(1, 10))
+    assert journal.served(VOTE, second, 1) == Served(frozenset({CAMPAIGN}), Fraction(1, 5))
 
 
 def test_the_first_statement_stands(journal: Journal, tmp_path: Path) -> None:
@@ -130,7 +148,7 @@ Write = Callable[[Journal], object]
 WRITES: dict[str, Write] = {
     "begin_exchange": lambda j: j.begin_exchange(1, b"x"),
     "end_exchange": lambda j: j.end_exchange(0, b"o", [receipt(report(b"kept"))]),
-    "begin_round": lambda j: j.begin_round(CAMPAIGN, 1, PLAN, "1/10"),
+    "begin_round": lambda j: j.begin_round(CAMPAIGN, 1, PLAN, VOTE, "1/10"),
     "keep_statement": lambda j: j.keep_statement(CAMPAIGN, 1, KIND, SAID),
     "keep_report": lambda j: j.keep_report(report(b"r")),
     "keep_status_number": lambda j: j.keep_status_number(3),
@@ -218,14 +236,14 @@ VICTIM = """
 import json, os, sys
 from pathlib import Path
 from trust.documents.campaign import UnitKind
-from trust.ids import CampaignId, Digest
+from trust.ids import AuthorisationId, CampaignId, Digest
 from worker.journal import Journal, Statement
 
 journal = Journal(Path(sys.argv[1]))
-campaign = CampaignId.parse(sys.argv[2])
+campaign, vote = CampaignId.parse(sys.argv[2]), AuthorisationId.parse(sys.argv[3])
 for number in range(1, 100000):
     plan = Digest.of(b"plan %d" % number)
-    journal.begin_round(campaign, number, plan, "1/10")
+    journal.begin_round(campaign, number, plan, vote, "1/10")
     fresh = os.urandom(64)  # noise: never the same twice
     kept = journal.keep_statement(
         campaign, number, UnitKind.CONTRIBUTE, Statement(plan, fresh, fresh[::-1])
@@ -241,7 +259,7 @@ def test_statements_are_replayed_byte_for_byte_after_kill_9(seed: int, tmp_path:
     promised: dict[int, tuple[bytes, bytes]] = {}
     for _ in range(4):
         victim = subprocess.Popen(
-            [sys.executable, "-c", VICTIM, str(tmp_path), CAMPAIGN],
+            [sys.executable, "-c", VICTIM, str(tmp_path), CAMPAIGN, VOTE],
             stdout=subprocess.PIPE,
             cwd=Path(__file__).parents[2],
         )

@@ -85,7 +85,7 @@ class AttemptReport:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a running attempt is, in capsules."""
+    """How far a running attempt is: `done` of `total` steps, too coarse to count capsules."""
 
     unit: UnitId
     attempt: AttemptId

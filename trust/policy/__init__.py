@@ -2,7 +2,7 @@
 
 from trust.policy.all_of import RUN_POLICIES, AllOf, Permit
 from trust.policy.orders import verify_orders
-from trust.policy.request import BundleFacts, Exhibit, Held, Policy, RunRequest
+from trust.policy.request import BundleFacts, Exhibit, Held, Policy, RunRequest, Served
 from trust.policy.standing import verify_status
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Permit",
     "Policy",
     "RunRequest",
+    "Served",
     "verify_orders",
     "verify_status",
 ]

@@ -18,6 +18,7 @@ from trust.policy.authorisations import (
 from trust.policy.logged import LoggedUnderQuorum
 from trust.policy.orders import LeaseAlive, OnePlan, OrderAuthentic, PlanMatches, RootCurrent
 from trust.policy.request import Held, Policy, RunRequest
+from trust.policy.spending import BudgetWithin, CampaignsWithin, RoundWithin
 from trust.policy.standing import NotSuspended
 
 _SEAL = object()
@@ -62,6 +63,9 @@ RUN_POLICIES = AllOf(
         NotSuspended(),
         BundleSigned(),
         RulesMatch(),
+        RoundWithin(),
+        CampaignsWithin(),
+        BudgetWithin(),
         ParametersWithin(),
         ImagePermitted(),
         LoggedUnderQuorum(),

@@ -154,6 +154,24 @@ class ParametersRefused(RunRefused):
     code = "parameters-refused"
 
 
+class RoundOutOfRange(RunRefused):
+    """The round is not one of those that the bundle was voted with."""
+
+    code = "round-out-of-range"
+
+
+class CampaignsExhausted(RunRefused):
+    """This worker served as many campaigns under the authorisation as the college voted."""
+
+    code = "campaigns-exhausted"
+
+
+class BudgetExceeded(RunRefused):
+    """The round would cost a privacy unit more than the authorisation's whole budget."""
+
+    code = "authorisation-budget-exceeded"
+
+
 class ImageNotPermitted(RunRefused):
     """This worker's runtime image is not among the voted ones."""
 

@@ -75,7 +75,7 @@ def _check(name: str, value: Any, bound: Bound) -> None:
                 choices = ", ".join(bound.choices)[:200]
                 _refuse(name, "is none of the choices", f"choose one of {choices}")
         case "text":
-            longest = int(bound.maximum or 0)
+            longest = int(_limit(name, bound.maximum))
             if not isinstance(value, str) or len(value) > longest or not value.isprintable():
                 _refuse(
                     name,
@@ -94,12 +94,20 @@ def _decimal(name: str, value: Any) -> Decimal:
 
 
 def _in_range(name: str, value: Decimal, bound: Bound) -> None:
-    if bound.minimum is None or bound.maximum is None:
+    minimum, maximum = _limit(name, bound.minimum), _limit(name, bound.maximum)
+    if value < minimum:
+        _refuse(name, f"is below {minimum}", f"write {minimum} or more")
+    if value > maximum:
+        _refuse(name, f"is above {maximum}", f"write {maximum} or less")
+
+
+def _limit(name: str, text: str | None) -> Decimal:
+    """One side of a bound: a plain finite number, or nothing is inside."""
+    if text is None:
         _refuse(name, "has no bounds on both sides", "bound it in the manifest")
-    if value < Decimal(bound.minimum):
-        _refuse(name, f"is below {bound.minimum}", f"write {bound.minimum} or more")
-    if value > Decimal(bound.maximum):
-        _refuse(name, f"is above {bound.maximum}", f"write {bound.maximum} or less")
+    if len(text) > MAXIMUM_DIGITS or not _DECIMAL.fullmatch(text):
+        _refuse(name, f"has a bound {text[:40]!r} that is no number", 'write it like "0.25"')
+    return Decimal(text)
 
 
 def _refuse(name: str, what: str, remedy: str) -> NoReturn:

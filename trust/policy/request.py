@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 from functools import cached_property
 from typing import Protocol
 
@@ -18,7 +19,7 @@ from trust.documents.root import Duty
 from trust.documents.rules import Bound, ReleaseRules
 from trust.documents.signed import Signed
 from trust.errors import TrustError
-from trust.ids import Digest, WorkerId
+from trust.ids import CampaignId, Digest, WorkerId
 from trust.policy.errors import AuthorisationForged, PlanForged
 from trust.root import TrustedRoot
 
@@ -40,6 +41,19 @@ class BundleFacts:
     rules: tuple[ReleaseRules, ...]
     tables: dict[str, tuple[str, ...]]
     bounds: dict[str, Bound]
+    rounds: int  # the most that one campaign has
+    charge: Fraction  # zCDP of one round for one privacy unit
+
+
+@dataclass(frozen=True)
+class Served:
+    """What the worker's journal holds of one authorisation, the ordered round left out.
+
+    `rho` is what one contribution to each of the charged rounds costs together, in zCDP.
+    """
+
+    campaigns: frozenset[CampaignId] = frozenset()
+    rho: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True)
@@ -48,7 +62,8 @@ class RunRequest:
 
     `answers` is the sequence number of the exchange that brought the orders; `received_at` and
     `boottime` are seconds of the worker's boot clock; `known_plan` is the plan that the journal
-    remembers for this round, None at first; `status` is the newest raw status envelope, None
+    remembers for this round, None at first; `served` is what it remembers of the order's
+    authorisation; `status` is the newest raw status envelope, None
     while there is none, and `status_number` the highest number ever seen.
     """
 
@@ -67,6 +82,7 @@ class RunRequest:
     parameters: bytes
     image: Digest
     known_plan: Digest | None
+    served: Served
     status: Signed[Status] | None
     status_number: int
 
