@@ -26,7 +26,7 @@ lint: setup
 	.venv/bin/lint-imports --no-cache
 
 test: lint
-	.venv/bin/pytest -m "not soak" -q
+	.venv/bin/pytest -m "not soak and not package" -q
 
 bench: setup
 	.venv/bin/cadastre bench --write docs/benchmarks.md

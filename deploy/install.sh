@@ -3,6 +3,7 @@
 # Puts the program in /opt/cadastre, its state in /var/lib/cadastre, a service that is not started
 # before the computer has joined a territory. Running it again upgrades in place.
 set -eu
+umask 022 # the sandbox runs as a user of its own, who must be able to read the program
 cd "$(dirname "$0")"
 opt=/opt/cadastre
 state=/var/lib/cadastre
@@ -18,7 +19,9 @@ python=/usr/bin/python3
     stop "Debian's Python 3.11 with venv is needed:  apt-get install python3-venv"
 command -v bwrap >/dev/null || stop "bubblewrap is needed:  apt-get install bubblewrap"
 
-id "$user" >/dev/null 2>&1 || useradd --system --no-create-home --shell /usr/sbin/nologin "$user"
+# The comment tells uninstall.sh that the user is this package's, and may go with it.
+id "$user" >/dev/null 2>&1 || useradd --system --no-create-home --shell /usr/sbin/nologin \
+    --comment "Cadastre worker (install.sh)" "$user"
 install -d -m 0700 -o "$user" -g "$user" "$state"
 [ -x "$opt/bin/python" ] || "$python" -m venv "$opt"
 "$opt/bin/python" -m pip install -qq --disable-pip-version-check --no-index --find-links wheels \

@@ -30,6 +30,8 @@ from trust.log.note import (
 )
 from trust.log.tree import EMPTY_ROOT
 
+pytestmark = pytest.mark.base
+
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "tlog_vec.json").read_text())
 CHECKPOINT = VECTORS["cp"].encode()
 LOG = LogKey.parse(VECTORS["vkey"])

@@ -16,6 +16,8 @@ from trust.log.note import LogKey
 from trust.log.policy import Policy
 from trust.log.tree import EMPTY_ROOT
 
+pytestmark = pytest.mark.base
+
 LOG_KEY = PrivateKey(bytes(32))
 LOG = LogKey("log.example", LOG_KEY.public)
 NAMES = ["X1", "X2", "X3", "Y1", "Y2", "Y3"]

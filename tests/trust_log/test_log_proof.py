@@ -17,6 +17,8 @@ from trust.log.replay import ReplayedLog, check_log
 from trust.log.tiles import emit_bundle, emit_tile, entry_bundles, hash_tiles
 from trust.log.tree import Tree, leaf_hash
 
+pytestmark = pytest.mark.base
+
 ORIGIN = "log.example/journal"
 KEY = PrivateKey(bytes(32))
 WITNESS_KEY = PrivateKey(bytes([1]) * 32)

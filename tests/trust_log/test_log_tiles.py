@@ -22,6 +22,8 @@ from trust.log.tiles import (
 )
 from trust.log.tree import Tree, leaf_hash
 
+pytestmark = pytest.mark.base
+
 tiles = st.builds(
     Tile,
     st.one_of(st.none(), st.integers(0, 63)),

@@ -22,6 +22,8 @@ from trust.log.tree import (
     verify_inclusion,
 )
 
+pytestmark = pytest.mark.base
+
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "tlog_vec.json").read_text())
 
 # The tree of the Certificate Transparency reference tests: eight entries and three roots.
