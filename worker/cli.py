@@ -84,8 +84,10 @@ def _join(arguments: argparse.Namespace) -> int:
     from worker import joining
 
     from_stdin = arguments.token == "-"  # noqa: S105 - a dash is no secret
-    token = Token.parse(sys.stdin.readline() if from_stdin else arguments.token)
+    text = "" if from_stdin else str(Token.parse(arguments.token))
+    # This may restart the program from a readable copy: what stands on stdin must still be there.
     _become(arguments, prepare=True)
+    token = Token.parse(sys.stdin.readline() if from_stdin else text)
     who = asyncio.run(joining.join(arguments.state, token, SystemClock(), SYSTEM))
     output = Output(as_json=arguments.json)
     output.record(
