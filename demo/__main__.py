@@ -5,6 +5,7 @@ Variables: TERRITORY=1 plays the companies of Plaine Commune; SERVE=1 keeps ever
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -38,7 +39,8 @@ def main() -> int:
         story(narrator, Territory(processes, home), OUT).play()
         if os.environ.get("SERVE"):
             narrator.say("  up   everything keeps running; Ctrl-C ends it")
-            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.pause()
     except KeyboardInterrupt:
         narrator.failures.append("interrupted")
     except Exception as error:  # noqa: BLE001 - the story must end with its verdict
