@@ -58,19 +58,23 @@ NOUNS = (
     Noun("log", "the verifiable log", ("client.log:add_log",), ""),
     Noun("operator", "this terminal's identity", ("client.membership:add_operator",), ""),
     Noun("scheduler", "the territory's scheduler", ("scheduler.cli:add_scheduler",), "scheduler"),
-    Noun("root", "the territory root", ("governance.cli:add_root",), "governance"),
-    Noun("college", "the cooperative's keys", ("governance.cli:add_college",), "governance"),
+    Noun("root", "the territory root", ("governance.ceremony.cli:add_root",), "governance"),
+    Noun(
+        "college", "the cooperative's keys", ("governance.college.cli:add_college",), "governance"
+    ),
     Noun(
         "authorisation",
         "the cooperative's decisions",
-        ("governance.cli:add_authorisation",),
+        ("governance.college.cli:add_authorisation",),
         "governance",
     ),
-    Noun("status", "governance's signed status", ("governance.cli:add_status",), "governance"),
+    Noun(
+        "status", "governance's signed status", ("governance.status.cli:add_status",), "governance"
+    ),
     Noun(
         "witness",
         "an independent witness of the log",
-        ("governance.cli:add_witness",),
+        ("governance.witness.cli:add_witness",),
         "governance",
     ),
     Noun("audit", "replaying signed evidence", ("audit.cli:add_audit",), "audit"),

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from durable.errors import StorageFailed
-from durable.files import write_atomic
+from durable.files import write_atomic, write_new
 from governance.errors import DraftRefused
 from trust import dsse, schema
 from trust.documents.signed import Document
-from trust.errors import KeyRefused, SignatureInvalid
+from trust.errors import KeyRefused, Malformed, SignatureInvalid
 from trust.keys import PrivateKey, PublicKey
 
 D = TypeVar("D", bound=Document)
@@ -106,16 +106,29 @@ def write_draft(path: Path, draft: Draft) -> None:
     write_atomic(path, draft.emit())
 
 
+def write_first_draft(path: Path, draft: Draft) -> None:
+    """Write an unsigned draft where nothing was, not even a link. Raises DraftRefused."""
+    try:
+        write_new(path, draft.emit())
+    except FileExistsError as error:
+        raise _taken(path) from error
+
+
 def read_file(path: Path, limit: int = MAXIMUM_FILE_BYTES) -> bytes:
     """A small file handed in by a person. Raises DraftRefused."""
     try:
-        if path.stat().st_size > limit:
-            raise DraftRefused(f"{path} is over the limit of {limit} bytes")
-        return path.read_bytes()
+        # Read, not asked for its size: a device or a pipe says 0 and never ends.
+        with path.open("rb") as stream:
+            data = stream.read(limit + 1)
     except OSError as error:
         raise DraftRefused(
             f"could not read {path}: {error.strerror}", remedy="check the path"
         ) from error
+    if len(data) > limit:
+        raise DraftRefused(
+            f"{path} is over the limit of {limit} bytes", remedy="check that this is the file"
+        )
+    return data
 
 
 def read_public_key(text: str) -> PublicKey:
@@ -132,26 +145,45 @@ def read_public_key(text: str) -> PublicKey:
         ) from None
 
 
+def require_plain(*texts: str) -> None:
+    """Raise DraftRefused when a text, shown to those who sign, could rewrite what they see.
+
+    Whoever drafts chose the words; escape sequences, new lines and reversed writing would let
+    them show another decision than the one that is signed.
+    """
+    for text in texts:
+        # French sets a narrow or a fixed space before some marks.
+        if not text.replace("\u00a0", " ").replace("\u202f", " ").isprintable():
+            raise DraftRefused(
+                f"a text of this document can't be shown as it is: {text[:80]!a}",
+                remedy="do not sign it; ask whoever drafted it for one in plain letters",
+            )
+
+
 def refuse_existing(path: Path) -> None:
     """Raise DraftRefused when `path` exists: collected signatures are never overwritten."""
-    if path.exists():
-        raise DraftRefused(
-            f"{path} exists already", remedy="choose another name, or move the old file away"
-        )
+    if path.exists() or path.is_symlink():
+        raise _taken(path)
     if not path.parent.is_dir():
         raise StorageFailed(
             f"the folder {path.parent} does not exist", remedy="create it, then run this again"
         )
 
 
+def _taken(path: Path) -> DraftRefused:
+    return DraftRefused(
+        f"{path} exists already", remedy="choose another name, or move the old file away"
+    )
+
+
 def _unsigned(raw: bytes) -> Draft | None:
     if len(raw) > MAXIMUM_FILE_BYTES:
         raise DraftRefused(f"a draft has at most {MAXIMUM_FILE_BYTES} bytes, not {len(raw)}")
     try:
-        fields = json.loads(raw)
-    except (ValueError, RecursionError) as error:
+        fields = schema.read_json(raw, "the file")
+    except Malformed as error:
         raise DraftRefused(
-            "the file is neither a draft nor a signed document: it is not JSON",
+            "the file is neither a draft nor a signed document: it is not JSON of one meaning",
             remedy="check that this is the file that `draft` wrote",
         ) from error
     if not isinstance(fields, dict) or fields.get("signatures") != []:
@@ -162,6 +194,6 @@ def _unsigned(raw: bytes) -> Draft | None:
     if not isinstance(payload, str):
         raise DraftRefused("the draft's payload is not a text")
     try:
-        return Draft(kind, base64.b64decode(payload, validate=True), None)
+        return Draft(kind, schema.from_base64(payload), None)
     except (binascii.Error, ValueError) as error:
         raise DraftRefused("the draft's payload is not base64") from error

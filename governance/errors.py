@@ -95,3 +95,11 @@ class BodyRefused(GovernanceError):
     """A request body over its limit, too slow or not of the expected form."""
 
     code = "body-refused"
+
+
+class ServerBusy(GovernanceError):
+    """So many strangers send bodies at once that this one is asked to come back."""
+
+    code = "server-busy"
+    kind = Kind.UNAVAILABLE
+    retryable = True

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from governance.ceremony.offer import Offer
 from governance.drafts import read_file
 from governance.errors import CeremonyRefused
+from governance.offer import Offer
 from trust.documents.root import Duty, DutyKeys, Root
 from trust.keys import PublicKey
 from trust.log.cosignature import CosignerKey
@@ -18,6 +20,8 @@ from trust.log.policy import Policy
 # Long enough for a city's calendar, short enough that a forgotten root stops being believed.
 DEFAULT_DAYS = 730
 MAXIMUM_DAYS = 3660
+MAXIMUM_ADDRESS = 500  # letters
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _QUORUM = "quorum-of-witnesses"
 
 
@@ -53,8 +57,9 @@ def compose(offer: Offer, choice: Composition, now: datetime, previous: Root | N
         )
     if not 1 <= choice.days <= MAXIMUM_DAYS:
         raise CeremonyRefused(f"a root lasts 1 to {MAXIMUM_DAYS} days, not {choice.days}")
-    if not choice.status_url.startswith(("http://", "https://")):
-        raise CeremonyRefused(f"{choice.status_url!r} is not an http(s) address")
+    _require_name(offer.territory)
+    for address in (offer.site, choice.status_url, *(witness.url for witness in choice.witnesses)):
+        _require_address(address)
     duties = {
         Duty.ROOT: _duty(Duty.ROOT, choice.root_keys, choice.root_threshold),
         Duty.COLLEGE: _duty(Duty.COLLEGE, choice.college_keys, choice.college_threshold),
@@ -63,7 +68,8 @@ def compose(offer: Offer, choice: Composition, now: datetime, previous: Root | N
     }
     if choice.registry_key is not None:
         duties[Duty.REGISTRY] = DutyKeys((choice.registry_key,), 1)
-    _refuse_double_duty(duties)
+    watching = (offer.log_key.public, *(witness.key.public for witness in choice.witnesses))
+    _refuse_double_duty(duties, watching)
     return Root(
         territory=offer.territory,
         version=1 if previous is None else previous.version + 1,
@@ -104,7 +110,8 @@ def _duty(duty: Duty, keys: tuple[PublicKey, ...], threshold: int) -> DutyKeys:
     return DutyKeys(keys, threshold)
 
 
-def _refuse_double_duty(duties: dict[Duty, DutyKeys]) -> None:
+def _refuse_double_duty(duties: dict[Duty, DutyKeys], watching: Sequence[PublicKey]) -> None:
+    """What no reader would believe later is not drafted: the members would have met in vain."""
     seen: dict[PublicKey, Duty] = {}
     for duty, holders in duties.items():
         for key in holders.keys:
@@ -114,6 +121,37 @@ def _refuse_double_duty(duties: dict[Duty, DutyKeys]) -> None:
                     remedy="make a separate key per duty: a stolen one then plays one part only",
                 )
             seen[key] = duty
+    for key in watching:
+        if key in seen:
+            raise CeremonyRefused(
+                f"key {key.keyid} of the log or a witness is also given for {seen[key].value}",
+                remedy="make a separate key: the log and its witnesses watch those who sign",
+            )
+
+
+def _require_name(territory: str) -> None:
+    """The territory's name stands in certificates and on every screen."""
+    if not _NAME.fullmatch(territory):
+        raise CeremonyRefused(
+            f"{territory[:80]!a} is not a territory's name",
+            remedy="a DNS-like name of letters, digits, dots and hyphens",
+        )
+
+
+def _require_address(url: str) -> None:
+    """An address is a word of the log policy: a blank or a new line in it would add to it."""
+    plain = url.isascii() and url.isprintable() and " " not in url and len(url) <= MAXIMUM_ADDRESS
+    parts = urlsplit(url) if plain else None
+    if (
+        parts is None
+        or parts.scheme not in {"http", "https"}
+        or not parts.hostname
+        or parts.username is not None
+        or "#" in url
+    ):
+        raise CeremonyRefused(
+            f"{url[:80]!a} is not an http(s) address", remedy="as in http://host.example:7004"
+        )
 
 
 def read_witness(text: str) -> Witness:

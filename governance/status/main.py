@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from durable.keyfile import read_key
@@ -14,50 +17,88 @@ from governance.status import state
 from governance.status.publisher import Publisher
 from governance.status.registry import Registry
 from governance.status.server import StatusServer
-from trust.clock import SystemClock
+from trust.clock import Clock, SystemClock
 from trust.documents.governance import Status, Suspension
 from trust.documents.root import Duty
 from trust.entropy import SYSTEM
 
 
-def serve(folder: Path, key_file: Path, listen: str, root_file: Path) -> int:
-    """Serve until SIGTERM or SIGINT; 0 after a clean stop."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    trusted = state.adopt_root(folder, drafts.read_file(root_file))
+@dataclass(frozen=True)
+class Programme:
+    """One territory's registry and publisher, their folder held."""
+
+    territory: str
+    registry: Registry
+    publisher: Publisher
+
+
+@contextmanager
+def open_programme(
+    folder: Path, key_file: Path, root_file: Path, clock: Clock, *, number_above: int | None = None
+) -> Iterator[Programme]:
+    """Everything but the socket; what is wrong is found before anything is written.
+
+    `number_above` is what an operator gives who lost the newest copy of the folder: the highest
+    status number that any worker saw. Without it a registry older than its own last status does
+    not open.
+    """
+    raw = drafts.read_file(root_file)
+    trusted = state.judge_root(folder, raw)
     key = read_key(key_file)
     state.require_status_key(trusted, key)
     territory = trusted.document.territory
+    last = state.last_number(folder)
+    with state.serving(folder):
+        registry = Registry(folder, territory, SYSTEM)
+        try:
+            if number_above is not None:
+                registry.raise_number(number_above)
+            registry.require_number(last)
+            state.keep_root(folder, raw)
+            yield Programme(
+                territory,
+                registry,
+                Publisher(registry, territory, key, folder / state.STATUS_FILE, clock),
+            )
+        finally:
+            registry.close()
+
+
+def serve(
+    folder: Path, key_file: Path, listen: str, root_file: Path, number_above: int | None = None
+) -> int:
+    """Serve until SIGTERM or SIGINT; 0 after a clean stop."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    address = parse_address(listen)
     clock = SystemClock()
-    registry = Registry(folder, territory, SYSTEM)
-    publisher = Publisher(registry, territory, key, folder / state.STATUS_FILE, clock)
-    server = StatusServer(parse_address(listen), registry, publisher, clock)
-    host, port = server.server_address[:2]
-    sys.stderr.write(f"status of {territory} on http://{host!s}:{port}/status.json\n")
-    sys.stderr.flush()
-    try:
+    with open_programme(folder, key_file, root_file, clock, number_above=number_above) as programme:
+        server = StatusServer(address, programme.registry, programme.publisher, clock)
+        sys.stderr.write(f"status of {programme.territory} on {server.url}/status.json\n")
+        sys.stderr.flush()
         until_stopped(server)
-    finally:
-        registry.close()
     return 0
 
 
 def suspend(folder: Path, raw: bytes, root_raw: bytes | None) -> tuple[bool, Suspension]:
     """Record a suspension signed by the college's threshold; a running server sees it at once."""
-    trusted = state.held_root(folder) if root_raw is None else state.adopt_root(folder, root_raw)
+    trusted = state.held_root(folder) if root_raw is None else state.judge_root(folder, root_raw)
     suspension = trusted.verify(Suspension, raw, Duty.COLLEGE)
+    if suspension.document.territory != trusted.document.territory:
+        raise StateRefused(
+            f"the suspension is for {suspension.document.territory[:80]}, the root of "
+            f"{trusted.document.territory}",
+            remedy="hand it to the status server of its own territory",
+        )
     registry = Registry(folder, trusted.document.territory, SYSTEM)
     try:
         added = registry.suspend(suspension)
     finally:
         registry.close()
+    if root_raw is not None:
+        state.keep_root(folder, root_raw)
     return added, suspension.document
 
 
 def last_status(folder: Path) -> Status:
     """The status last published here, verified under the held root."""
-    path = folder / state.STATUS_FILE
-    if not path.exists():
-        raise StateRefused(
-            f"{folder} has published nothing yet", remedy="start `cadastre status serve`"
-        )
-    return state.held_root(folder).verify(Status, path.read_bytes(), Duty.STATUS).document
+    return state.last_status(folder, state.held_root(folder))

@@ -1,8 +1,8 @@
 """The registry of consents: one SQLite file, every decision durable before it is answered.
 
-Owners and capsules are stored as keyed hashes under a salt kept in another file: a copy of the
-database without the salt links no row to a capsule or an owner's key. The highest serial wins;
-the first owner key seen for a capsule stays its owner.
+Owners and capsules are stored as keyed hashes. The highest serial wins; the first owner key
+seen for a capsule stays its owner. Rows are never deleted: a clock that jumped ahead once would
+otherwise have forgotten every revocation, and an old grant could be replayed.
 """
 
 from __future__ import annotations
@@ -10,74 +10,44 @@ from __future__ import annotations
 import hashlib
 import hmac
 import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
-from durable.files import make_directory, write_atomic
 from governance.errors import (
     ConsentForeign,
-    ConsentMalformed,
-    ConsentOutOfTime,
     ConsentOwnerChanged,
     ConsentStale,
     RegistryFull,
     StateRefused,
 )
-from trust import clock
+from governance.status.admission import (
+    TARGET_BYTES,
+    TOKEN_BYTES,
+    WORKER_BYTES,
+    Room,
+    admit,
+    kept_until,
+)
+from governance.status.database import RegistryFile
+from trust import clock, schema
 from trust.documents import signed
-from trust.documents.consent import PURPOSE_PREFIX, Consent, Decision, revocation_token
+from trust.documents.consent import Consent, Decision, revocation_token
 from trust.documents.governance import Suspended, Suspension
 from trust.entropy import Entropy
 from trust.ids import AuthorisationId, Digest, WorkerId
 from trust.problem import Problem
 
-SCHEMA_VERSION = 1
 # A territory of 400,000 people with five consented purposes each.
 MAXIMUM_CONSENTS = 2_000_000
-# Consents last 12 months by default; a month of slack for a renewal made early.
-MAXIMUM_VALIDITY = timedelta(days=400)
-# Owners' clocks are the clocks of phones and home computers.
-CLOCK_SKEW = timedelta(minutes=10)
-MAXIMUM_SERIAL = 2**63 - 1  # an SQL integer
-MAXIMUM_TARGET = 200  # characters; a digest has 71, a purpose is a few words
-_SALT_BYTES = 32
+# An envelope of at most 4 MiB holds 3 MiB of status: what consents may fill of it (35,000
+# withdrawals, or 50,000 pairs of worker and purpose), and what is kept for the college.
+STATUS_BYTES = 2_600_000
+MAXIMUM_NUMBER = 2**53  # one a second for as long as anybody needs; an SQL integer has room
+SUSPENSIONS_BYTES = 500_000
 
-_SCHEMA = """
--- One row: whose registry this is, and the counters that must survive a crash.
-CREATE TABLE state (
-  one INTEGER PRIMARY KEY CHECK (one = 1),
-  territory TEXT NOT NULL,
-  number INTEGER NOT NULL,          -- of the last status that may have been published
-  revision INTEGER NOT NULL         -- grows with every accepted change
-);
--- The first owner key seen for a capsule, both as keyed hashes.
-CREATE TABLE owners (capsule BLOB PRIMARY KEY, owner BLOB NOT NULL) WITHOUT ROWID;
--- The consent with the highest serial per capsule and target.
-CREATE TABLE consents (
-  capsule BLOB NOT NULL,            -- keyed hash
-  target TEXT NOT NULL,             -- bundle digest or purpose:text
-  serial INTEGER NOT NULL,
-  granted INTEGER NOT NULL,         -- 1 grant, 0 revocation
-  worker TEXT NOT NULL,             -- the host that the owner chose
-  expires_at TEXT NOT NULL,         -- RFC 3339; of a revocation: when its token may be dropped
-  token TEXT NOT NULL,              -- revocation token, published while revoked
-  envelope TEXT NOT NULL,           -- digest of the owner's envelope
-  PRIMARY KEY (capsule, target)
-) WITHOUT ROWID;
-CREATE INDEX consents_by_target ON consents (granted, target, worker, expires_at);
-CREATE TABLE suspensions (
-  authorisation TEXT PRIMARY KEY,
-  reason TEXT NOT NULL,
-  issued_at TEXT NOT NULL,
-  envelope BLOB NOT NULL            -- the college's own bytes
-) WITHOUT ROWID;
-"""
-
-_ROOM = "SELECT ? - count(*) FROM consents"
+_LIVE = "FROM consents WHERE granted = 1 AND expires_at > ?"
 
 
 @dataclass(frozen=True)
@@ -112,23 +82,17 @@ class Registry:
     """Consents and suspensions of one territory; safe for many threads of one process.
 
     A second process (the command line) may add suspensions at the same time: SQLite serialises
-    the writers, and `revision` tells the server that something changed.
+    the writers, and `revision` tells the server that something changed. Everything here raises
+    StorageFailed when the disk does not obey.
     """
 
     def __init__(self, folder: Path, territory: str, entropy: Entropy) -> None:
-        make_directory(folder, mode=0o700)
-        path = folder / "registry.sqlite"
-        self._salt = _salt(folder / "registry.salt", path, entropy)
-        self._lock = threading.Lock()
-        self._connection = _open(path)
+        self._file = RegistryFile(folder, territory, entropy)
         self._territory = territory
-        with self._transaction() as sql:
-            _prepare(sql, territory, path)
 
     def close(self) -> None:
         """Release the file."""
-        with self._lock:
-            self._connection.close()
+        self._file.close()
 
     def submit(self, envelopes: Sequence[bytes], now: datetime) -> Receipt:
         """Take what holds of `envelopes`, in order; durable when this returns.
@@ -137,20 +101,18 @@ class Registry:
         bytes count as unchanged.
         """
         refused: list[RefusedConsent] = []
-        checked: list[tuple[int, signed.Signed[Consent]]] = []
+        admitted: list[tuple[int, signed.Signed[Consent]]] = []
         for index, raw in enumerate(envelopes):
             try:
-                checked.append((index, self._checked(raw, now)))
+                admitted.append((index, admit(raw, self._territory, now)))
             except Problem as problem:
                 refused.append(RefusedConsent(index, problem.code, problem.sentence))
         accepted = unchanged = 0
-        with self._transaction() as sql:
-            (room,) = sql.execute(
-                "SELECT ? - count(*) FROM consents", [MAXIMUM_CONSENTS]
-            ).fetchone()
-            for index, consent in checked:
+        with self._file.transaction() as sql:
+            room = _room(sql, clock.to_text(now))
+            for index, consent in admitted:
                 try:
-                    changed = self._take(sql, consent, room - accepted)
+                    changed = self._take(sql, consent, room, now)
                 except Problem as problem:
                     refused.append(RefusedConsent(index, problem.code, problem.sentence))
                     continue
@@ -161,30 +123,45 @@ class Registry:
         return Receipt(accepted, unchanged, tuple(sorted(refused, key=lambda r: r.index)))
 
     def suspend(self, suspension: signed.Signed[Suspension]) -> bool:
-        """Record a college's suspension; False when it was known. There is no way back."""
+        """Record a college's suspension; False when it was known. There is no way back.
+
+        Raises ConsentForeign, or RegistryFull when the college suspended thousands.
+        """
         document = suspension.document
         if document.territory != self._territory:
             raise ConsentForeign(
-                f"the suspension is for {document.territory}, this server for {self._territory}"
+                f"the suspension is for {document.territory[:80]}, this server for "
+                f"{self._territory}"
             )
-        with self._transaction() as sql:
-            added = sql.execute(
-                "INSERT OR IGNORE INTO suspensions VALUES (?, ?, ?, ?)",
+        line = len(schema.encode(Suspended(document.authorisation, document.reason))) + 1
+        with self._file.transaction() as sql:
+            rows = sql.execute("SELECT authorisation, reason FROM suspensions").fetchall()
+            if document.authorisation in {authorisation for authorisation, _ in rows}:
+                return False
+            held = sum(
+                len(schema.encode(Suspended(AuthorisationId.parse(a), r))) + 1 for a, r in rows
+            )
+            if held + line > SUSPENSIONS_BYTES:
+                raise RegistryFull(
+                    "the status can name no more suspensions",
+                    remedy="rotate the territory root: it ends every authorisation at once",
+                )
+            sql.execute(
+                "INSERT INTO suspensions VALUES (?, ?, ?, ?)",
                 [
                     document.authorisation,
                     document.reason,
                     clock.to_text(document.issued_at),
                     suspension.envelope.raw,
                 ],
-            ).rowcount
-            if added:
-                sql.execute("UPDATE state SET revision = revision + 1")
-        return bool(added)
+            )
+            sql.execute("UPDATE state SET revision = revision + 1")
+        return True
 
     def revision(self) -> int:
         """A number that grows whenever the status would say something else."""
-        with self._lock:
-            (value,) = self._connection.execute("SELECT revision FROM state").fetchone()
+        with self._file.reading() as sql:
+            (value,) = sql.execute("SELECT revision FROM state").fetchone()
         return int(value)
 
     def next_number(self) -> int:
@@ -193,27 +170,49 @@ class Registry:
         Committed before it is returned: after a crash the next status has a higher number than
         anything a worker can have seen.
         """
-        with self._transaction() as sql:
+        with self._file.transaction() as sql:
             sql.execute("UPDATE state SET number = number + 1")
             (number,) = sql.execute("SELECT number FROM state").fetchone()
         return int(number)
+
+    def require_number(self, published: int) -> None:
+        """Raise StateRefused when status `published` went out and this file does not know it."""
+        with self._file.reading() as sql:
+            (number,) = sql.execute("SELECT number FROM state").fetchone()
+        if number < published:
+            raise StateRefused(
+                f"the registry is older than the status number {published} published from it: "
+                f"it stands at {number}, and what was revoked since is missing",
+                remedy="restore the newest copy of the whole folder; if there is none, start with "
+                "--number-above the highest number any worker saw, and have consents handed in "
+                "again",
+            )
+
+    def raise_number(self, above: int) -> None:
+        """Let the next status have a number over `above`; a higher one stays."""
+        if not 0 <= above <= MAXIMUM_NUMBER:
+            raise StateRefused(
+                f"a status number is 0 to {MAXIMUM_NUMBER}",
+                remedy="give the highest number that a worker saw; it is in their refusals",
+            )
+        with self._file.transaction() as sql:
+            sql.execute("UPDATE state SET number = max(number, ?)", [above])
 
     def snapshot(self, now: datetime) -> Snapshot:
         """Suspensions, revocation tokens and live consents per target and worker at `now`."""
         moment = clock.to_text(now)
         live: dict[str, dict[WorkerId, int]] = {}
-        with self._transaction() as sql:
+        with self._file.transaction() as sql:
             (revision,) = sql.execute("SELECT revision FROM state").fetchone()
-            # Nothing reads an expired row again: a grant no longer counts, and every grant that
-            # a revocation's token withdraws has expired too.
-            sql.execute("DELETE FROM consents WHERE expires_at <= ? AND granted = 0", [moment])
             for target, worker, count in sql.execute(
-                "SELECT target, worker, count(*) FROM consents "
-                "WHERE granted = 1 AND expires_at > ? GROUP BY target, worker",
+                f"SELECT target, worker, count(*) {_LIVE} GROUP BY target, worker",
                 [moment],
             ):
                 live.setdefault(target, {})[WorkerId.parse(worker)] = count
-            tokens = sql.execute("SELECT token FROM consents WHERE granted = 0 ORDER BY token")
+            tokens = sql.execute(
+                "SELECT token FROM consents WHERE granted = 0 AND expires_at > ? ORDER BY token",
+                [moment],
+            )
             revoked = tuple(Digest.parse(token) for (token,) in tokens)
             rows = sql.execute(
                 "SELECT authorisation, reason FROM suspensions ORDER BY authorisation"
@@ -221,30 +220,9 @@ class Registry:
             suspensions = tuple(Suspended(AuthorisationId.parse(a), r) for a, r in rows)
         return Snapshot(revision, suspensions, revoked, live)
 
-    def _checked(self, raw: bytes, now: datetime) -> signed.Signed[Consent]:
-        consent = signed.verify_self_named(Consent, raw, "owner")
-        document = consent.document
-        if document.territory != self._territory:
-            raise ConsentForeign(
-                f"the consent is for {document.territory}, this registry for {self._territory}"
-            )
-        if not 0 <= document.serial <= MAXIMUM_SERIAL:
-            raise ConsentMalformed(f"a serial is 0 to {MAXIMUM_SERIAL}")
-        if len(document.target) > MAXIMUM_TARGET or not document.target.startswith(
-            (PURPOSE_PREFIX, "sha256:")
-        ):
-            raise ConsentMalformed(
-                f"a consent's target is a bundle digest or {PURPOSE_PREFIX}<text>"
-            )
-        if document.issued_at > now + CLOCK_SKEW:
-            raise ConsentOutOfTime("the consent is dated in the future")
-        if document.expires_at <= now:
-            raise ConsentOutOfTime("the consent has expired")
-        if document.expires_at - document.issued_at > MAXIMUM_VALIDITY:
-            raise ConsentOutOfTime(f"a consent lasts at most {MAXIMUM_VALIDITY.days} days")
-        return consent
-
-    def _take(self, sql: sqlite3.Connection, consent: signed.Signed[Consent], room: int) -> bool:
+    def _take(
+        self, sql: sqlite3.Connection, consent: signed.Signed[Consent], room: Room, now: datetime
+    ) -> bool:
         document = consent.document
         capsule = self._pseudonym(b"capsule", document.capsule.encode())
         owner = self._pseudonym(b"owner", document.owner.raw)
@@ -252,21 +230,18 @@ class Registry:
         if pinned is not None and pinned[0] != owner:
             raise ConsentOwnerChanged("another key speaks for this capsule already")
         known = sql.execute(
-            "SELECT serial, envelope, expires_at FROM consents WHERE capsule = ? AND target = ?",
+            "SELECT serial, envelope, granted FROM consents WHERE capsule = ? AND target = ?",
             [capsule, document.target],
         ).fetchone()
         if known is not None and known[1] == consent.digest:
             return False
         if known is not None and document.serial <= known[0]:
             raise ConsentStale(f"serial {document.serial} is not above the known {known[0]}")
-        if known is None and room <= 0:
-            raise RegistryFull(f"the registry holds {MAXIMUM_CONSENTS} consents, its limit")
         granted = document.decision is Decision.GRANT
-        expires = clock.to_text(document.expires_at)
-        if not granted:
-            # A revocation must outlive every grant that it withdraws, also one that only the
-            # worker has seen: those end at most a full validity after the revocation.
-            expires = clock.to_text(document.issued_at + MAXIMUM_VALIDITY)
+        line = _line(sql, document, clock.to_text(now)) if granted else TOKEN_BYTES
+        if known is not None and not known[2]:
+            line -= TOKEN_BYTES  # the token that goes away, or is there already
+        room.take(rows=int(known is None), status=line)
         sql.execute("INSERT OR IGNORE INTO owners VALUES (?, ?)", [capsule, owner])
         sql.execute(
             "INSERT OR REPLACE INTO consents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -276,7 +251,7 @@ class Registry:
                 document.serial,
                 granted,
                 document.worker,
-                expires,
+                clock.to_text(kept_until(document, now)),
                 revocation_token(document.capsule, document.target),
                 consent.digest,
             ],
@@ -284,74 +259,34 @@ class Registry:
         return True
 
     def _pseudonym(self, label: bytes, value: bytes) -> bytes:
-        return hmac.digest(self._salt, label + b"\0" + value, hashlib.sha256)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """One durable transaction; rolled back when the body raises."""
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+        return hmac.digest(self._file.salt, label + b"\0" + value, hashlib.sha256)
 
 
-def _salt(path: Path, database: Path, entropy: Entropy) -> bytes:
-    """The key of the pseudonyms, made once, before the database.
-
-    If we crash between the two, the next start finds the salt and makes the database.
-    """
-    if path.exists():
-        salt = path.read_bytes()
-    elif database.exists():
-        raise StateRefused(
-            f"{path} is missing beside its database",
-            remedy="restore it from a backup: without it no consent can be matched",
-        )
-    else:
-        salt = entropy(_SALT_BYTES)
-        write_atomic(path, salt, mode=0o600)
-    if len(salt) != _SALT_BYTES:
-        raise StateRefused(f"{path} is damaged: it has {len(salt)} bytes")
-    return salt
+def _room(sql: sqlite3.Connection, moment: str) -> Room:
+    (rows,) = sql.execute("SELECT count(*) FROM consents").fetchone()
+    (tokens,) = sql.execute(
+        "SELECT count(*) FROM consents WHERE granted = 0 AND expires_at > ?", [moment]
+    ).fetchone()
+    (pairs,) = sql.execute(
+        f"SELECT count(*) FROM (SELECT DISTINCT target, worker {_LIVE})",  # noqa: S608 - a constant
+        [moment],
+    ).fetchone()
+    targets = sql.execute(f"SELECT DISTINCT target {_LIVE}", [moment])
+    used = tokens * TOKEN_BYTES + pairs * WORKER_BYTES
+    used += sum(_spelled(target) for (target,) in targets)
+    return Room(MAXIMUM_CONSENTS - rows, STATUS_BYTES - used)
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    if not path.exists():
-        path.touch(mode=0o600)
-    connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        raise StateRefused(
-            f"{path} is not a readable SQLite file",
-            remedy="restore it from a backup; then publish a status with a higher number",
-        ) from error
-    return connection
+def _line(sql: sqlite3.Connection, document: Consent, moment: str) -> int:
+    """What a grant adds to the status: nothing where its worker has others for the target."""
+    among = f"SELECT 1 {_LIVE} AND target = ?"
+    target, worker = document.target, document.worker
+    if sql.execute(f"{among} AND worker = ? LIMIT 1", [moment, target, worker]).fetchone():
+        return 0
+    if sql.execute(f"{among} LIMIT 1", [moment, target]).fetchone():
+        return WORKER_BYTES
+    return WORKER_BYTES + _spelled(target)
 
 
-def _prepare(sql: sqlite3.Connection, territory: str, path: Path) -> None:
-    (version,) = sql.execute("PRAGMA user_version").fetchone()
-    if version == 0:
-        for statement in _SCHEMA.split(";\n"):
-            if statement.strip():
-                sql.execute(statement)
-        sql.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        sql.execute("INSERT INTO state VALUES (1, ?, 0, 0)", [territory])
-        return
-    if version != SCHEMA_VERSION:
-        raise StateRefused(
-            f"{path} has schema {version}, this program knows {SCHEMA_VERSION}",
-            remedy="run the release that wrote it",
-        )
-    (owner,) = sql.execute("SELECT territory FROM state").fetchone()
-    if owner != territory:
-        raise StateRefused(
-            f"{path} is the registry of {owner}, not of {territory}",
-            remedy="give the state folder of this territory",
-        )
+def _spelled(target: str) -> int:
+    return len(target.encode()) + target.count('"') + target.count("\\") + TARGET_BYTES

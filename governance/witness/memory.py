@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import threading
 from pathlib import Path
 
 from durable.errors import StorageFailed
@@ -28,6 +29,7 @@ class WitnessMemory:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._writing = threading.Lock()
         try:
             self._lock = os.open(directory / _MARKER, os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
@@ -53,10 +55,15 @@ class WitnessMemory:
         write_atomic(directory / _MARKER, b"", 0o600)
 
     def close(self) -> None:
-        """Let another process open the memory."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        """Let another process open the memory; whoever is still at work here writes no more.
+
+        A request that outlives the stop could otherwise write over what the next process
+        cosigned meanwhile: two histories with this witness's name under both.
+        """
+        with self._writing:
+            if self._lock >= 0:
+                os.close(self._lock)
+                self._lock = -1
 
     def read(self, origin: str) -> bytes | None:
         """The note last cosigned for `origin`, None if there never was one."""
@@ -71,5 +78,11 @@ class WitnessMemory:
             ) from error
 
     def write(self, origin: str, note: bytes) -> None:
-        """Remember `note`, durably when this returns. Raises StorageFailed."""
-        write_atomic(self._directory / origin_id(origin), note)
+        """Remember `note`, durably when this returns. Raises StorageFailed or MemoryRefused."""
+        with self._writing:
+            if self._lock < 0:
+                raise MemoryRefused(
+                    "this witness was stopped and remembers nothing more",
+                    remedy="ask the witness that runs now",
+                )
+            write_atomic(self._directory / origin_id(origin), note)

@@ -13,16 +13,18 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import cadastre
-from governance.status import server as servers
+from governance.bounded_http import Bounds
 from governance.status.publisher import Publisher
 from governance.status.registry import Registry
-from governance.status.server import StatusServer
+from governance.status.server import BOUNDS, StatusServer
 from tests.governance import territory
 from tests.governance.territory import ENTROPY, NAME, NOW, consent
 from trust.clock import ManualClock, SystemClock
@@ -36,18 +38,24 @@ STATUS = PrivateKey.generate(ENTROPY)
 OWNER = PrivateKey.generate(ENTROPY)
 
 
-@pytest.fixture
-def port(tmp_path: Path) -> Iterator[int]:
+@contextmanager
+def serving(tmp_path: Path, bounds: Bounds = BOUNDS) -> Iterator[int]:
     clock = ManualClock(NOW)
     registry = Registry(tmp_path, NAME, ENTROPY)
     publisher = Publisher(registry, NAME, STATUS, tmp_path / "status.json", clock)
-    server = StatusServer(("127.0.0.1", 0), registry, publisher, clock)
+    server = StatusServer(("127.0.0.1", 0), registry, publisher, clock, bounds)
     thread = threading.Thread(target=server.serve)
     thread.start()
     yield server.server_address[1]
     server.close()
     thread.join()
     registry.close()
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[int]:
+    with serving(tmp_path) as listening:
+        yield listening
 
 
 def ask(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, Any]]:
@@ -121,30 +129,23 @@ def test_a_body_that_ends_early_changes_nothing(port: int) -> None:
     assert fetch(port).live_consents == {}
 
 
-def test_a_silent_client_is_dropped(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(servers._Handler, "timeout", 0.2)
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+def test_a_silent_client_is_dropped(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path, replace(BOUNDS, silence=0.2)) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=10) as client,
+    ):
         client.sendall(b"POST /consents HTTP/1.1\r\n")
         assert client.recv(4096) == b""
 
 
 def test_more_clients_than_slots_are_asked_to_come_back(tmp_path: Path) -> None:
-    clock = ManualClock(NOW)
-    registry = Registry(tmp_path, NAME, ENTROPY)
-    publisher = Publisher(registry, NAME, STATUS, tmp_path / "status.json", clock)
-    server = StatusServer(("127.0.0.1", 0), registry, publisher, clock)
-    server._slots = threading.BoundedSemaphore(1)
-    thread = threading.Thread(target=server.serve)
-    thread.start()
-    address = ("127.0.0.1", server.server_address[1])
-    with socket.create_connection(address, timeout=10) as held:
-        held.sendall(b"POST /consents HTTP/1.1\r\n")  # takes the one slot
-        with socket.create_connection(address, timeout=10) as second:
-            second.sendall(b"GET /status.json HTTP/1.1\r\n\r\n")
-            assert b"503" in second.recv(4096)
-    server.close()
-    thread.join()
-    registry.close()
+    with serving(tmp_path, replace(BOUNDS, connections=1)) as port:
+        address = ("127.0.0.1", port)
+        with socket.create_connection(address, timeout=10) as held:
+            held.sendall(b"POST /consents HTTP/1.1\r\n")  # takes the one place
+            with socket.create_connection(address, timeout=10) as second:
+                second.sendall(b"GET /status.json HTTP/1.1\r\n\r\n")
+                assert b"503" in second.recv(4096)
 
 
 # --- the process ---

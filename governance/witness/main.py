@@ -9,24 +9,30 @@ memory/        what was cosigned last; losing it would let a log show a second f
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from durable.files import make_directory, write_atomic
 from durable.keyfile import read_key, write_key
 from governance import drafts
-from governance.ceremony.offer import Offer
 from governance.errors import GovernanceError
+from governance.offer import Offer
 from governance.serving import parse_address, until_stopped
 from governance.witness.memory import WitnessMemory, origin_id
 from governance.witness.server import WitnessServer
 from governance.witness.witness import Witness
 from trust.clock import SystemClock
 from trust.entropy import SYSTEM
+from trust.errors import TrustError
 from trust.keys import PrivateKey
 from trust.log.cosignature import CosignerKey
 from trust.log.note import LogKey
 from trust.problem import Kind
 
+K = TypeVar("K")
+
+_VKEY_BYTES = 4096
 _KEY, _VKEY, _LOGS, _MEMORY = "witness.key", "witness.vkey", "logs", "memory"
 
 
@@ -55,29 +61,53 @@ def create(folder: Path, name: str) -> CosignerKey:
 
 
 def follow(folder: Path, offer_file: Path) -> LogKey:
-    """Cosign the log of a scheduler's offer from the next start on."""
-    _name(folder)
+    """Cosign the log of a scheduler's offer from the next start on. Raises WitnessStateRefused.
+
+    A log's key is never replaced: whoever sent a second offer would take the log's place.
+    """
+    _public(folder)
     log = Offer.parse(drafts.read_file(offer_file)).log_key
-    write_atomic(folder / _LOGS / f"{origin_id(log.name)}.vkey", f"{log}\n".encode())
+    path = folder / _LOGS / f"{origin_id(log.name)}.vkey"
+    if path.exists():
+        if _log(path) != log:
+            raise WitnessStateRefused(
+                f"the log {log.name} is followed already, under another key",
+                remedy="ask the log's operator; a log with a new key has a new name",
+            )
+        return log
+    write_atomic(path, f"{log}\n".encode())
     return log
 
 
-def serve(folder: Path, listen: str) -> int:
-    """Answer a log's requests until SIGTERM or SIGINT; 0 after a clean stop."""
-    name = _name(folder)
-    logs = [LogKey.parse(path.read_text().strip()) for path in sorted((folder / _LOGS).iterdir())]
+def followed(folder: Path) -> list[LogKey]:
+    """The logs to cosign. Raises WitnessStateRefused when there are none, or one is damaged."""
+    # Only whole files: a kill while following may have left a temporary one.
+    logs = [_log(path) for path in sorted((folder / _LOGS).glob("*.vkey"))]
     if not logs:
         raise WitnessStateRefused(
             f"the witness in {folder} follows no log",
             remedy="run `cadastre witness follow --state … --log-vkey-from offer.json` first",
         )
+    return logs
+
+
+def serve(folder: Path, listen: str) -> int:
+    """Answer a log's requests until SIGTERM or SIGINT; 0 after a clean stop."""
+    public = _public(folder)
+    logs = followed(folder)
+    key = read_key(folder / _KEY)
+    if key.public != public.public:
+        raise WitnessStateRefused(
+            f"{folder / _KEY} is not the key in {folder / _VKEY}: no policy would count it",
+            remedy="restore both from one backup",
+        )
     address = parse_address(listen)
     memory = WitnessMemory(folder / _MEMORY)
     try:
-        witness = Witness(name, read_key(folder / _KEY), logs, memory, SystemClock())
+        witness = Witness(public.name, key, logs, memory, SystemClock())
         server = WitnessServer(address, witness)
         origins = ", ".join(log.name for log in logs)
-        sys.stderr.write(f"witness {name} of {origins} on {server.url}\n")
+        sys.stderr.write(f"witness {public.name} of {origins} on {server.url}\n")
         sys.stderr.flush()
         until_stopped(server)
     finally:
@@ -85,10 +115,23 @@ def serve(folder: Path, listen: str) -> int:
     return 0
 
 
-def _name(folder: Path) -> str:
+def _public(folder: Path) -> CosignerKey:
     path = folder / _VKEY
     if not path.exists():
         raise WitnessStateRefused(
             f"{folder} holds no witness", remedy="run `cadastre witness init --state … --name …`"
         )
-    return CosignerKey.parse(path.read_text().strip()).name
+    return _read(path, CosignerKey.parse)
+
+
+def _log(path: Path) -> LogKey:
+    return _read(path, LogKey.parse)
+
+
+def _read(path: Path, parse: Callable[[str], K]) -> K:
+    try:
+        return parse(drafts.read_file(path, _VKEY_BYTES).decode("ascii").strip())
+    except (UnicodeDecodeError, TrustError) as error:
+        raise WitnessStateRefused(
+            f"{path} is no verifier key", remedy="restore the file, or follow the log again"
+        ) from error

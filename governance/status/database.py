@@ -1,0 +1,180 @@
+"""The registry's file: its schema, its salt, and transactions that are durable or did not happen.
+
+Whatever SQLite says against a read or a write leaves here as StorageFailed: the programs above
+know what to do with a refusal, and nothing of a driver.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from durable.errors import DiskFull, StorageFailed
+from durable.files import make_directory, write_new
+from governance.errors import StateRefused
+from trust.entropy import Entropy
+
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 10.0  # for another process, the command line, to finish its transaction
+_SALT_BYTES = 32
+
+_SCHEMA = """
+-- One row: whose registry this is, and the counters that must survive a crash.
+CREATE TABLE state (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  territory TEXT NOT NULL,
+  number INTEGER NOT NULL,          -- of the last status that may have been published
+  revision INTEGER NOT NULL         -- grows with every accepted change
+);
+-- The first owner key seen for a capsule, both as keyed hashes.
+CREATE TABLE owners (capsule BLOB PRIMARY KEY, owner BLOB NOT NULL) WITHOUT ROWID;
+-- The consent with the highest serial per capsule and target.
+CREATE TABLE consents (
+  capsule BLOB NOT NULL,            -- keyed hash
+  target TEXT NOT NULL,             -- bundle digest or purpose:text
+  serial INTEGER NOT NULL,
+  granted INTEGER NOT NULL,         -- 1 grant, 0 revocation
+  worker TEXT NOT NULL,             -- the host that the owner chose
+  expires_at TEXT NOT NULL,         -- RFC 3339; of a revocation: until when its token is published
+  token TEXT NOT NULL,              -- revocation token, published while revoked
+  envelope TEXT NOT NULL,           -- digest of the owner's envelope
+  PRIMARY KEY (capsule, target)
+) WITHOUT ROWID;
+CREATE INDEX consents_by_target ON consents (granted, target, worker, expires_at);
+CREATE TABLE suspensions (
+  authorisation TEXT PRIMARY KEY,
+  reason TEXT NOT NULL,
+  issued_at TEXT NOT NULL,
+  envelope BLOB NOT NULL            -- the college's own bytes
+) WITHOUT ROWID;
+"""
+
+
+class RegistryFile:
+    """The open file of one territory's registry; safe for many threads of one process.
+
+    `salt` keys the pseudonyms; it lies in a file of its own, so that a copy of the database
+    links no row to a capsule or an owner's key.
+    """
+
+    def __init__(self, folder: Path, territory: str, entropy: Entropy) -> None:
+        make_directory(folder, mode=0o700)
+        self._path = folder / "registry.sqlite"
+        self.salt = _salt(folder / "registry.salt", self._path, entropy)
+        self._lock = threading.Lock()
+        self.connection = _open(self._path)
+        try:
+            with self.transaction() as sql:
+                _prepare(sql, territory, self._path)
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def close(self) -> None:
+        """Release the file."""
+        with self._lock:
+            self.connection.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection for one question. Raises StorageFailed."""
+        with self._lock, self._translated():
+            yield self.connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One durable transaction; undone when the body, or the commit itself, fails.
+
+        Raises StorageFailed. If we crash inside, nothing of it happened.
+        """
+        with self._lock, self._translated():
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.connection
+                self.connection.execute("COMMIT")
+            except BaseException:
+                # A full disk makes SQLite roll back by itself; a failed commit does not.
+                if self.connection.in_transaction:
+                    with suppress(sqlite3.Error):
+                        self.connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                raise DiskFull(
+                    f"the disk that holds {self._path.parent} is full",
+                    remedy="free some space there; nothing was lost or half written",
+                ) from error
+            raise StorageFailed(
+                f"the registry {self._path} could not be read or written: {error}",
+                remedy="check the disk, and that no other program holds the file open",
+            ) from error
+
+
+def _salt(path: Path, database: Path, entropy: Entropy) -> bytes:
+    """The key of the pseudonyms, made once, before the database.
+
+    If we crash between the two, the next start finds the salt and makes the database.
+    """
+    if not path.exists():
+        if database.exists():
+            raise StateRefused(
+                f"{path} is missing beside its database",
+                remedy="restore it from a backup: without it no consent can be matched",
+            )
+        # Of two first starts at once one writes it, and both read what was written.
+        with suppress(FileExistsError):
+            write_new(path, entropy(_SALT_BYTES), mode=0o600)
+    salt = path.read_bytes()
+    if len(salt) != _SALT_BYTES:
+        raise StateRefused(
+            f"{path} is damaged: it has {len(salt)} bytes", remedy="restore it from a backup"
+        )
+    return salt
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    if not path.exists():
+        path.touch(mode=0o600)
+    connection = sqlite3.connect(
+        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise StateRefused(
+            f"{path} is not a readable SQLite file",
+            remedy="restore the newest copy of the whole folder",
+        ) from error
+    return connection
+
+
+def _prepare(sql: sqlite3.Connection, territory: str, path: Path) -> None:
+    (version,) = sql.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        for statement in _SCHEMA.split(";\n"):
+            if statement.strip():
+                sql.execute(statement)
+        sql.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        sql.execute("INSERT INTO state VALUES (1, ?, 0, 0)", [territory])
+        return
+    if version != SCHEMA_VERSION:
+        raise StateRefused(
+            f"{path} has schema {version}, this program knows {SCHEMA_VERSION}",
+            remedy="run the release that wrote it",
+        )
+    (owner,) = sql.execute("SELECT territory FROM state").fetchone()
+    if owner != territory:
+        raise StateRefused(
+            f"{path} is the registry of {owner}, not of {territory}",
+            remedy="give the state folder of this territory",
+        )
