@@ -7,15 +7,20 @@ audit's business. What the publisher does not serve is left out, and the audit s
 from __future__ import annotations
 
 import http.client
+import io
 import json
+import math
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from audit.errors import DownloadFailed
+from audit.errors import AuditFailure, DownloadFailed
+from audit.evidence import MAXIMUM_FILE_BYTES, EvidenceFolder
 from durable.files import make_directory
 from trust import dsse, schema
 from trust.documents.campaign import Opening, Plan, Release
@@ -27,14 +32,15 @@ from trust.ids import Digest
 from trust.log.checkpoint import Checkpoint
 from trust.log.entry import LogEntry
 from trust.log.note import NOTE_LIMIT, Note
+from trust.log.policy import Policy
 from trust.log.tiles import TILE_WIDTH, Tile, entry_bundles, hash_tiles, parse_bundle
 from trust.root import MAXIMUM_CHAIN
 
-MAXIMUM_FILE_BYTES = 64 << 20  # as audit.evidence
 MAXIMUM_TOTAL_BYTES = 4 << 30
 MAXIMUM_ENTRIES = 1_000_000
 MAXIMUM_OBJECTS = 2_000_000
 REQUEST_TIMEOUT = 30.0  # seconds without a byte
+FILE_TIMEOUT = 900.0  # a file of 64 MiB over a line of 0.6 Mbit/s
 TOTAL_TIMEOUT = 6 * 3600.0
 _ATTEMPTS = 3
 _REFERENCES: dict[str, tuple[type[Any], tuple[str, ...]]] = {
@@ -76,8 +82,17 @@ class _Copy:
         self._site = site
         self._folder = folder
         self._fetched = Fetched()
+        make_directory(folder)
+        self._held = EvidenceFolder(folder)
 
     def run(self) -> Fetched:
+        try:
+            # What somebody else put there may be a link: nothing is written through one.
+            self._held.files()
+        except (AuditFailure, OSError) as error:
+            raise DownloadFailed(
+                f"{self._folder} is not a copy of evidence: {error}", remedy="name another folder"
+            ) from error
         self._roots()
         pending = self._log()
         seen: set[Digest] = set()
@@ -101,6 +116,11 @@ class _Copy:
             if data is None:
                 break
             raw = data
+            if version == 1 and self._kept("policy/root-1.json") not in {None, data}:
+                raise DownloadFailed(
+                    f"{self._site.url} serves another territory root than {self._folder} holds",
+                    remedy="name another folder; compare both with the cooperative's paper copy",
+                )
             self._keep(f"policy/root-{version}.json", data)
         if not raw:
             raise DownloadFailed(
@@ -111,7 +131,9 @@ class _Copy:
             root = schema.decode(Root, dsse.Envelope.parse(raw).payload)
         except TrustError as error:
             raise DownloadFailed(f"the newest root can't be read: {error.sentence}") from error
-        self._keep("policy/log-policy.txt", root.log_policy.encode())
+        held = self._kept("policy/log-policy.txt") or b""
+        self._policies = (held, root.log_policy.encode())
+        self._keep("policy/log-policy.txt", self._policies[1])
 
     def _log(self) -> list[Digest]:
         note = self._required("log/checkpoint", NOTE_LIMIT)
@@ -138,10 +160,16 @@ class _Copy:
         return digests
 
     def _keep_earlier(self, note: bytes) -> None:
-        held = self._folder / "log/checkpoint"
-        if held.exists() and (earlier := held.read_bytes()) != note:
-            digest = Digest.of(earlier).removeprefix("sha256:")
-            self._keep(f"log/checkpoints/{digest[:16]}", earlier)
+        earlier = self._kept("log/checkpoint")
+        if earlier is None or earlier == note:
+            return
+        for policy in self._policies:
+            # One that nobody signed, as anybody on the way could have served it, proves nothing.
+            with suppress(TrustError):
+                Policy.parse(policy).verify(earlier)
+                digest = Digest.of(earlier).removeprefix("sha256:")
+                self._keep(f"log/checkpoints/{digest[:16]}", earlier)
+                return
 
     def _tile(self, tile: Tile) -> bytes:
         data = self._optional(f"log/{tile.path}")
@@ -165,9 +193,9 @@ class _Copy:
     def _object(self, digest: Digest) -> Iterator[Digest]:
         name = digest.removeprefix("sha256:")
         path = f"objects/sha256/{name[:2]}/{name}"
-        held = self._folder / path
-        if held.is_file() and Digest.of(data := held.read_bytes()) == digest:
-            yield from _named_in(data)
+        held = self._kept(path)
+        if held is not None and Digest.of(held) == digest:
+            yield from _named_in(held)
             return
         fetched = self._optional(path)
         if fetched is None:
@@ -175,6 +203,13 @@ class _Copy:
             return
         self._keep(path, fetched)
         yield from _named_in(fetched)
+
+    def _kept(self, path: str) -> bytes | None:
+        """The file of an earlier download, None where there is none that can be one."""
+        try:
+            return self._held.read(path)
+        except (LookupError, AuditFailure):
+            return None
 
     def _required(self, path: str, limit: int) -> bytes:
         data = self._site.get(path, limit)
@@ -200,15 +235,22 @@ class _Site:
     """GET below one address, over one connection that is opened again when it breaks."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
-            raise DownloadFailed(f"{url!r} is not an http(s) address")
+        try:
+            parts = urlsplit(url)
+            host, port = (parts.hostname or "").encode("idna").decode(), parts.port
+            sound = parts.scheme in {"http", "https"} and host and parts.path.isascii()
+        except ValueError:
+            sound = False
+        if not sound or parts.query:
+            raise DownloadFailed(
+                f"{url!a} is not an http(s) address", remedy="write it like https://host/path"
+            )
         self.url = url.rstrip("/")
         self._prefix = parts.path.rstrip("/")
         kind = (
             http.client.HTTPSConnection if parts.scheme == "https" else (http.client.HTTPConnection)
         )
-        self._connection = kind(parts.hostname, parts.port, timeout=REQUEST_TIMEOUT)
+        self._connection = kind(host, port, timeout=REQUEST_TIMEOUT)
         self._deadline = time.monotonic() + TOTAL_TIMEOUT
 
     def close(self) -> None:
@@ -222,25 +264,90 @@ class _Site:
             except (OSError, http.client.HTTPException) as error:
                 self._connection.close()
                 if attempt == _ATTEMPTS - 1:
+                    # A server chooses some of these words.
+                    said = f"{type(error).__name__}: {str(error)[:200]!a}"
                     raise DownloadFailed(
-                        f"{self.url} does not answer: {error}", remedy="check the address; retry"
+                        f"{self.url} does not answer: {said}", remedy="check the address; retry"
                     ) from error
         return None
 
     def _get(self, path: str, limit: int) -> bytes | None:
         if time.monotonic() > self._deadline:
             raise DownloadFailed("the download took too long")
+        line = self._line()
+        line.deadline = time.monotonic() + FILE_TIMEOUT
         self._connection.request("GET", f"{self._prefix}/{path}")
         with self._connection.getresponse() as answer:
-            data = answer.read(limit + 1)
+            return self._body(answer, path, limit)
+
+    def _line(self) -> _Line:
+        line = self._connection.sock
+        if not isinstance(line, _Line):
+            self._connection.connect()
+            line = self._connection.sock = _Line(self._connection.sock)
+        return line
+
+    def _body(self, answer: http.client.HTTPResponse, path: str, limit: int) -> bytes | None:
+        if answer.status != http.client.OK:
+            self._connection.close()  # with whatever else it wanted to say
             if answer.status == http.client.NOT_FOUND:
-                self._connection.close()
                 return None
-            if answer.status != http.client.OK:
-                raise DownloadFailed(f"{self.url}/{path} answers {answer.status}")
-            if len(data) > limit:
-                raise DownloadFailed(f"{self.url}/{path} has over {limit} bytes")
-            return data
+            raise DownloadFailed(f"{self.url}/{path} answers {answer.status}")
+        data = answer.read(limit + 1)
+        if len(data) > limit:
+            raise DownloadFailed(f"{self.url}/{path} has over {limit} bytes")
+        # Asked for an amount, http.client gives a body that was cut short without a word.
+        if answer.length:
+            raise http.client.IncompleteRead(data, answer.length)
+        return data
+
+
+class _Line:
+    """What http.client needs of a socket, with a deadline for a whole answer.
+
+    A byte now and then, or "100 Continue" for ever, never meets a socket's own timeout.
+    """
+
+    def __init__(self, connected: socket.socket) -> None:
+        self.connected = connected
+        self.deadline = math.inf
+        self.readers = 0
+        self.closed = False
+
+    def sendall(self, data: bytes) -> None:
+        self.connected.sendall(data)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Reader(self))
+
+    def close(self) -> None:
+        """Close the socket, after the last reader of an answer that is still read."""
+        self.closed = True
+        if not self.readers:
+            self.connected.close()
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, line: _Line) -> None:
+        self._line = line
+        line.readers += 1
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self._line.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("it took too long over one file")
+        self._line.connected.settimeout(min(REQUEST_TIMEOUT, left))
+        return self._line.connected.recv_into(buffer)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._line.readers -= 1
+            if self._line.closed:
+                self._line.close()
+        super().close()
 
 
 def _named_in(data: bytes) -> Iterator[Digest]:

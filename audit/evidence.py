@@ -58,16 +58,17 @@ class EvidenceFolder:
                         pending.append(f"{path}/")
                     elif entry.is_file(follow_symlinks=False):
                         found.append(path)
+                        if len(found) > MAXIMUM_FILES:
+                            raise AuditFailure(f"the evidence has over {MAXIMUM_FILES} files")
                     else:
-                        raise AuditFailure(f"{path} is neither a plain file nor a folder")
-            if len(found) > MAXIMUM_FILES:
-                raise AuditFailure(f"the evidence has over {MAXIMUM_FILES} files")
+                        raise AuditFailure(f"{path[:120]!a} is neither a plain file nor a folder")
         return frozenset(found)
 
     def read(self, path: str) -> bytes:
         try:
-            # O_NOFOLLOW: the file may have become a link since it was listed.
-            descriptor = os.open(self._root / path, os.O_RDONLY | os.O_NOFOLLOW)
+            # The file may have become a link or a pipe since it was listed.
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+            descriptor = os.open(self._root / path, flags)
         except OSError as error:
             raise LookupError(path) from error
         with os.fdopen(descriptor, "rb") as stream:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from terminal.words import one_line
 from trust.problem import Problem
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ class Journal:
         except Exception as error:
             self._failed(name, error)
             raise Halted(name) from error
-        self.lines.append(Line(name, ok=True, found=found))
+        self._note(name, found, ok=True)
         return value
 
     def check(self, name: str, check: Callable[[], str]) -> None:
@@ -53,7 +54,7 @@ class Journal:
         except Exception as error:  # noqa: BLE001 - see _failed
             self._failed(name, error)
             return
-        self.lines.append(Line(name, ok=True, found=found))
+        self._note(name, found, ok=True)
 
     def _failed(self, name: str, error: Exception) -> None:
         # Evidence is hostile input: whatever it does to this program, the check has not held.
@@ -62,4 +63,8 @@ class Journal:
             if isinstance(error, Problem)
             else f"this program could not read it ({type(error).__name__}: {str(error)[:200]})"
         )
-        self.lines.append(Line(name, ok=False, found=sentence))
+        self._note(name, sentence, ok=False)
+
+    def _note(self, name: str, found: str, *, ok: bool) -> None:
+        # Words of evidence stand in what was found: they must not forge a line of this journal.
+        self.lines.append(Line(name, ok=ok, found=one_line(found)))

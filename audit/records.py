@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
 from audit.errors import AuditFailure
 from trust.documents.campaign import Commitment, Opening, Plan, Release
 from trust.documents.governance import Authorisation, Suspension
-from trust.documents.membership import Enrolled
+from trust.documents.membership import Banned, Enrolled
 from trust.documents.signed import Document, Signed
 from trust.ids import AuthorisationId, CampaignId, Digest, WorkerId
 from trust.keys import PublicKey
 from trust.root import TrustedRoot
 
 D = TypeVar("D", bound=Document)
+
+# When the scheduler says that it made each of its documents.
+_DATES: dict[type[Any], str] = {
+    Plan: "issued_at",
+    Opening: "opened_at",
+    Release: "released_at",
+    Commitment: "committed_at",
+    Enrolled: "enrolled_at",
+    Banned: "banned_at",
+}
 
 
 @dataclass(frozen=True)
@@ -53,9 +65,22 @@ class Records:
         default_factory=lambda: defaultdict(list)
     )
 
+    _banned: dict[WorkerId, Logged[Banned]] = field(default_factory=dict)
+    # The scheduler's latest date so far, from each place on where it grew.
+    _latest: list[tuple[int, datetime]] = field(default_factory=list)
+
     def add(self, logged: Logged[Any]) -> None:
-        """Take the next document of the log."""
+        """Take the next document of the log.
+
+        Raises AuditFailure for a worker that is enrolled after its exclusion, or excluded
+        without having been enrolled.
+        """
         document = logged.document
+        name = _DATES.get(type(document))
+        if name is not None:
+            moment: datetime = getattr(document, name)
+            if not self._latest or moment > self._latest[-1][1]:
+                self._latest.append((logged.index, moment))
         self._by_type[type(document)].append(logged)
         match document:
             case Authorisation():
@@ -67,7 +92,11 @@ class Records:
                 self._opened.setdefault(document.plan, logged)
                 self._openings[document.campaign].append(logged)
             case Enrolled():
+                self.require_member(document.worker, logged.index)
                 self._enrolled[document.worker].append(logged)
+            case Banned():
+                self.enrolment(document.worker, logged.index)
+                self._banned.setdefault(document.worker, logged)
             case _:
                 pass
 
@@ -104,6 +133,11 @@ class Records:
     def commitments(self) -> list[Logged[Commitment]]:
         """Padded roots over restricted documents."""
         return self.all(Commitment)
+
+    def dated_before(self, index: int) -> datetime | None:
+        """The latest date of the scheduler's documents before a place of the log."""
+        place = bisect_left(self._latest, index, key=lambda entry: entry[0])
+        return self._latest[place - 1][1] if place else None
 
     def root_at(self, index: int) -> TrustedRoot:
         """The root in force at a place of the log."""
@@ -146,6 +180,17 @@ class Records:
     def key(self, worker: WorkerId, before: int) -> PublicKey:
         """An enrolled worker's key. Raises AuditFailure."""
         return self.enrolment(worker, before).key
+
+    def require_member(self, worker: WorkerId, before: int) -> None:
+        """Raise AuditFailure for a worker that was excluded before a place of the log."""
+        ban = self._banned.get(worker)
+        if ban is not None and ban.index < before:
+            raise AuditFailure(f"{worker} was excluded in entry {ban.index} of the log")
+
+    def excluded_at(self, worker: WorkerId) -> datetime | None:
+        """When a worker was excluded, if it was."""
+        ban = self._banned.get(worker)
+        return None if ban is None else ban.document.banned_at
 
     def acts(
         self,

@@ -32,12 +32,17 @@ ALWAYS_OPEN = (
     "that a remote sandbox truly ran the voted image: without attested hardware that is a claim",
     "that noise was drawn honestly: its variance is stated and signed, its values are random",
     "that `conclude` computed the released numbers: that takes the sandbox, ask a worker to re-run",
+    "that nothing was logged after the checkpoint: compare its witnesses' dates with today's",
 )
 WITHOUT_RESTRICTED = (
     "without the restricted part: orders and their receipts, partials and their workers, the sum "
     "behind each aggregate, cohorts per worker and per operator, which consents were committed"
 )
 WITHOUT_CONCLUSIONS = "without the conclusions: that reports are what concluding workers signed"
+WITHOUT_RECEIPTS = (
+    "that what workers were told was accepted is what was opened: no committed batch of orders "
+    "bears an acknowledgement, compare with the receipts that workers keep"
+)
 WITHOUT_PIN = (
     "that this is your territory's root: nothing pinned it; compare the fingerprint above with "
     "the cooperative's paper copy, or give --policy"
@@ -78,10 +83,13 @@ def _replay(evidence: Evidence, policy: AuditPolicy | None, verdict: Verdict) ->
     verdict.root = journal.base("root.pin", bind(roots.pin, evidence, files.roots[0], policy))
     chain = journal.base("root.chain", bind(roots.chain, evidence, files.roots, verdict.root))
     rules = journal.base("log.policy", bind(roots.log_policy, evidence, chain.newest, policy))
-    journal.base("log.checkpoint", bind(log.checkpoint, evidence, rules, policy))
-    replayed = journal.base("log.tiles", bind(log.tiles, evidence, rules, files.tiles))
+    head = journal.base("log.checkpoint", bind(log.checkpoint, evidence, rules, policy))
+    replayed = journal.base("log.tiles", bind(log.tiles, evidence, rules, files.tiles, head))
     verdict.entries = replayed.tree.size
-    journal.check("log.history", bind(log.history, evidence, rules, files.earlier, replayed))
+    journal.check(
+        "log.history",
+        bind(log.history, evidence, chain.log_policies, files.earlier, replayed),
+    )
     entries = journal.base("log.entries", bind(log.entries, replayed))
     store = journal.base("objects.digests", bind(objects.digests, evidence, files, chain.raw))
     journal.base("objects.present", lambda: (None, documents.present(entries, store)))
@@ -90,6 +98,7 @@ def _replay(evidence: Evidence, policy: AuditPolicy | None, verdict: Verdict) ->
     )
     _campaigns(journal, records, store)
     voted = journal.base("bundle.archive", bind(bundles.archives, records, store))
+    journal.check("plan.rounds", bind(plans.rounds, records, voted))
     journal.check("bundle.author", bind(bundles.authors, voted, store))
     batches = journal.base("opening.batch", bind(openings.batches, records, store))
     journal.check("release.provenance", bind(releases.provenance, records))
@@ -104,14 +113,17 @@ def _replay(evidence: Evidence, policy: AuditPolicy | None, verdict: Verdict) ->
         "commitment.opened", bind(commitments.opened, evidence, files.listings, records)
     )
     covered = commitments.covered(opened)
-    left_out = {logged.document.campaign for logged in records.openings} - covered
+    left_out = commitments.about(records) - covered
     if left_out:
         journal.not_checked.append(
-            f"orders, partials and sums of {', '.join(sorted(left_out))}: not in this export"
+            f"orders, partials, sums and conclusions of {', '.join(sorted(left_out))}: not in this "
+            "export"
         )
     ordered = journal.base("order.signatures", bind(orders.read, records, store, opened))
     journal.check("order.plan", bind(orders.match_plans, records, ordered))
     journal.check("order.receipts", bind(orders.receipts, records, ordered, batches))
+    if not ordered.accepted:
+        journal.not_checked.append(WITHOUT_RECEIPTS)
     rounds = journal.base(
         "partial.signatures", bind(partials.read, records, store, batches, voted, covered)
     )
@@ -120,7 +132,9 @@ def _replay(evidence: Evidence, policy: AuditPolicy | None, verdict: Verdict) ->
     journal.check("partial.cohort", bind(partials.cohorts, rounds, records))
     journal.check("partial.noise", bind(partials.noise, rounds))
     journal.check("partial.sum", bind(partials.sums, rounds, store))
-    journal.check("release.conclusion", bind(releases.conclusions, records, store, covered))
+    journal.check(
+        "release.conclusion", bind(releases.conclusions, records, store, covered, ordered)
+    )
     journal.check("consent.owners", bind(consents.owned, records, store, opened))
 
 

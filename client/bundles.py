@@ -12,7 +12,9 @@ from protos.cadastre.v1 import bundles_pb2, bundles_pb2_grpc
 from terminal import exits
 from terminal.arguments import Verbs
 from terminal.output import Output
+from trust.ids import Digest
 from wire import blobs
+from wire.errors import BadMessage
 from wire.limits import MAXIMUM_BLOB_BYTES
 
 SIGNATURE_SUFFIX = ".sig"
@@ -62,7 +64,11 @@ def submit(arguments: argparse.Namespace) -> int:
         digest = await blobs.put(session.channel, archive)
         stub = bundles_pb2_grpc.BundlesStub(session.channel)
         request = bundles_pb2.SubmitBundleRequest(bundle=digest, statement=statement)
-        return await session.call(stub.Submit, request)
+        view = await session.call(stub.Submit, request)
+        # The college votes on the digest that is printed here.
+        if view.bundle != digest:
+            raise BadMessage("the scheduler answered about another bundle than the one sent")
+        return view
 
     return _show(arguments, within(arguments.identity, visit))
 
@@ -75,7 +81,9 @@ def authorise(arguments: argparse.Namespace) -> int:
         stub = bundles_pb2_grpc.BundlesStub(session.channel)
         return await session.call(stub.Authorise, bundles_pb2.AuthoriseRequest(authorisation=raw))
 
-    return _show(arguments, within(arguments.identity, visit))
+    code = _show(arguments, within(arguments.identity, visit))
+    _how_to_prove(arguments, raw)
+    return code
 
 
 def suspend(arguments: argparse.Namespace) -> int:
@@ -86,7 +94,9 @@ def suspend(arguments: argparse.Namespace) -> int:
         stub = bundles_pb2_grpc.BundlesStub(session.channel)
         return await session.call(stub.Suspend, bundles_pb2.SuspendRequest(suspension=raw))
 
-    return _show(arguments, within(arguments.identity, visit))
+    code = _show(arguments, within(arguments.identity, visit))
+    _how_to_prove(arguments, raw)
+    return code
 
 
 def list_all(arguments: argparse.Namespace) -> int:
@@ -105,6 +115,11 @@ def list_all(arguments: argparse.Namespace) -> int:
         ],
     )
     return exits.OK
+
+
+def _how_to_prove(arguments: argparse.Namespace, raw: bytes) -> None:
+    """What the scheduler says above is its word; whether it acted stands in the log."""
+    Output(as_json=arguments.json).line(f"to be sure: cadastre log prove {Digest.of(raw)}")
 
 
 def _show(arguments: argparse.Namespace, view: Any) -> int:

@@ -21,6 +21,7 @@ from trust.documents.root import Duty
 from trust.entropy import SYSTEM
 from trust.errors import Malformed
 from trust.ids import Digest
+from wire.errors import BadMessage, Unreachable
 
 _ENDED = frozenset({"released", "failed", "cancelled"})
 
@@ -141,21 +142,36 @@ def report(arguments: argparse.Namespace) -> int:
                 "the report's bytes are not those that the release names",
                 remedy="ask again; if it stays so, the scheduler's store is damaged or dishonest",
             )
+        # A true release of an older campaign would verify just as well.
+        if not release.document.campaign.startswith(arguments.campaign):
+            raise BadMessage("the scheduler answered with the release of another campaign")
         return answer
 
     answer = within(arguments.identity, visit)
+    shown = _readable(answer.report, as_json=arguments.json)
     if arguments.out:
         make_directory(arguments.out)
         write_atomic(arguments.out / "release.json", answer.release)
         write_atomic(arguments.out / "report.json", answer.report)
     output = Output(as_json=arguments.json)
     if arguments.json:
-        output.record(json.loads(answer.report))
-        return exits.OK
-    from jobs.report import text_table  # noqa: PLC0415 - needs numpy, which a bare client lacks
-
-    output.line(text_table(answer.report))
+        output.record(shown)
+    else:
+        output.line(shown)
     return exits.OK
+
+
+def _readable(report: bytes, *, as_json: bool) -> Any:
+    """A report's fields, or its table. Raises Malformed for what the scheduler should not sign."""
+    try:
+        fields = dict(json.loads(report))
+        if as_json:
+            return fields
+        from jobs.report import text_table  # noqa: PLC0415 - needs numpy, a bare client lacks it
+
+        return text_table(report)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise Malformed("the report is not in the form of this release of Cadastre") from error
 
 
 async def _call(session: Session, method: str, campaign: str) -> Any:
@@ -175,6 +191,8 @@ async def _follow(session: Session, campaign: str) -> Any:
             bar.reach(1000 * done // total if total else 0)
             if _state(view) in _ENDED:
                 break
+    if view is None:
+        raise Unreachable("the scheduler ended the watch without a word", remedy="ask again")
     return view
 
 
@@ -232,5 +250,7 @@ def _state(view: Any) -> str:
 
 
 def _word(kind: Any, value: int) -> str:
+    if value not in kind.values():
+        return f"unknown ({value})"  # of a newer release, or invented
     name: str = kind.Name(value)
     return name.rpartition("_STATE_")[2].lower()

@@ -7,14 +7,11 @@ registry, so that a scheduler that withholds a revocation is found out and does 
 from __future__ import annotations
 
 import argparse
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, TypeVar
 
+from client import registry
 from client.errors import ConsentsRefused, InputRefused
 from client.session import Session, within
 from client.verbs import read_file, remote
@@ -23,11 +20,18 @@ from terminal import exits
 from terminal.arguments import Verbs
 from terminal.output import Output
 from terminal.progress import Progress
-from wire.errors import Unreachable
+from trust.clock import SystemClock
+from trust.documents import signed
+from trust.documents.consent import Consent, Decision, revocation_token
+from trust.errors import TrustError
+from trust.problem import Problem
+from trust.root import TrustedRoot
+from wire.errors import BadMessage, Unreachable
+
+T = TypeVar("T")
 
 # What the scheduler takes in one call, and the registry in one request.
 BATCH = 1000
-REGISTRY_TIMEOUT_SECONDS = 30.0
 
 
 def add_consents(verbs: Verbs) -> None:
@@ -54,27 +58,36 @@ def add_consents(verbs: Verbs) -> None:
 
 
 def submit(arguments: argparse.Namespace) -> int:
-    """Registry first: a consent that governance never saw must not be acted upon."""
-    envelopes = read_consents(arguments.consents)
-    totals = {"consents": len(envelopes), "accepted": 0, "unchanged": 0, "refused": 0}
+    """Registry first: a grant that governance never took must not be acted upon."""
+    submission = [(raw, _decision(raw)) for raw in read_consents(arguments.consents)]
+    totals = {"consents": len(submission), "accepted": 0, "unchanged": 0, "refused": 0}
     refused: list[str] = []
-    with Progress(2 * len(envelopes), "consents") as bar:
-        for batch in _batches(envelopes):
-            refused += _register(arguments.registry, batch)
+    with Progress(2 * len(submission), "consents") as bar:
+        forwarded: list[bytes] = []
+        for batch in _batches(submission):
+            refusals = registry.register(arguments.registry, [raw for raw, _ in batch])
+            refused += [f"registry: {entry.code}: {entry.sentence}" for entry in refusals]
+            lost = {entry.index for entry in refusals}
+            # A withdrawal goes wherever it can.
+            forwarded += [
+                raw
+                for index, (raw, consent) in enumerate(batch)
+                if index not in lost or consent.decision is Decision.REVOKE
+            ]
             bar.advance(len(batch))
 
-        async def visit(session: Session) -> None:
+        async def visit(session: Session) -> TrustedRoot:
             stub = consents_pb2_grpc.ConsentsStub(session.channel)
-            for batch in _batches(envelopes):
+            for batch in _batches(forwarded):
                 request = consents_pb2.SubmitConsentsRequest(consents=batch)
                 answer = await session.call(stub.Submit, request)
-                totals["accepted"] += answer.accepted
-                totals["unchanged"] += answer.unchanged
-                refused.extend(f"{entry.code}: {entry.sentence}" for entry in answer.refused)
+                refused.extend(_taken(answer, len(batch), totals))
                 bar.advance(len(batch))
+            return session.identity.root
 
-        within(arguments.identity, visit)
+        root = within(arguments.identity, visit)
     totals["refused"] = len(refused)
+    recorded = _confirm(root, [consent for _, consent in submission], totals)
     Output(as_json=arguments.json).record(totals)
     if refused:
         return exits.explain(
@@ -83,7 +96,7 @@ def submit(arguments: argparse.Namespace) -> int:
                 remedy="the others stand; mend and submit these again",
             )
         )
-    return exits.OK
+    return recorded
 
 
 def status(arguments: argparse.Namespace) -> int:
@@ -124,30 +137,59 @@ def read_consents(path: Path) -> list[bytes]:
     return [read_file(file) for _, file in last.values()]
 
 
-def _batches(envelopes: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    for start in range(0, len(envelopes), BATCH):
-        yield envelopes[start : start + BATCH]
-
-
-def _register(registry: str, batch: Sequence[bytes]) -> list[str]:
-    """Post a batch to the registry; the sentences of those it refused."""
-    if urlsplit(registry).scheme not in {"http", "https"}:
-        raise InputRefused(f"{registry[:200]} is not an http address")
-    request = urllib.request.Request(  # noqa: S310 - scheme checked
-        f"{registry.rstrip('/')}/consents", data=b"\n".join(batch) + b"\n", method="POST"
-    )
+def _decision(raw: bytes) -> Consent:
     try:
-        with urllib.request.urlopen(request, timeout=REGISTRY_TIMEOUT_SECONDS) as answer:  # noqa: S310 - checked
-            told = json.loads(answer.read(MAXIMUM_ANSWER_BYTES))
-    except urllib.error.HTTPError as error:
-        said = error.read(500).decode(errors="replace")
-        raise ConsentsRefused(f"the registry refused the consents: {said}") from error
-    except (OSError, ValueError) as error:
-        raise Unreachable(
-            f"the registry at {registry} does not answer", remedy="check the address and try again"
+        return signed.verify_self_named(Consent, raw, "owner").document
+    except TrustError as error:
+        raise InputRefused(
+            f"a file is not a signed consent: {error.sentence}",
+            remedy="make it again: cadastre consent grant …, or consent revoke …",
         ) from error
-    return [f"registry: {entry['code']}: {entry['sentence']}" for entry in told["refused"]]
 
 
-# A thousand refusals of 300 characters.
-MAXIMUM_ANSWER_BYTES = 1024 * 1024
+def _taken(answer: Any, sent: int, totals: dict[str, int]) -> list[str]:
+    """Count one answer of the scheduler; the sentences of those it refused."""
+    accounted = answer.accepted + answer.unchanged + len(answer.refused)
+    if accounted != sent:
+        raise BadMessage(
+            f"the scheduler accounts for {accounted} of {sent} consents",
+            remedy="submit them again, and tell governance: the registry has them",
+        )
+    totals["accepted"] += answer.accepted
+    totals["unchanged"] += answer.unchanged
+    return [f"{entry.code}: {entry.sentence}" for entry in answer.refused]
+
+
+def _confirm(root: TrustedRoot, consents: Sequence[Consent], totals: dict[str, int]) -> int:
+    """Look for every withdrawal in governance's signed status; the command's exit code."""
+    tokens = {
+        revocation_token(consent.capsule, consent.target)
+        for consent in consents
+        if consent.decision is Decision.REVOKE
+    }
+    if not tokens:
+        return exits.OK
+    totals["revocations"], totals["revocations in the signed status"] = len(tokens), 0
+    try:
+        found = registry.revoked(root, tokens, SystemClock())
+    except Problem as problem:
+        return exits.explain(
+            Unreachable(
+                f"whether the withdrawal acts could not be verified: {problem.sentence}",
+                remedy="submit it again; if it stays so, tell the cooperative",
+            )
+        )
+    totals["revocations in the signed status"] = found
+    if found == len(tokens):
+        return exits.OK
+    return exits.explain(
+        Unreachable(
+            f"governance's signed status lists {found} of {len(tokens)} withdrawals",
+            remedy="submit again; if it stays so, tell the cooperative: workers do not know yet",
+        )
+    )
+
+
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from client.errors import IdentityMissing
+from client.errors import IdentityMissing, InputRefused
 from durable.files import make_directory, write_atomic
 from durable.keyfile import read_key, write_key
 from trust import certificates, root, schema
@@ -24,6 +25,7 @@ from wire.channel import TlsIdentity
 from wire.enrolment import Membership
 
 DEFAULT = Path("~/.config/cadastre/operator")
+_LONGEST = 4 * 1024 * 1024  # bytes of one file: an envelope is the largest
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,28 @@ class Identity:
         write_atomic(self.folder / "certificate.pem", certificates.to_pem(certificate))
         return replace(self, certificate=certificate)
 
+    def rotated(self, raw: bytes) -> Identity:
+        """The same terminal under the next territory root. Raises RootRefused, SignatureInvalid.
+
+        If we crash between the two writes, the root lies there unread and is fetched again.
+        """
+        following = root.rotate(self.root, raw)
+        member = replace(self.member, roots=self.member.roots + 1)
+        write_atomic(self.folder / f"root-{self.member.roots}.json", raw)
+        write_atomic(self.folder / "member.json", schema.encode(member))
+        return replace(self, root=following, member=member)
+
 
 def draw_keys(folder: Path, entropy: Entropy) -> tuple[PrivateKey, ec.EllipticCurvePrivateKey]:
-    """Fresh keys in `folder`, or those of an interrupted join. Raises StorageFailed."""
+    """Fresh keys in `folder`, or those of an interrupted join.
+
+    Raises StorageFailed, and InputRefused where somebody has joined already: a second join that
+    is interrupted would leave the roots of two territories.
+    """
+    if (folder / "member.json").exists():
+        raise InputRefused(
+            f"{folder} holds an identity already", remedy="join as another folder: --as FOLDER"
+        )
     make_directory(folder, 0o700)
     if not (folder / "node.key").exists():
         write_key(folder / "node.key", PrivateKey.generate(entropy))
@@ -95,9 +116,9 @@ def establish(folder: Path, membership: Membership, site: str) -> Identity:
 def load(folder: Path) -> Identity:
     """The identity in `folder`. Raises IdentityMissing, RootRefused, CertificateRefused."""
     try:
-        member = schema.decode(Member, (folder / "member.json").read_bytes())
-        chain = [(folder / f"root-{index}.json").read_bytes() for index in range(member.roots)]
-        certificate = x509.load_pem_x509_certificate((folder / "certificate.pem").read_bytes())
+        member = schema.decode(Member, _read(folder / "member.json"))
+        chain = [_read(folder / f"root-{index}.json") for index in range(member.roots)]
+        certificate = x509.load_pem_x509_certificate(_read(folder / "certificate.pem"))
     except FileNotFoundError as error:
         raise IdentityMissing(
             f"{folder} holds no identity of a territory",
@@ -108,11 +129,32 @@ def load(folder: Path) -> Identity:
             f"the identity in {folder} is damaged or not readable by this user",
             remedy="join again in another folder with a fresh token",
         ) from error
-    return Identity(folder, member, root.walk(chain, member.pin), certificate, _tls_key(folder))
+    tls = _tls_key(folder)
+    if certificate.public_key() != tls.public_key():
+        raise IdentityMissing(
+            f"the certificate in {folder} is not for the key beside it",
+            remedy="restore the folder from one backup, or join again in another folder",
+        )
+    return Identity(folder, member, root.walk(chain, member.pin), certificate, tls)
 
 
 def _tls_key(folder: Path) -> ec.EllipticCurvePrivateKey:
+    path = folder / "tls.key"
     try:
-        return certificates.key_from_pem((folder / "tls.key").read_bytes())
+        # One descriptor for both questions: a name may point elsewhere a moment later.
+        with path.open("rb") as stream:
+            shared = os.fstat(stream.fileno()).st_mode & 0o077
+            pem = stream.read(_LONGEST)
     except OSError as error:
-        raise IdentityMissing(f"{folder / 'tls.key'} is not readable") from error
+        raise IdentityMissing(f"{path} is not readable") from error
+    if shared:
+        raise IdentityMissing(
+            f"{path} can be read by other users",
+            remedy=f"chmod 600 {path}, and consider the key seen: join again",
+        )
+    return certificates.key_from_pem(pem)
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(_LONGEST)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from client.errors import InputRefused
 from client.session import Session, within
 from client.verbs import remote
+from durable.errors import StorageFailed
 from durable.files import make_directory, write_atomic
 from protos.cadastre.v1 import audit_pb2, audit_pb2_grpc
 from terminal import exits
 from terminal.arguments import Verbs
 from terminal.output import Output
+from trust.errors import LogRefused, Malformed
 from trust.ids import Digest
 from trust.log.entry import Kind, LogEntry
 from trust.log.policy import Policy
@@ -21,6 +25,11 @@ from trust.log.proof import verify_proof
 from trust.log.replay import check_log
 from wire.errors import BadMessage, Unreachable
 from wire.site import fetch
+
+# As much as an audit reads (audit.download); one scheduler's whole history stays far below.
+MAXIMUM_EVIDENCE_BYTES = 4 << 30
+MAXIMUM_EVIDENCE_FILES = 2_000_000
+_INDEX_DIGITS = 20
 
 
 def add_log(verbs: Verbs) -> None:
@@ -86,6 +95,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 def prove(arguments: argparse.Namespace) -> int:
     """Verify one entry's inclusion under the territory's log policy."""
+    asked = _asked(arguments.entry)
 
     async def visit(session: Session) -> tuple[Any, str]:
         stub = audit_pb2_grpc.AuditStub(session.channel)
@@ -94,10 +104,18 @@ def prove(arguments: argparse.Namespace) -> int:
 
     answer, policy_text = within(arguments.identity, visit)
     digest = Digest.of(answer.envelope)
-    if arguments.entry.startswith("sha256:") and digest != arguments.entry:
-        raise BadMessage("the scheduler answered with another entry than the one asked for")
+    policy = Policy.parse(policy_text.encode())
+    if policy.quorum is None:
+        raise LogRefused(
+            "the territory root asks for no witness: a proof under it proves nothing to others",
+            remedy="the next territory root must name witnesses and their quorum",
+        )
+    if answer.kind not in {kind.value for kind in Kind}:
+        raise BadMessage(f"{answer.kind[:40]!a} is not a kind of log entry")
     entry = LogEntry(Kind(answer.kind), digest)
-    verified = verify_proof(answer.proof.encode(), entry.emit(), Policy.parse(policy_text.encode()))
+    verified = verify_proof(answer.proof.encode(), entry.emit(), policy)
+    if asked not in {digest, verified.index}:
+        raise BadMessage("the scheduler answered with another entry than the one asked for")
     if arguments.out:
         make_directory(arguments.out)
         write_atomic(arguments.out / "entry.json", answer.envelope)
@@ -108,6 +126,8 @@ def prove(arguments: argparse.Namespace) -> int:
             "kind": answer.kind,
             "envelope": str(digest),
             "verified": "in the log, under its witnesses' quorum",
+            "checkpoint": f"{verified.checkpoint.checkpoint.size} entries, cosigned by "
+            + ", ".join(sorted(key.name for key in verified.checkpoint.cosigned)),
         }
     )
     return exits.OK
@@ -119,27 +139,67 @@ def evidence(arguments: argparse.Namespace) -> int:
     if out.exists() and any(out.iterdir()):
         raise InputRefused(f"{out} is not empty", remedy="name a new folder")
 
-    async def visit(session: Session) -> int:
-        stub = audit_pb2_grpc.AuditStub(session.channel)
-        request = audit_pb2.EvidenceRequest(campaign=arguments.campaign)
-        files: dict[Path, bytearray] = {}
-        async for part in session.stream(stub.Evidence, request):
-            files.setdefault(_inside(out, part.path), bytearray()).extend(part.data)
-        for path, data in files.items():
-            make_directory(path.parent)
-            path.write_bytes(data)
-        return len(files)
+    make_directory(out.parent)
+    # Beside its place and moved there at the end: a broken stream leaves nothing half written.
+    with tempfile.TemporaryDirectory(prefix=".cadastre-", dir=out.parent) as held:
+        folder = Path(held) / "evidence"
+        folder.mkdir()
 
-    count = within(arguments.identity, visit)
+        async def visit(session: Session) -> int:
+            stub = audit_pb2_grpc.AuditStub(session.channel)
+            request = audit_pb2.EvidenceRequest(campaign=arguments.campaign)
+            return await _store(folder, session.stream(stub.Evidence, request))
+
+        count = within(arguments.identity, visit)
+        try:
+            folder.replace(out)
+        except OSError as error:
+            raise StorageFailed.writing(out, error) from error
     output = Output(as_json=arguments.json)
     output.record({"files": count, "folder": str(out)})
     output.line(f"next: cadastre audit verify {out}")
     return exits.OK
 
 
+async def _store(folder: Path, parts: AsyncIterator[Any]) -> int:
+    """Write a stream of parts below `folder`, bounded; the number of files."""
+    files: set[Path] = set()
+    size = 0
+    async for part in parts:
+        path = _inside(folder, part.path)
+        files.add(path)
+        size += len(part.data)
+        if size > MAXIMUM_EVIDENCE_BYTES:
+            raise BadMessage(f"the evidence has over {MAXIMUM_EVIDENCE_BYTES} bytes")
+        if len(files) > MAXIMUM_EVIDENCE_FILES:
+            raise BadMessage(f"the evidence has over {MAXIMUM_EVIDENCE_FILES} files")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab") as stream:
+                stream.write(part.data)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError, ValueError) as error:
+            raise BadMessage(f"the scheduler sent a file named {part.path[:100]!a}") from error
+        except OSError as error:
+            raise StorageFailed.writing(path, error) from error
+    return len(files)
+
+
+def _asked(entry: str) -> Digest | int:
+    """What the command line names; every answer is compared with it. Raises InputRefused."""
+    if entry.isascii() and entry.isdecimal() and len(entry) < _INDEX_DIGITS:
+        return int(entry)
+    try:
+        return Digest.parse(entry)
+    except Malformed as error:
+        raise InputRefused(
+            f"{entry[:80]!a} is neither a digest nor an index",
+            remedy="write sha256: and 64 digits, or a number as `cadastre log show` lists them",
+        ) from error
+
+
 def _inside(out: Path, name: str) -> Path:
     """`name` below `out`; a path that would leave it is refused."""
     pure = PurePosixPath(name)
     if pure.is_absolute() or not pure.parts or any(part in {"..", "."} for part in pure.parts):
-        raise BadMessage(f"the scheduler sent a file named {name[:100]!r}")
+        raise BadMessage(f"the scheduler sent a file named {name[:100]!a}")
     return out.joinpath(*pure.parts)

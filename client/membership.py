@@ -17,6 +17,7 @@ from terminal.output import Output
 from trust.clock import SystemClock, to_text
 from trust.entropy import SYSTEM
 from wire import enrolment
+from wire.errors import BadMessage
 from wire.token import Token
 
 # An operator's terminal opens no grants: it has no HPKE key and says so.
@@ -114,6 +115,10 @@ def ban(arguments: argparse.Namespace) -> int:
         return await session.call(stub.Ban, request)  # type: ignore[no-any-return]
 
     view = within(arguments.identity, visit)
+    if view.worker != arguments.worker or not view.banned:
+        raise BadMessage(
+            f"the scheduler did not exclude {arguments.worker}", remedy="cadastre worker list"
+        )
     Output(as_json=arguments.json).record({"worker": view.worker, "banned": view.banned})
     return exits.OK
 

@@ -17,7 +17,9 @@ from trust import certificates
 from trust.clock import Clock, SystemClock
 from wire import enrolment
 from wire.channel import open_channel
+from wire.errors import WireError
 from wire.limits import CALL_TIMEOUT_SECONDS
+from wire.site import fetch_roots
 from wire.status import from_rpc_error
 
 T = TypeVar("T")
@@ -51,12 +53,31 @@ async def open_session(folder: Path, clock: Clock) -> AsyncIterator[Session]:
     """A session as the identity in `folder`; its certificate is renewed past half of its life."""
     me = identity.load(folder)
     if clock.now() >= certificates.renew_after(me.certificate):
+        # As often as the certificate: about twice a day where somebody works.
+        me = await _follow_roots(me)
         fresh = await enrolment.renew(
             me.member.work_address, me.tls_identity, trusted=me.root, tls=me.tls, clock=clock
         )
         me = me.renewed(fresh)
+    require_current_root(me, clock)
     async with open_channel(me.member.work_address, me.authority_pem, me.tls_identity) as channel:
         yield Session(me, channel)
+
+
+def require_current_root(me: Identity, clock: Clock) -> None:
+    """Raise RootRefused once the root that this terminal believes has expired."""
+    me.root.require_current(clock.now())
+
+
+async def _follow_roots(me: Identity) -> Identity:
+    """`me` under the newest root that the site serves; each is signed by the one before."""
+    try:
+        chain = await asyncio.to_thread(fetch_roots, me.member.site, me.root.document.version + 1)
+    except WireError:
+        return me  # the root in hand stays in force until it expires
+    for raw in chain:
+        me = me.rotated(raw)
+    return me
 
 
 def within(folder: Path, visit: Callable[[Session], Awaitable[T]]) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from terminal.words import several_lines
 from trust.problem import Kind, Problem
 
 OK = 0
@@ -32,5 +33,5 @@ def of(problem: Problem) -> int:
 
 def explain(problem: Problem) -> int:
     """Write `problem` for a person to stderr and return its exit code."""
-    sys.stderr.write(f"error: {problem}\n")
+    sys.stderr.write(several_lines(f"error: {problem}\n"))
     return of(problem)

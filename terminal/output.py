@@ -1,7 +1,7 @@
 """What a command says: tables and lines for people, one JSON document for machines.
 
 Results go to stdout; what happens meanwhile goes to stderr. With `--json` stdout holds one
-JSON document and nothing else.
+JSON document and nothing else. Whatever others wrote is made safe for a terminal on its way.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from terminal.words import json_text, one_line, several_lines
 
 Cell = str | int | float | bool | None
 
@@ -46,14 +48,14 @@ class Output:
     def line(self, text: str) -> None:
         """A sentence for people; nothing under `--json`."""
         if not self._json:
-            _write(text)
+            _write(several_lines(text))
 
     def note(self, text: str) -> None:
         """What happens meanwhile, on stderr in both forms."""
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(several_lines(text) + "\n")
 
     def _dump(self, value: Any) -> None:
-        _write(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+        _write(json_text(json.dumps(value, ensure_ascii=False, indent=2, default=str)))
 
 
 def _show(value: Any) -> str:
@@ -67,9 +69,9 @@ def _show(value: Any) -> str:
         case list() | tuple():
             return ", ".join(_show(item) for item in value)
         case dict():
-            return json.dumps(value, ensure_ascii=False, default=str)
+            return one_line(json.dumps(value, ensure_ascii=False, default=str))
         case _:
-            return str(value)
+            return one_line(str(value))
 
 
 def _write(text: str) -> None:

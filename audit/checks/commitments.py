@@ -21,6 +21,7 @@ from trust.ids import CampaignId, Digest
 from trust.log.tree import Tree, leaf_hash
 
 _TAG = b"cadastre/commit/v1"
+_ROW_BYTES = 79  # the shorter kind of row, padding, without spaces
 _HEX = re.compile(r"[0-9a-f]{64}")
 _SPELLINGS: tuple[dict[str, Any], ...] = ({"separators": (",", ":")}, {}, {"indent": 0})
 
@@ -69,6 +70,7 @@ def opened(
         if len(set(envelopes)) != len(envelopes):
             raise AuditFailure(f"{path} names one envelope twice")
         found[commitment] = Opened(logged, envelopes)
+    _require_all(tuple(found.values()), records)
     count = sum(len(item.envelopes) for item in found.values())
     return tuple(found.values()), f"{len(found)} lists of salts, {count} envelopes"
 
@@ -82,11 +84,35 @@ def covered(opened: Sequence[Opened]) -> frozenset[CampaignId]:
     return frozenset(campaign for campaign in found if campaign is not None)
 
 
+def about(records: Records) -> frozenset[CampaignId]:
+    """The campaigns that have restricted documents at all."""
+    committed = {logged.document.campaign for logged in records.commitments}
+    opened = {logged.document.campaign for logged in records.openings}
+    return frozenset(campaign for campaign in committed | opened if campaign is not None)
+
+
+def _require_all(opened: Sequence[Opened], records: Records) -> None:
+    """Of a covered campaign every list: the one left out may be the one that contradicts."""
+    here = {item.commitment.digest for item in opened}
+    campaigns = covered(opened)
+    for logged in records.commitments:
+        commitment = logged.document
+        if commitment.campaign in campaigns and logged.digest not in here:
+            raise AuditFailure(
+                f"{commitment.campaign} has {commitment.kind} committed in entry {logged.index}, "
+                "whose list of salts is not here"
+            )
+
+
 def read_listing(raw: bytes, path: str) -> tuple[Digest, list[bytes], tuple[Digest, ...]]:
     """(commitment, leaves in order, envelopes) of one list. Raises AuditFailure or Malformed.
 
     The bytes must be what a JSON writer makes of their contents: no slack that nobody checks.
     """
+    # Before it is parsed: a row is one object of two texts, so nothing unfolds in memory.
+    rows = raw.count(b"{") - 1
+    if raw.count(b"[") != 1 or len(raw) < _ROW_BYTES * rows or raw.count(b'"') > 8 * rows + 6:
+        raise AuditFailure(f"{path} is not a list of salts")
     try:
         fields = json.loads(raw)
         spelt = [json.dumps(fields, **spelling).encode() for spelling in _SPELLINGS]

@@ -11,7 +11,7 @@ from audit.errors import AuditFailure
 from audit.records import Logged, Records
 from trust.documents.campaign import Commitment, Opening, Plan, Release
 from trust.documents.governance import Authorisation, Suspension
-from trust.documents.membership import Enrolled
+from trust.documents.membership import Banned, Enrolled
 from trust.documents.root import Duty
 from trust.documents.signed import Signed
 from trust.ids import Digest
@@ -27,7 +27,7 @@ _DUTIES: dict[Kind, tuple[type[Any], Duty]] = {
     Kind.ORDERS: (Commitment, Duty.ORDERS),
     Kind.CONSENTS: (Commitment, Duty.ORDERS),
     Kind.ENROLMENT: (Enrolled, Duty.ORDERS),
-    Kind.KEY_EVENT: (Enrolled, Duty.ORDERS),
+    Kind.KEY_EVENT: (Banned, Duty.ORDERS),
 }
 # What a commitment may be about, by the kind of entry that logs it.
 _COMMITMENT_KINDS = {
@@ -74,7 +74,7 @@ def _read(index: int, entry: LogEntry, objects: Objects, chain: Chain, records: 
     document = signed.document
     if isinstance(document, Commitment) and document.kind not in _COMMITMENT_KINDS[entry.kind]:
         raise AuditFailure(f"it commits to {document.kind[:40]!r}")
-    if isinstance(document, Enrolled) and document.worker != document.key.worker_id:
+    if isinstance(document, Enrolled | Banned) and document.worker != document.key.worker_id:
         raise AuditFailure("the worker's name is not derived from its key")
     records.add(Logged(index, signed))
 

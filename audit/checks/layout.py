@@ -35,7 +35,7 @@ class Layout:
 
 
 def sort(files: frozenset[str]) -> tuple[Layout, str]:
-    """Every file in its place. Raises AuditFailure for a file that has none."""
+    """Every file in its place, once. Raises AuditFailure for a file that has none, or two."""
     roots: dict[int, str] = {}
     tiles: set[str] = set()
     earlier: list[str] = []
@@ -43,7 +43,11 @@ def sort(files: frozenset[str]) -> tuple[Layout, str]:
     listings: list[str] = []
     for path in sorted(files):
         if match := _OBJECT.fullmatch(path):
-            objects[Digest(f"sha256:{match[3]}")] = path
+            digest = Digest(f"sha256:{match[3]}")
+            # Only one of two copies would be read.
+            if digest in objects:
+                raise AuditFailure(f"{digest} stands in both parts of the evidence")
+            objects[digest] = path
         elif match := _ROOT.fullmatch(path):
             roots[int(match[1])] = path
         elif path.startswith("log/tile/"):
@@ -53,7 +57,7 @@ def sort(files: frozenset[str]) -> tuple[Layout, str]:
         elif _RESTRICTED.fullmatch(path):
             listings.append(path)
         elif path not in {LOG_POLICY, CHECKPOINT, INDEX}:
-            raise AuditFailure(f"{path[:120]!r} does not belong in evidence")
+            raise AuditFailure(f"{path[:120]!a} does not belong in evidence")
     _require_whole(roots, files)
     layout = Layout(
         tuple(roots[version] for version in sorted(roots)),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
 
 from audit.checks.layout import CHECKPOINT
 from audit.errors import AuditFailure
 from audit.evidence import Evidence
 from audit.policy import AuditPolicy
+from trust import clock
 from trust.log.checkpoint import VerifiedCheckpoint, open_checkpoint
+from trust.log.cosignature import CosignerKey
 from trust.log.entry import Kind, LogEntry
 from trust.log.note import Note
 from trust.log.policy import Policy
@@ -33,7 +36,7 @@ def checkpoint(
     """The checkpoint: signed by the log, cosigned by the quorum, without foreign signatures."""
     raw = evidence.read(CHECKPOINT)
     verified = policy.verify(raw)
-    _require_known(raw, policy, "the checkpoint")
+    _require_known(raw, [policy], "the checkpoint")
     for witness in () if auditor is None else auditor.witnesses:
         if witness not in verified.cosigned:
             raise AuditFailure(f"the pinned witness {witness.name} has not cosigned")
@@ -42,13 +45,18 @@ def checkpoint(
     size = verified.checkpoint.size
     if size > MAXIMUM_ENTRIES:
         raise AuditFailure(f"the log has {size} entries, this program replays {MAXIMUM_ENTRIES}")
-    names = ", ".join(sorted(key.name for key in verified.cosigned))
-    return verified, f"{size} entries of {verified.checkpoint.origin}, cosigned by {names}"
+    cosigned = ", ".join(sorted(_dated(key, at) for key, at in verified.cosigned.items()))
+    return verified, f"{size} entries of {verified.checkpoint.origin}, cosigned by {cosigned}"
 
 
-def tiles(evidence: Evidence, policy: Policy, present: Collection[str]) -> tuple[ReplayedLog, str]:
+def tiles(
+    evidence: Evidence, policy: Policy, present: Collection[str], head: VerifiedCheckpoint
+) -> tuple[ReplayedLog, str]:
     """The whole tree rebuilt from its entries; no tile missing, altered or beyond the end."""
     replayed = check_log(lambda path: evidence.read(f"log/{path}"), policy)
+    # The pins were asked of `head`; whoever writes the folder may exchange it meanwhile.
+    if replayed.checkpoint.note != head.note:
+        raise AuditFailure("the checkpoint changed while it was read")
     size = replayed.checkpoint.checkpoint.size
     for tile in (*entry_bundles(size), *hash_tiles(size)):
         if tile.path not in present:
@@ -60,15 +68,20 @@ def tiles(evidence: Evidence, policy: Policy, present: Collection[str]) -> tuple
     return replayed, f"{len(present)} tiles lead to the signed root"
 
 
-def history(evidence: Evidence, policy: Policy, paths: Sequence[str], replayed: ReplayedLog) -> str:
-    """Earlier checkpoints: each signed by the log, each a prefix of what it shows now."""
+def history(
+    evidence: Evidence, policies: Sequence[Policy], paths: Sequence[str], replayed: ReplayedLog
+) -> str:
+    """Earlier checkpoints: each signed by the log, each a prefix of what it shows now.
+
+    `policies` are those of every root: a log or a witness may have changed its key since.
+    """
     sizes = []
+    keys = list({log.key for policy in policies for log in policy.logs})
+    cosigners = list({w.key for policy in policies for w in policy.witnesses.values()})
     for path in paths:
         raw = evidence.read(path)
-        keys = [log.key for log in policy.logs]
-        cosigners = [w.key for w in policy.witnesses.values()]
         old = open_checkpoint(raw, keys, cosigners).checkpoint
-        _require_known(raw, policy, path)
+        _require_known(raw, policies, path)
         if old.origin != replayed.checkpoint.checkpoint.origin:
             raise AuditFailure(f"{path} is of another log, {old.origin}")
         if old.size > replayed.tree.size or replayed.tree.root(old.size) != old.root:
@@ -89,16 +102,26 @@ def entries(replayed: ReplayedLog) -> tuple[tuple[LogEntry, ...], str]:
     return parsed, ", ".join(f"{count} {kind.value}" for kind, count in kinds.items() if count)
 
 
-def _require_known(raw: bytes, policy: Policy, what: str) -> None:
-    """Raise AuditFailure for a signature that no key of the policy made, or a repeated one.
+def _require_known(raw: bytes, policies: Iterable[Policy], what: str) -> None:
+    """Raise AuditFailure for a signature that no key of a policy made, or a repeated one.
 
     A verifier must skip unknown signatures; in evidence they would be bytes that nobody checks.
     """
-    known = {(log.key.name, log.key.key_id) for log in policy.logs}
-    known |= {(witness.key.name, witness.key.key_id) for witness in policy.witnesses.values()}
+    known = set()
+    for policy in policies:
+        known |= {(log.key.name, log.key.key_id) for log in policy.logs}
+        known |= {(witness.key.name, witness.key.key_id) for witness in policy.witnesses.values()}
     lines = [(line.name, line.key_id) for line in Note.parse(raw).signatures]
     if not known.issuperset(lines) or len(set(lines)) != len(lines):
         raise AuditFailure(f"{what} bears a signature of an unknown key, or two of one key")
+
+
+def _dated(key: CosignerKey, seconds: int) -> str:
+    try:
+        return f"{key.name} at {clock.to_text(datetime.fromtimestamp(seconds, UTC))}"
+    except (ValueError, OverflowError, OSError):
+        # Nothing rests on a witness's time: an impossible one is shown, and stops no audit.
+        return f"{key.name} at second {seconds}"
 
 
 def _expected(replayed: ReplayedLog, tile: Tile) -> bytes:

@@ -9,9 +9,11 @@ from audit.checks.objects import Objects
 from audit.errors import AuditFailure
 from audit.records import Records
 from jobs import aggregate
+from trust.documents.rules import Protection
 from trust.ids import Digest, ReportId
 
 _LINE = re.compile(r"(rep_[0-9a-z]{26}) (sha256:[0-9a-f]{64})")
+_LINE_BYTES = 103  # with its newline
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,9 @@ def batches(records: Records, objects: Objects) -> tuple[dict[Digest, tuple[Memb
 
 def read_batch(raw: bytes) -> tuple[Member, ...]:
     """The lines of a batch, sorted and distinct. Raises AuditFailure."""
+    # Counted before it is split: a file of newlines alone would take its eightfold.
+    if len(raw) != _LINE_BYTES * raw.count(b"\n"):
+        raise AuditFailure(f"a batch is not made of lines of {_LINE_BYTES} bytes")
     text = raw.decode("ascii", "replace")
     lines = text.split("\n")
     if lines.pop() or lines != sorted(set(lines)):
@@ -85,10 +90,12 @@ def minima(records: Records) -> str:
                     f"{opening.campaign} was opened with {opening.partials} workers, "
                     f"{rule.minimum_workers} were voted"
                 )
-            if opening.contributors_rounded + 9 < rule.minimum_contributors:
+            # Under `clear` each partial alone must have them, otherwise the batch.
+            partials = opening.partials if rule.protection is Protection.CLEAR else 1
+            if opening.contributors_rounded + 9 < partials * rule.minimum_contributors:
                 raise AuditFailure(
-                    f"{opening.campaign} was opened with under {rule.minimum_contributors} "
-                    "contributors"
+                    f"{opening.campaign} was opened with under "
+                    f"{partials * rule.minimum_contributors} contributors"
                 )
             if opening.contributors_rounded > rule.maximum_contributors:
                 raise AuditFailure(f"{opening.campaign} has more contributors than admitted")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from audit.checks.commitments import Opened
 from audit.checks.objects import Objects
 from audit.checks.openings import Member
+from audit.checks.plans import SUSPENSION_REACHES
 from audit.errors import AuditFailure
 from audit.records import Records
 from trust.documents.campaign import Acknowledgement, Order, OrderBatch, UnitKind
@@ -15,6 +17,8 @@ from trust.documents.root import Duty
 from trust.ids import AttemptId, Digest, FencingToken, UnitId, WorkerId
 
 KIND = "orders"
+# An exchange that was open at an exclusion ends long before (wire.limits: connection age).
+EXCLUSION_REACHES = timedelta(hours=1)
 
 
 @dataclass
@@ -23,7 +27,7 @@ class Ordered:
 
     orders: dict[AttemptId, tuple[WorkerId, Order]] = field(default_factory=dict)
     accepted: dict[UnitId, Acknowledgement] = field(default_factory=dict)
-    workers: dict[UnitId, set[WorkerId]] = field(default_factory=dict)
+    given_at: dict[AttemptId, datetime] = field(default_factory=dict)  # for the first time
 
 
 def read(records: Records, objects: Objects, opened: Sequence[Opened]) -> tuple[Ordered, str]:
@@ -40,16 +44,30 @@ def read(records: Records, objects: Objects, opened: Sequence[Opened]) -> tuple[
             if batch.territory != root.document.territory:
                 raise AuditFailure("an order batch is of another territory")
             records.key(batch.worker, item.commitment.index)
+            _require_member(records, batch)
             for order in batch.orders:
-                _keep(ordered, batch.worker, order)
+                _keep(ordered, batch.worker, order, batch.issued_at)
             for answer in batch.acknowledgements:
                 _acknowledge(ordered, answer)
             batches += 1
     return ordered, f"{len(ordered.orders)} orders in {batches} signed batches"
 
 
+def given(ordered: Ordered, kind: UnitKind) -> frozenset[tuple[UnitId, WorkerId, Digest]]:
+    """(unit, worker, plan) of every order of one kind."""
+    return frozenset(
+        (order.unit, worker, order.plan)
+        for worker, order in ordered.orders.values()
+        if order.kind is kind
+    )
+
+
 def match_plans(records: Records, ordered: Ordered) -> str:
-    """Every order repeats its plan; no two attempts share a token."""
+    """Every order repeats its plan and respects suspensions; no two attempts share a token."""
+    stops = {
+        logged.document.authorisation: logged.document.issued_at + SUSPENSION_REACHES
+        for logged in records.suspensions
+    }
     tokens: dict[FencingToken, AttemptId] = {}
     for attempt, (_, order) in ordered.orders.items():
         plan = records.plan(order.plan).document
@@ -63,6 +81,11 @@ def match_plans(records: Records, ordered: Ordered) -> str:
             raise AuditFailure(f"order {attempt} does not say what its plan says")
         if order.number < 1 or tokens.setdefault(order.token, attempt) != attempt:
             raise AuditFailure(f"order {attempt} reuses a fencing token or has no number")
+        stop = stops.get(order.authorisation)
+        if stop is not None and ordered.given_at[attempt] > stop:
+            raise AuditFailure(
+                f"order {attempt} was given over 24 h after {order.authorisation} was suspended"
+            )
         opening = records.opening_of(order.plan)
         reads = (
             None if order.kind is UnitKind.CONTRIBUTE else (opening and opening.document.aggregate)
@@ -106,12 +129,18 @@ def _require_released(records: Records, order: Order, answer: Acknowledgement) -
             )
 
 
-def _keep(ordered: Ordered, worker: WorkerId, order: Order) -> None:
+def _keep(ordered: Ordered, worker: WorkerId, order: Order, at: datetime) -> None:
     # A lost answer is sent again, so a batch may repeat an order, but never change it.
     known = ordered.orders.setdefault(order.attempt, (worker, order))
     if known != (worker, order):
         raise AuditFailure(f"attempt {order.attempt} was ordered in two different ways")
-    ordered.workers.setdefault(order.unit, set()).add(worker)
+    ordered.given_at[order.attempt] = min(at, ordered.given_at.get(order.attempt, at))
+
+
+def _require_member(records: Records, batch: OrderBatch) -> None:
+    excluded = records.excluded_at(batch.worker)
+    if batch.orders and excluded is not None and batch.issued_at > excluded + EXCLUSION_REACHES:
+        raise AuditFailure(f"{batch.worker} was given orders after its exclusion")
 
 
 def _acknowledge(ordered: Ordered, answer: Acknowledgement) -> None:

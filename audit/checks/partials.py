@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from audit.checks.commitments import Opened
 from audit.checks.objects import Objects
 from audit.checks.openings import Member
-from audit.checks.orders import Ordered
+from audit.checks.orders import Ordered, given
 from audit.errors import AuditFailure
 from audit.records import Logged, Records
 from jobs import aggregate
@@ -54,6 +54,8 @@ def read(
         partials = []
         for member in batches[opening.digest]:
             partial = _partial(records, objects, member, opening.index)
+            # What it reported before it was excluded may still be opened.
+            records.require_member(partial.worker, records.plan(opening.document.plan).index)
             _require_matches(partial, opening.document, member, vote)
             partials.append(partial)
         for what, names in (
@@ -89,14 +91,10 @@ def committed(
 
 def ordered(rounds: Sequence[Round], orders: Ordered) -> str:
     """Every opened partial answers an order that its worker was given."""
-    given = {
-        (order.unit, worker, order.plan)
-        for worker, order in orders.orders.values()
-        if order.kind is UnitKind.CONTRIBUTE
-    }
+    known = given(orders, UnitKind.CONTRIBUTE)
     for item in rounds:
         for partial in item.partials:
-            if (partial.unit, partial.worker, partial.plan) not in given:
+            if (partial.unit, partial.worker, partial.plan) not in known:
                 raise AuditFailure(f"{partial.worker} contributed without an order for it")
     return "every partial answers an order"
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 from audit.checks.objects import Objects
 from audit.errors import AuditFailure
 from audit.records import Records
+from jobs.archive import Bundle
 from protection import accounting
-from trust.documents.campaign import Plan
-from trust.ids import AuthorisationId, CampaignId
+from trust.documents.campaign import Opening, Plan, Release
+from trust.ids import AuthorisationId, CampaignId, Digest
 from trust.policy.parameters import require_within
 
 # A worker believes a governance status for 24 hours; nothing planned later can have missed it.
 SUSPENSION_REACHES = timedelta(hours=24)
+# A scheduler's clock never runs back (scheduler/domain/time); this much is left to replicas.
+BACKDATED = timedelta(hours=1)
 
 
 def authorisations(records: Records) -> str:
@@ -67,6 +71,16 @@ def authorised(records: Records) -> str:
             raise AuditFailure(f"{_name(plan)} lies outside the window of {vote.document.id}")
         if plan.deadline <= plan.issued_at:
             raise AuditFailure(f"{_name(plan)} ends before it begins")
+        root = records.root_at(logged.index).document
+        if plan.issued_at >= root.expires_at:
+            raise AuditFailure(f"{_name(plan)} was made when the territory root had expired")
+        # The windows are compared with what the scheduler says the time was.
+        earlier = records.dated_before(logged.index)
+        if earlier is not None and plan.issued_at < earlier - BACKDATED:
+            raise AuditFailure(
+                f"{_name(plan)} is dated {plan.issued_at:%Y-%m-%d %H:%M}, the log holds before it "
+                f"what is dated {earlier:%Y-%m-%d %H:%M}"
+            )
     return f"{len(records.plans)} plans inside the windows of their authorisations"
 
 
@@ -82,13 +96,10 @@ def suspended(records: Records) -> str:
                     f"a {kind} of {act.document.campaign} follows the suspension of "
                     f"{stop.authorisation} in the log"
                 )
-            if (
-                isinstance(act.document, Plan)
-                and act.document.issued_at > stop.issued_at + SUSPENSION_REACHES
-            ):
+            if _made_at(act.document) > stop.issued_at + SUSPENSION_REACHES:
                 raise AuditFailure(
-                    f"{_name(act.document)} was made over 24 h after {stop.authorisation} was "
-                    "suspended, and the suspension logged later"
+                    f"a {kind} of {act.document.campaign} was made over 24 h after "
+                    f"{stop.authorisation} was suspended, and the suspension logged later"
                 )
     return f"{len(records.suspensions)} suspensions respected"
 
@@ -113,6 +124,20 @@ def counted(records: Records) -> str:
     return "campaigns and privacy within what was voted"
 
 
+def rounds(records: Records, bundles: Mapping[Digest, Bundle]) -> str:
+    """No campaign has more rounds than voted: the price was split over so many."""
+    longest = 0
+    planned: dict[CampaignId, int] = {}
+    for logged in records.plans:
+        plan = logged.document
+        planned[plan.campaign] = planned.get(plan.campaign, 0) + 1
+        voted = bundles[plan.bundle].manifest.rounds.maximum
+        if planned[plan.campaign] > voted:
+            raise AuditFailure(f"{_name(plan)} is one more than the {voted} rounds that were voted")
+        longest = max(longest, planned[plan.campaign])
+    return f"at most {longest} rounds in a campaign"
+
+
 def parameters(records: Records, objects: Objects) -> str:
     """Each plan's parameter blob is here and inside the voted bounds."""
     for logged in records.plans:
@@ -120,6 +145,16 @@ def parameters(records: Records, objects: Objects) -> str:
         blob = objects.get(plan.parameters, "the parameter blob")
         require_within(blob, records.voted(plan).bounds)
     return "every parameter inside its voted bounds"
+
+
+def _made_at(document: Plan | Opening | Release) -> datetime:
+    match document:
+        case Plan():
+            return document.issued_at
+        case Opening():
+            return document.opened_at
+        case Release():
+            return document.released_at
 
 
 def _name(plan: Plan) -> str:

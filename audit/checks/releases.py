@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from audit.checks.objects import Objects
+from audit.checks.orders import Ordered, given
+from audit.checks.partials import LEVELS
+from audit.checks.wording import require_voted_words
 from audit.errors import AuditFailure
 from audit.records import Records
 from jobs import report
@@ -12,7 +15,7 @@ from jobs.archive import Bundle
 from protection import accounting
 from trust import dsse
 from trust.documents import signed
-from trust.documents.campaign import Opening, Release
+from trust.documents.campaign import Opening, Release, UnitKind
 from trust.documents.reporting import Conclusion
 from trust.documents.signed import Signed
 from trust.errors import Malformed
@@ -52,11 +55,12 @@ def provenance(records: Records) -> str:
 
 
 def reports(records: Records, bundles: dict[Digest, Bundle], objects: Objects) -> str:
-    """Each report is here; where its conclusion is too, the report is what that renders to."""
+    """Each report is here, in the voted words; with its conclusion, what that renders to."""
     rendered = 0
     for logged in records.releases:
         release = logged.document
         found = objects.get(release.report, "the report")
+        require_voted_words(bundles[release.bundle].manifest, found)
         if release.conclusion not in objects:
             continue
         conclusion = conclusion_of(records, logged.index, release, objects).document
@@ -70,11 +74,16 @@ def reports(records: Records, bundles: dict[Digest, Bundle], objects: Objects) -
     return f"{len(records.releases)} reports, {rendered} rendered again from their conclusions"
 
 
-def conclusions(records: Records, objects: Objects, covered: Collection[CampaignId]) -> str:
-    """Every release's conclusion is here, signed by an enrolled worker, of the opened sum."""
+def conclusions(
+    records: Records, objects: Objects, covered: Collection[CampaignId], orders: Ordered
+) -> str:
+    """Every release's conclusion is here, signed by a worker that was ordered to make it."""
     released = [item for item in records.releases if item.document.campaign in covered]
+    known = given(orders, UnitKind.CONCLUDE)
     for logged in released:
-        conclusion_of(records, logged.index, logged.document, objects)
+        made = conclusion_of(records, logged.index, logged.document, objects).document
+        if (made.unit, made.worker, made.plan) not in known:
+            raise AuditFailure(f"{made.worker} concluded {made.campaign} without an order for it")
     return f"{len(released)} conclusions signed by enrolled workers"
 
 
@@ -90,11 +99,17 @@ def conclusion_of(
     key = records.key(claimed.worker, before)
     verified = signed.verify(Conclusion, raw, {key})
     conclusion = verified.document
-    last = records.openings_of(release.campaign)[-1].document
+    opened = records.openings_of(release.campaign)[-1]
+    last = opened.document
+    records.require_member(claimed.worker, opened.index)
     _require_matches(conclusion, release, last)
     vote = records.authorisation(release.authorisation).document
     if conclusion.image not in vote.images:
         raise AuditFailure(f"{release.campaign} was concluded on an image that was not voted")
+    if conclusion.level not in LEVELS:
+        raise AuditFailure(
+            f"{release.campaign} was concluded at sandbox level {conclusion.level[:20]}"
+        )
     return verified
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from audit.checks.layout import LOG_POLICY
 from audit.errors import AuditFailure
 from audit.evidence import Evidence
 from audit.policy import AuditPolicy
+from trust import clock
 from trust import root as roots
+from trust.errors import Malformed
 from trust.ids import Digest
 from trust.log.policy import Policy
 from trust.root import TrustedRoot
@@ -26,6 +29,15 @@ class Chain:
     def newest(self) -> TrustedRoot:
         """The root in force now."""
         return self.versions[-1]
+
+    @property
+    def log_policies(self) -> tuple[Policy, ...]:
+        """The log policy of every version, where it can be read."""
+        found = []
+        for version in self.versions:
+            with suppress(Malformed):
+                found.append(Policy.parse(version.document.log_policy.encode()))
+        return tuple(found)
 
 
 def pin(evidence: Evidence, first: str, policy: AuditPolicy | None) -> tuple[Digest, str]:
@@ -47,7 +59,9 @@ def chain(evidence: Evidence, paths: Sequence[str], first: Digest) -> tuple[Chai
     for later in raw[1:]:
         versions.append(roots.rotate(versions[-1], later))
     newest = versions[-1].document
-    return Chain(tuple(versions), raw), f"{newest.territory}, version {newest.version}"
+    until = clock.to_text(newest.expires_at)
+    found = f"{newest.territory}, version {newest.version}, good until {until}"
+    return Chain(tuple(versions), raw), found
 
 
 def log_policy(

@@ -127,9 +127,9 @@ class ConsentExpired(CapsuleError):
 
 
 class ConsentStale(CapsuleError):
-    """A consent whose serial is not above the one already known."""
+    """A serial that is not above the one already known."""
 
-    code = "consent-stale"
+    code = "consent-stale-serial"
     kind = Kind.CONFLICT
 
 

@@ -105,8 +105,8 @@ def test_an_old_serial_is_refused_and_a_repeated_envelope_is_not(host: Any, worl
     outcome = host.add(no, yes, world.consent(key, BUNDLE, 2))
     assert (outcome.accepted, outcome.unchanged) == (0, 1)
     assert [(place, problem.code) for place, problem in outcome.refused] == [
-        (1, "consent-stale"),
-        (2, "consent-stale"),
+        (1, "consent-stale-serial"),
+        (2, "consent-stale-serial"),
     ]
     assert isinstance(outcome.refused[0][1], ConsentStale)
     with pytest.raises(ConsentRevoked):

@@ -425,7 +425,7 @@ def test_a_status_that_says_it_lasts_a_year_is_stale_after_a_day(territory: Terr
 def test_a_clock_that_jumped_back(territory: Territory) -> None:
     request = territory.request()
     behind = replace(request, now=request.now - timedelta(minutes=50))
-    assert refused(behind) == "clock-behind"
+    assert refused(behind) == "status-early"
 
 
 def test_a_status_put_back(territory: Territory) -> None:
@@ -461,24 +461,24 @@ def test_an_authorisation_that_is_not_logged(territory: Territory) -> None:
     vote, plan = territory.authorisation(), territory.plan()
     for proof in (b"", plan.proof):
         unlogged = Exhibit(vote.envelope, proof)
-        assert refused(territory.request(authorisation=unlogged)) == "not-logged"
+        assert refused(territory.request(authorisation=unlogged)) == "inclusion-unproven"
 
 
 def test_a_plan_that_is_not_logged(territory: Territory) -> None:
     plan = territory.plan()
-    assert refused(territory.request(plan=Exhibit(plan.envelope, b""))) == "not-logged"
+    assert refused(territory.request(plan=Exhibit(plan.envelope, b""))) == "inclusion-unproven"
 
 
 def test_a_plan_logged_as_something_else(territory: Territory) -> None:
     plan = territory.plan()
     disguised = territory.logged(Kind.OPENING, plan.envelope)
-    assert refused(territory.request(plan=disguised)) == "not-logged"
+    assert refused(territory.request(plan=disguised)) == "inclusion-unproven"
 
 
 def test_a_log_that_no_witness_has_seen(territory: Territory) -> None:
     plan = territory.plan()
     hidden = territory.logged(Kind.PLAN, plan.envelope, witnessed=False)
-    assert refused(territory.request(plan=hidden)) == "not-logged"
+    assert refused(territory.request(plan=hidden)) == "inclusion-unproven"
 
 
 @pytest.mark.parametrize("policy", ["quorum none\n", "", "nonsense\n"])
@@ -486,7 +486,7 @@ def test_a_root_without_a_witness_quorum(territory: Territory, policy: str) -> N
     lines = territory.root.document.log_policy.split("\n")
     raw = territory.sign_root(log_policy=f"{lines[0]}\n{policy}")
     root = trust_pinned(raw, Digest.of(raw))
-    assert refused(territory.request(root=root)) == "not-logged"
+    assert refused(territory.request(root=root)) == "inclusion-unproven"
 
 
 # --- all together ---

@@ -1,4 +1,4 @@
-"""Who takes part: an author's statement about a bundle, an enrolled node."""
+"""Who takes part: an author's statement about a bundle, a node that was enrolled or excluded."""
 
 from __future__ import annotations
 
@@ -36,6 +36,21 @@ class Enrolled:
     operator: str
     site: str
     enrolled_at: datetime
+
+
+@dataclass(frozen=True)
+class Banned:
+    """The scheduler excluded a worker for good; a key event in the public log.
+
+    Without a reason: what is said about somebody has no place where nothing can be taken back.
+    """
+
+    TYPE: ClassVar[str] = "application/vnd.cadastre.banned.v1+json"
+
+    territory: str
+    worker: WorkerId
+    key: PublicKey
+    banned_at: datetime
 
 
 @dataclass(frozen=True)

@@ -201,10 +201,10 @@ class StatusReplayed(RunRefused):
     code = "status-replayed"
 
 
-class ClockBehind(RunRefused):
+class StatusEarly(RunRefused):
     """Governance signed its status in this machine's future: the clock here is wrong."""
 
-    code = "clock-behind"
+    code = "status-early"
     retryable = True
 
 
@@ -217,8 +217,8 @@ class AuthorisationSuspended(RunRefused):
 # --- the log ---
 
 
-class NotLogged(RunRefused):
+class InclusionUnproven(RunRefused):
     """The authorisation or the plan is not proven to be in the witnessed log."""
 
-    code = "not-logged"
+    code = "inclusion-unproven"
     kind = Kind.UNVERIFIED

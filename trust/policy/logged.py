@@ -8,7 +8,7 @@ from trust.errors import TrustError
 from trust.log.entry import Kind, LogEntry
 from trust.log.policy import Policy as LogPolicy
 from trust.log.proof import verify_proof
-from trust.policy.errors import NotLogged
+from trust.policy.errors import InclusionUnproven
 from trust.policy.request import Exhibit, Held, RunRequest
 
 
@@ -20,13 +20,13 @@ class LoggedUnderQuorum:
         try:
             policy = LogPolicy.parse(request.root.document.log_policy.encode())
         except TrustError as error:
-            raise NotLogged(
+            raise InclusionUnproven(
                 f"the root's log policy cannot be read: {error.sentence}",
                 remedy="update this program, or ask the territory's operator for a corrected root",
             ) from error
         if policy.quorum is None:
             # A log without witnesses could show every worker another history.
-            raise NotLogged(
+            raise InclusionUnproven(
                 "the root's log policy asks for no witness quorum",
                 remedy="the territory needs at least one witness in its root",
             )
@@ -44,7 +44,7 @@ def _proven(kind: Kind, exhibit: Exhibit, policy: LogPolicy) -> int:
         entry = LogEntry.of(kind, exhibit.envelope).emit()
         verified = verify_proof(exhibit.proof, entry, policy)
     except TrustError as error:
-        raise NotLogged(
+        raise InclusionUnproven(
             f"the {kind.value} is not proven to be in the log: {error.sentence}",
             remedy="what is not public may not run; if this lasts, tell the cooperative",
         ) from error

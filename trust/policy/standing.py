@@ -12,7 +12,7 @@ from trust.errors import TrustError
 from trust.ids import AuthorisationId
 from trust.policy.errors import (
     AuthorisationSuspended,
-    ClockBehind,
+    StatusEarly,
     StatusForged,
     StatusReplayed,
     StatusStale,
@@ -52,13 +52,13 @@ def verify_status(root: TrustedRoot, raw: bytes, highest: int) -> Signed[Status]
 
 
 def require_fresh(status: Signed[Status] | None, now: datetime) -> Signed[Status]:
-    """`status` itself while it is fresh. Raises StatusStale or ClockBehind."""
+    """`status` itself while it is fresh. Raises StatusStale or StatusEarly."""
     remedy = "check that this machine reaches governance's status address and that it is served"
     if status is None:
         raise StatusStale("no governance status was ever fetched here", remedy=remedy)
     document = status.document
     if document.issued_at > now + CLOCK_TOLERANCE:
-        raise ClockBehind(
+        raise StatusEarly(
             f"governance signed its status at {document.issued_at:%Y-%m-%d %H:%M} UTC, here it is "
             f"{now:%Y-%m-%d %H:%M} UTC",
             remedy="set this machine's clock (timedatectl set-ntp true)",
