@@ -13,7 +13,8 @@ mkdir -p "build/$name/wheels" dist
 SOURCE_DATE_EPOCH=315532800 "$python" -m pip wheel -qq --disable-pip-version-check \
     --wheel-dir "build/$name/wheels" '.[capsule]'
 cp deploy/install.sh deploy/uninstall.sh worker/unit/cadastre-worker.service LICENSE "build/$name/"
-(cd "build/$name" && find . -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs sha256sum > SHA256SUMS)
+(cd "build/$name" && find . -type f | LC_ALL=C sort | xargs sha256sum >../SHA256SUMS)
+mv build/SHA256SUMS "build/$name/"
 # Sorted names, fixed owners, modes and times: the same input gives the same tar.
 tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 --mode='u=rwX,go=rX' \
     -C build -cf "dist/$name.tar" "$name"

@@ -5,9 +5,10 @@ set -eu
 opt=/opt/cadastre
 state=/var/lib/cadastre
 user=cadastre-worker
+link=/usr/local/bin/cadastre
 service=/etc/systemd/system/cadastre-worker.service
 
-[ "$(id -u)" = 0 ] || { echo "uninstall: run it as root" >&2; exit 1; }
+[ "$(id -u)" = 0 ] || { echo "uninstall: run it as root:  sudo ./uninstall.sh" >&2; exit 1; }
 case "${1:-}" in
 '' | --purge) ;;
 *) echo "uninstall: usage: uninstall.sh [--purge]" >&2; exit 2 ;;
@@ -29,14 +30,17 @@ waits=0
 while running=$(ours) && [ -n "$running" ]; do
     # The agent needs less than a second; its journal is intact at any instant anyway.
     if [ "$waits" -lt 15 ]; then signal=TERM; else signal=KILL; fi
+    # shellcheck disable=SC2086 # several process ids
     if [ "$((waits % 15))" = 0 ]; then kill -s "$signal" $running 2>/dev/null || true; fi
     [ "$waits" -lt 60 ] || { echo "uninstall: still running: $running" >&2; exit 1; }
     waits=$((waits + 1))
     sleep 0.1
 done
 
-rm -f "$service" /usr/local/bin/cadastre
-rm -rf "$opt"
+rm -f "$service"
+# What somebody else put at our places stays.
+if [ "$(readlink "$link" || true)" = "$opt/bin/cadastre" ]; then rm -f "$link"; fi
+if [ -e "$opt/pyvenv.cfg" ]; then rm -rf "$opt"; fi
 if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 if [ "${1:-}" != --purge ]; then
     echo "uninstall: program removed; $state is kept (--purge removes it)"

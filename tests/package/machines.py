@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+import threading
 from pathlib import Path
 from typing import Any
+
+from client.session import Session, within
+from protos.cadastre.v1 import campaigns_pb2, campaigns_pb2_grpc, states_pb2
 
 FRONT_DOOR = Path(sys.executable).with_name("cadastre")
 TERRITORY = "package.cadastre.example"
@@ -21,13 +24,46 @@ COMMAND_SECONDS = 120.0
 WAIT_SECONDS = 90.0
 
 
-def wait_for(what: str, ready: Callable[[], bool], seconds: float = WAIT_SECONDS) -> None:
-    """Poll a real process until it is ready; nothing else is told when it is."""
-    deadline = time.monotonic() + seconds
-    while not ready():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds:.0f} s for {what}")
-        time.sleep(0.2)
+class Server:
+    """A process whose words go to a log file, and who says in one of them that it listens."""
+
+    def __init__(self, command: list[str], log: Path, ready: bytes) -> None:
+        """`ready` is what stands in the line that it writes once it listens."""
+        self._log = log
+        self._ready = ready
+        self._told = threading.Event()
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def wait_until_ready(self) -> None:
+        """Until it said so; one that ended, or said nothing for too long, fails with its log."""
+        assert self._told.wait(WAIT_SECONDS), f"{self._log.stem} says nothing"
+        words = self._log.read_bytes()
+        assert self._ready in words, f"{self._log.stem} did not start: {words[-1500:]!r}"
+
+    def stop(self) -> None:
+        """End it, and hear it out."""
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._listener.join(10)
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as words, self._log.open("wb", buffering=0) as log:
+            for line in words:
+                log.write(line)
+                if self._ready in line:
+                    self._told.set()
+        self._told.set()  # it ended: whoever waits looks at what it said
 
 
 class SecondMachine:
@@ -112,7 +148,7 @@ class Servers:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.operator = home / "operator"
-        self._running: list[subprocess.Popen[bytes]] = []
+        self._running: list[Server] = []
         names = ("work", "enrol", "http", "witness", "status")
         self._ports = dict(zip(names, _free_ports(len(names)), strict=True))
 
@@ -155,12 +191,12 @@ class Servers:
         self.run(*draft, "--status-url", f"{self.registry}/status.json")
         for name in roots:
             self.run("root", "sign", root, "--key", home / name)
-        self._serve("witness", "witness", "serve", "--state", watcher, "--listen")
+        self._serve("witness", b" on http://", "witness", "serve", "--state", watcher, "--listen")
         self.run("scheduler", "install-root", "--state", state, root)
         status: list[str | Path] = ["status", "serve", "--state", home / "governance"]
         status += ["--key", home / "status", "--root", root]
-        self._serve("status", *status, "--listen")
-        self._serve("enrol", "scheduler", "serve", "--state", state)
+        self._serve("status", b" on http://", *status, "--listen")
+        self._serve("enrol", b'"serving"', "scheduler", "serve", "--state", state)
         self.run("operator", "join", "-", "--as", self.operator, typed=self.token("operator"))
 
     def token(self, role: str) -> str:
@@ -185,40 +221,40 @@ class Servers:
         self.run("bundle", "authorise", decision, "--as", self.operator)
         return str(signed["digest"])
 
+    def wait_for_a_unit(self, campaign: str) -> None:
+        """Until a unit of `campaign` is satisfied; the scheduler tells every change of it."""
+        request = campaigns_pb2.ShowCampaignRequest(campaign=campaign)
+
+        async def follow(session: Session) -> None:
+            stub = campaigns_pb2_grpc.CampaignsStub(session.channel)
+            view = None
+            async for view in session.stream(stub.Watch, request):
+                states = {unit.state for entry in view.rounds for unit in entry.units}
+                if states_pb2.UNIT_STATE_SATISFIED in states:
+                    return
+            raise AssertionError(f"the campaign ended without a unit: {view}")
+
+        async def visit(session: Session) -> None:
+            await asyncio.wait_for(follow(session), WAIT_SECONDS)
+
+        within(self.operator, visit)
+
     def stop(self) -> None:
         """End every server."""
         for server in reversed(self._running):
-            server.terminate()
+            server.process.terminate()
         for server in reversed(self._running):
-            try:
-                server.wait(10)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
+            server.stop()
 
-    def _serve(self, name: str, *words: str | Path) -> None:
+    def _serve(self, name: str, ready: bytes, *words: str | Path) -> None:
         address = [f"{HERE}:{self._ports[name]}"] if words[-1] == "--listen" else []
-        with (self.home / f"{name}.log").open("wb") as log:
-            server = subprocess.Popen(
-                [FRONT_DOOR, *map(str, words), *address],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        command = [str(FRONT_DOOR), *map(str, words), *address]
+        server = Server(command, self.home / f"{name}.log", ready)
         self._running.append(server)
-        wait_for(name, lambda: server.poll() is not None or _answers(self._ports[name]))
-        assert server.poll() is None, (self.home / f"{name}.log").read_text()[-1500:]
+        server.wait_until_ready()
 
     def _public(self, names: tuple[str, ...] | list[str]) -> list[Path]:
         return [self.home / f"{name}.pub" for name in names]
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection((HERE, port), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 def _free_ports(count: int) -> list[int]:

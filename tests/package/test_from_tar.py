@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from machines import HERE, SecondMachine, Servers, wait_for
+from machines import HERE, SecondMachine, Servers
 
 pytestmark = [pytest.mark.package, pytest.mark.processes]
 
@@ -94,6 +94,12 @@ def has_user() -> bool:
     return any(entry.pw_name == "cadastre-worker" for entry in pwd.getpwall())
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Every file of `folder` but the lock and what the last agent said of itself."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path: path.read_bytes() for path in files if not path.name.startswith("agent.")}
+
+
 def seal(servers: Servers, card: Path) -> Path:
     """What the owners do at home: one capsule each, for the worker whose card they saw."""
     table, plan, folder = (servers.home / name for name in ("rows.csv", "plan.toml", "owners"))
@@ -140,18 +146,17 @@ def test_from_the_tar_to_the_first_unit_and_nothing_left(
     start = ("campaign", "start", digest, "--parameters", values)
     campaign = servers.run(*start, "--as", servers.operator)["campaign"]
 
-    def first_unit() -> bool:
-        view = servers.run("campaign", "show", campaign, "--as", servers.operator)
-        return any("satisfied" in unit for unit in view["units"])
-
     try:
-        wait_for("the first unit", first_unit)
-    except AssertionError as error:
+        servers.wait_for_a_unit(campaign)
+    except (AssertionError, TimeoutError) as error:
         raise AssertionError(f"{error}\n{log.read_text()[-3000:]}") from error
     assert len(machine.typed) <= MAXIMUM_COMMANDS, machine.typed
     # No way led out of the second machine but the cable.
     assert HERE in machine.look("ip route get 10.213.77.1", package)
     assert not machine.look("ip route show default", package).strip()
+
+    refusal = machine.look("! ./install.sh 2>&1", package)
+    assert "stop it first:  cadastre worker stop" in refusal, "no half of an upgrade under it"
 
     agent = machine.running[0]
     with subprocess.Popen(["sh", "uninstall.sh"], cwd=package) as uninstall:
@@ -162,6 +167,10 @@ def test_from_the_tar_to_the_first_unit_and_nothing_left(
     assert agent.returncode == 0, log.read_text()[-3000:]
     assert took < STOP_SECONDS, f"the agent stopped after {took:.2f} s"
     assert [path for path in INSTALLED if path.exists()] == [STATE], "keys and capsules are kept"
+    kept = contents(STATE)
+    for _ in ("installed again", "and over itself"):
+        machine.look("./install.sh", package)
+        assert contents(STATE) == kept
     machine.look("./uninstall.sh --purge", package)
     assert [path for path in INSTALLED if path.exists()] == []
     assert has_user() == user_before
