@@ -152,6 +152,13 @@ class ValuesMissing(SchedulerError):
     kind = Kind.NOT_FOUND
 
 
+class ValuesNotDue(SchedulerError):
+    """Values that a worker wants to leave without a live lease that still lacks its own."""
+
+    code = "values-not-due"
+    kind = Kind.REFUSED
+
+
 class ValuesRefused(SchedulerError):
     """Values that do not have the voted layout."""
 

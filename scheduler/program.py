@@ -7,7 +7,7 @@ import fcntl
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from cryptography import x509
@@ -18,7 +18,6 @@ from scheduler import logs
 from scheduler.clockwork import make_clockwork
 from scheduler.errors import StateRefused
 from scheduler.log.cosigners import HttpCosigner
-from scheduler.log.storage import PUBLIC
 from scheduler.log.writer import LogWriter
 from scheduler.meters import Meters
 from scheduler.rpc.servers import Services, enrolment_server, work_server
@@ -159,19 +158,23 @@ async def _serve(state: State, clock: Clock, limits: Limits) -> None:
         log.close()
 
 
-async def _run(state: State, desk: Desk, log: LogWriter) -> None:
-    configuration = state.configuration()
-    roots = state.roots()
+async def log_roots(desk: Desk, roots: Sequence[bytes]) -> None:
+    """Queue the roots for the log, whose first entry is the first; again changes nothing."""
     for raw in roots:
-        # The root is the log's first entry; logging it again changes nothing.
         await desk.run(
             "log-root",
             lambda tx, raw=raw: outbox.publish_raw(tx, desk, Kind.ROOT, raw),  # type: ignore[misc]
         )
+
+
+async def _run(state: State, desk: Desk, log: LogWriter) -> None:
+    configuration = state.configuration()
+    roots = state.roots()
+    await log_roots(desk, roots)
     standing = Standing(desk)
     transfers = Transfers(desk, state.staging)
     identity = ServerIdentity(desk, configuration.hosts)
-    services = Services(desk, standing, transfers, DenyList(desk), state.log / PUBLIC, roots)
+    services = Services(desk, standing, transfers, DenyList(desk), roots)
     authority_pem = certificates.to_pem(desk.authority.certificate)
     work, _ = work_server(services, identity, authority_pem, _listen(configuration.work_port))
     enrolment, _ = enrolment_server(desk, identity, _listen(configuration.enrol_port))

@@ -6,12 +6,15 @@ In production a TLS proxy stands in front; nothing here needs one for integrity.
 
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from ipaddress import ip_address
+from threading import BoundedSemaphore, Thread, Timer
 from typing import Any
 
 from prometheus_client import generate_latest
@@ -23,7 +26,11 @@ from scheduler.store.store import Transaction
 from scheduler.store.tables import BlobRow
 from trust.ids import Digest
 
-_TIMEOUT = 10.0  # seconds for a whole request: a slow client holds one thread, not for long
+# Anybody may connect: at most so many at once, each for so long, so that nobody gathers threads.
+MAXIMUM_REQUESTS = 64
+CONNECTION_LIFE = 300.0  # seconds; the largest object at one Mbit/s of a bad line takes as long
+_TIMEOUT = 10.0  # seconds without a byte
+_PROXIED = ("Forwarded", "X-Forwarded-For", "Via")
 _ROOT = re.compile(r"/(?:root/|policy/root-)([1-9][0-9]{0,3})\.json")
 _TILE = re.compile(
     r"/log/(checkpoint|tile/(?:[0-9]{1,2}|entries)(?:/x[0-9]{3}){0,6}/[0-9]{3}(?:\.p/[0-9]{1,3})?)"
@@ -53,8 +60,12 @@ class Site:
         self._roots = roots
         self._trouble = trouble
 
-    def page(self, path: str) -> Page | None:
-        """The answer for `path`; None when there is none."""
+    def page(self, path: str, *, local: bool = False) -> Page | None:
+        """The answer for `path`; None when there is none.
+
+        `local` is whether this very machine asks: meters count transactions by name, and so tell
+        when somebody consents or a machine works, which the log takes care to hide.
+        """
         if found := _ROOT.fullmatch(path):
             version = int(found[1])
             if version <= len(self._roots):
@@ -73,7 +84,7 @@ class Site:
                 return Page(b"alive\n", "text/plain")
             case "/readyz":
                 return self._ready()
-            case "/metrics":
+            case "/metrics" if local:
                 data = generate_latest(self._desk.meters.registry)
                 return Page(data, "text/plain; version=0.0.4")
         return None
@@ -120,8 +131,7 @@ class SiteServer:
     """`site` on an address, in threads of its own."""
 
     def __init__(self, site: Site, host: str, port: int) -> None:
-        self._server = ThreadingHTTPServer((host, port), _handler(site))
-        self._server.daemon_threads = True
+        self._server = _BoundedServer((host, port), _handler(site))
         self._thread = Thread(target=self._server.serve_forever, name="site", daemon=True)
 
     @property
@@ -138,6 +148,52 @@ class SiteServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class _BoundedServer(ThreadingHTTPServer):
+    """A thread per connection while there are places; who comes later is asked to come back."""
+
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._places = BoundedSemaphore(MAXIMUM_REQUESTS)
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._places.acquire(blocking=False):
+            with contextlib.suppress(OSError):
+                request.settimeout(0)  # a fresh connection's buffer takes this much at once
+                request.sendall(
+                    b"HTTP/1.1 503 Service Unavailable\r\n"
+                    b"Retry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                )
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._places.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        # A timeout between bytes alone would let a client hold its place by dripping.
+        end = Timer(CONNECTION_LIFE, _hang_up, (request,))
+        end.daemon = True
+        end.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            end.cancel()
+            self._places.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is not an error of ours."""
+        del request, client_address
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
@@ -157,7 +213,9 @@ def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
             """Who reads a public file is nobody's business: requests are not logged."""
 
         def _answer(self, *, with_body: bool) -> None:
-            page = site.page(self.path)
+            direct = not any(name in self.headers for name in _PROXIED)
+            local = direct and ip_address(self.client_address[0]).is_loopback
+            page = site.page(self.path, local=local)
             if page is None:
                 page = Page(b"not found\n", "text/plain", status=HTTPStatus.NOT_FOUND)
             self.send_response(page.status)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import grpc
 import grpc.aio
@@ -42,6 +41,7 @@ ROLES: dict[str, frozenset[Role]] = {
     "/cadastre.v1.Work/": frozenset({Role.WORKER}),
     "/cadastre.v1.Renewal/": _ALL,
     "/cadastre.v1.Blobs/": _ALL,
+    "/cadastre.v1.Blobs/Put": frozenset({Role.WORKER, Role.OPERATOR, Role.AUTHOR}),
     "/cadastre.v1.Bundles/": frozenset({Role.OPERATOR, Role.AUTHOR}),
     "/cadastre.v1.Bundles/List": _PEOPLE,
     "/cadastre.v1.Campaigns/": frozenset({Role.OPERATOR}),
@@ -69,7 +69,6 @@ class Services:
     standing: Standing
     transfers: Transfers
     deny: DenyList
-    public_log: Path
     roots: Sequence[bytes]
 
 
@@ -86,7 +85,7 @@ def work_server(
     bundles_pb2_grpc.add_BundlesServicer_to_server(servicers.Bundles(desk), server)
     campaigns_pb2_grpc.add_CampaignsServicer_to_server(servicers.Campaigns(desk), server)
     consents_pb2_grpc.add_ConsentsServicer_to_server(servicers.Consents(desk), server)
-    audit = servicers.Audit(desk, services.public_log, services.roots)
+    audit = servicers.Audit(desk, services.roots)
     audit_pb2_grpc.add_AuditServicer_to_server(audit, server)
     workers = servicers.Workers(desk, services.deny)
     audit_pb2_grpc.add_WorkersServicer_to_server(workers, server)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from protos.cadastre.v1 import (
@@ -171,7 +170,7 @@ class Campaigns(campaigns_pb2_grpc.CampaignsServicer):
         view = await starting.start(
             self._desk, current_peer().name, request.bundle, request.parameters, request.request
         )
-        return views.campaign(view)
+        return views.campaign(view, current_peer().role)
 
     async def List(  # noqa: N802 - the contract's name
         self, request: campaigns_pb2.ListCampaignsRequest, context: Context
@@ -180,27 +179,29 @@ class Campaigns(campaigns_pb2_grpc.CampaignsServicer):
         state = _campaign_state(request.state)
         found = await campaigns.list_all(self._desk, state, request.limit, request.after)
         return campaigns_pb2.ListCampaignsResponse(
-            campaigns=[views.campaign(item) for item in found]
+            campaigns=[views.campaign(item, current_peer().role) for item in found]
         )
 
     async def Show(  # noqa: N802 - the contract's name
         self, request: campaigns_pb2.ShowCampaignRequest, context: Context
     ) -> campaigns_pb2.CampaignView:
         del context
-        return views.campaign(await campaigns.show(self._desk, request.campaign))
+        view = await campaigns.show(self._desk, request.campaign)
+        return views.campaign(view, current_peer().role)
 
     async def Watch(  # noqa: N802 - the contract's name
         self, request: campaigns_pb2.ShowCampaignRequest, context: Context
     ) -> AsyncIterator[campaigns_pb2.CampaignView]:
         del context
         async for view in campaigns.watch(self._desk, request.campaign):
-            yield views.campaign(view)
+            yield views.campaign(view, current_peer().role)
 
     async def Cancel(  # noqa: N802 - the contract's name
         self, request: campaigns_pb2.CancelCampaignRequest, context: Context
     ) -> campaigns_pb2.CampaignView:
         del context
-        return views.campaign(await campaigns.cancel(self._desk, request.campaign, request.reason))
+        view = await campaigns.cancel(self._desk, request.campaign, request.reason)
+        return views.campaign(view, current_peer().role)
 
     async def Report(  # noqa: N802 - the contract's name
         self, request: campaigns_pb2.ShowCampaignRequest, context: Context
@@ -243,9 +244,8 @@ class Consents(consents_pb2_grpc.ConsentsServicer):
 class Audit(audit_pb2_grpc.AuditServicer):
     """Proofs and evidence."""
 
-    def __init__(self, desk: Desk, public_log: Path, roots: Sequence[bytes]) -> None:
+    def __init__(self, desk: Desk, roots: Sequence[bytes]) -> None:
         self._desk = desk
-        self._public_log = public_log
         self._roots = roots
 
     async def Prove(  # noqa: N802 - the contract's name
@@ -265,7 +265,6 @@ class Audit(audit_pb2_grpc.AuditServicer):
             self._desk,
             current_peer().role,
             request.campaign,
-            public_log=self._public_log,
             roots=self._roots,
         )
         async for file in files:

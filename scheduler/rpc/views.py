@@ -14,12 +14,19 @@ from scheduler.service.bundles import BundleSummary
 from scheduler.service.campaigns import CampaignView, RoundView, UnitView
 from scheduler.service.roster import WorkerView
 from scheduler.store.tables import ConsentRow
+from trust.certificates import Role
 from trust.clock import to_text
 
+_SEE_MACHINES = frozenset({Role.OPERATOR, Role.AUDITOR})
 
-def campaign(view: CampaignView) -> campaigns_pb2.CampaignView:
-    """A campaign with its rounds."""
-    row = view.row
+
+def campaign(view: CampaignView, role: Role) -> campaigns_pb2.CampaignView:
+    """A campaign with its rounds, as `role` may see it.
+
+    Which machine does what, and how far it is, is for operators and accredited auditors: an
+    author who saw it could time single machines with an algorithm of their own.
+    """
+    row, machines = view.row, role in _SEE_MACHINES
     return campaigns_pb2.CampaignView(
         campaign=row.id,
         bundle=row.bundle,
@@ -27,7 +34,7 @@ def campaign(view: CampaignView) -> campaigns_pb2.CampaignView:
         state=f"CAMPAIGN_STATE_{row.state.upper()}",
         reason_code=row.reason,
         reason=row.why,
-        rounds=[_round(entry) for entry in view.rounds],
+        rounds=[_round(entry, machines=machines) for entry in view.rounds],
         created_at=to_text(row.created_at),
         updated_at=to_text(row.updated_at),
         release=row.release or "",
@@ -76,14 +83,14 @@ def worker(view: WorkerView) -> audit_pb2.WorkerView:
     )
 
 
-def _round(view: RoundView) -> campaigns_pb2.RoundView:
+def _round(view: RoundView, *, machines: bool) -> campaigns_pb2.RoundView:
     row = view.row
     return campaigns_pb2.RoundView(
         number=row.number,
         state=f"ROUND_STATE_{row.state.upper()}",
         capsules_done=view.capsules_done,
         capsules_total=view.capsules_total,
-        units=[_unit(entry) for entry in view.units],
+        units=[_unit(entry) for entry in view.units if machines],
         reason_code=row.reason,
         reason=row.why,
     )

@@ -19,8 +19,8 @@ from trust.documents.reporting import ReportBatch
 from trust.ids import AttemptId, Digest, WorkerId
 
 
-def accept(tx: Transaction, desk: Desk, checked: Checked) -> Acknowledgement:
-    """Let one report happen to its unit; returns the receipt for the worker."""
+def accept(tx: Transaction, desk: Desk, sender: WorkerId, checked: Checked) -> Acknowledgement:
+    """Let one report by `sender` happen to its unit; returns the receipt for the worker."""
     item = checked.report
     row = tx.session.get(UnitRow, str(item.unit))
     attempt = tx.session.get(AttemptRow, str(item.attempt))
@@ -41,11 +41,13 @@ def accept(tx: Transaction, desk: Desk, checked: Checked) -> Acknowledgement:
     if refusal is Reason.NONE and _counted_already(tx, checked, attempt):
         refusal = Reason.STATEMENT_REFUSED
         why = sentence(refusal, what="a partial of this worker counts in this round already")
+    if refusal is Reason.NONE and _values_gone(desk, checked):
+        refusal, why = Reason.VALUES_MISSING, sentence(Reason.VALUES_MISSING)
     effects = apply(
         tx,
         desk,
         row,
-        Report(WorkerId(attempt.worker), item.attempt, item.token, checked.statement, refusal, why),
+        Report(sender, item.attempt, item.token, checked.statement, refusal, why),
     )
     answer = next(effect for effect in effects if isinstance(effect, Acknowledged))
     if answer.accepted and attempt.values_digest is None:
@@ -105,6 +107,13 @@ def _name_taken(tx: Transaction, checked: Checked, attempt: AttemptRow) -> bool:
         AttemptRow.report == str(checked.partial.report), AttemptRow.id != attempt.id
     )
     return tx.session.exec(query).first() is not None
+
+
+def _values_gone(desk: Desk, checked: Checked) -> bool:
+    """Whether the values were swept since the check: here no sweep can come in between."""
+    if checked.partial is not None:
+        return not desk.blobs.has(checked.partial.values)
+    return checked.conclusion is not None and not desk.blobs.has(checked.conclusion.result)
 
 
 def _counted_already(tx: Transaction, checked: Checked, attempt: AttemptRow) -> bool:

@@ -19,6 +19,7 @@ from scheduler.store.tables import (
     AuthorisationRow,
     BundleRow,
     CampaignRow,
+    MemberRow,
     RoundRow,
     UnitRow,
     WorkerRow,
@@ -27,6 +28,8 @@ from trust import schema
 from trust.documents import signed
 from trust.documents.campaign import Acknowledgement, Cancellation, Order, OrderBatch, UnitKind
 from trust.documents.reporting import ReportBatch
+from trust.dsse import Envelope
+from trust.errors import SignatureInvalid
 from trust.ids import AttemptId, AuthorisationId, CampaignId, Digest, FencingToken, UnitId, WorkerId
 
 
@@ -40,6 +43,9 @@ def has_news(tx: Transaction, document: ReportBatch) -> bool:
     worker = tx.session.get(WorkerRow, str(document.worker))
     if worker is None or worker.sequence != document.sequence:
         return True
+    member = tx.session.get(MemberRow, worker.name)
+    if member is None or member.banned_at is not None:
+        return True  # it is excluded: the poll ends with a refusal
     if consents.has_undelivered(tx, worker.name) or _cancellations(tx, document):
         return True
     # Only what `_lease` would really give: otherwise the poll of a worker without quota would be
@@ -75,6 +81,27 @@ def answer(
     for row, raw in consents.undelivered(tx, worker.name):
         response.consents.append(raw)
         row.delivering = document.sequence
+    return response.SerializeToString(deterministic=True)
+
+
+def is_current(desk: Desk, stored: bytes) -> bool:
+    """Whether a stored answer was signed with the orders key of today."""
+    orders = work_pb2.ExchangeResponse.FromString(stored).orders
+    try:
+        signed.verify(OrderBatch, orders, {desk.orders.public})
+    except SignatureInvalid:
+        return False
+    return True
+
+
+def sign_again(tx: Transaction, desk: Desk, stored: bytes) -> bytes:
+    """The same answer under the present orders key: workers refuse the one it replaced."""
+    response = work_pb2.ExchangeResponse.FromString(stored)
+    batch = schema.decode(OrderBatch, Envelope.parse(response.orders).payload)
+    envelope = signed.sign(batch, [desk.orders]).envelope
+    if batch.orders:
+        committing.keep(tx, desk, committing.ORDERS, envelope.raw, str(batch.orders[0].campaign))
+    response.orders = envelope.raw
     return response.SerializeToString(deterministic=True)
 
 

@@ -25,8 +25,10 @@ from trust.problem import Problem
 MAXIMUM_BATCH = 1000
 MAXIMUM_CONSENT_BYTES = 8 * 1024  # about 1.2 kB each; 16 tables of 63 letters fit
 MAXIMUM_TARGET = 400
-# What one exchange carries to a worker, so that its answer stays under the message limit.
+# What one exchange carries to a worker, so that its answer stays under the message limit of
+# 8 MiB, which orders and their exhibits share; the rest follows with the next exchange.
 DELIVERY = 2000
+DELIVERY_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,14 @@ def undelivered(tx: Transaction, worker: str) -> list[tuple[ConsentRow, bytes]]:
         .order_by(col(ConsentRow.received_at))
         .limit(DELIVERY)
     )
-    return [(row, envelope) for row, envelope in tx.session.exec(query)]
+    found: list[tuple[ConsentRow, bytes]] = []
+    size = 0
+    for row, envelope in tx.session.exec(query):
+        size += len(envelope)
+        if size > DELIVERY_BYTES:
+            break
+        found.append((row, envelope))
+    return found
 
 
 def confirm_delivery(tx: Transaction, worker: str, sequence: int) -> None:
@@ -185,7 +194,11 @@ def _check(document: Consent) -> None:
         fits = bool(Digest.parse(target))
     if not fits or document.serial < 1 or document.serial >= 2**63:
         raise ConsentRefused("the consent's target or serial is out of bounds")
-    if any(not name or not name.isascii() or " " in name for name in document.tables):
+    # They are stored side by side, between spaces.
+    if any(
+        not name.isascii() or not name.isprintable() or name.split() != [name]
+        for name in document.tables
+    ):
         raise ConsentRefused("the consent names an impossible table")
     if document.decision is Decision.GRANT and document.expires_at <= document.issued_at:
         raise ConsentRefused("the consent expires before it begins")

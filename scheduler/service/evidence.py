@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlmodel import col, select
 
@@ -14,7 +13,7 @@ from durable.errors import BlobMissing
 from scheduler.domain.states import AttemptState
 from scheduler.errors import Unknown
 from scheduler.service import outbox
-from scheduler.service.desk import Desk
+from scheduler.service.desk import Desk, Log
 from scheduler.store.store import Transaction
 from scheduler.store.tables import (
     AttemptRow,
@@ -27,7 +26,19 @@ from scheduler.store.tables import (
 from trust.certificates import Role
 from trust.ids import Digest
 from trust.log.checkpoint import Checkpoint
+from trust.log.lines import HASH_BYTES
 from trust.log.note import Note
+from trust.log.tiles import (
+    TILE_WIDTH,
+    Tile,
+    emit_bundle,
+    entry_bundles,
+    hash_tiles,
+    parse_bundle,
+)
+
+# Digits of an index: the database counts to 2^63, a log never gets there.
+_DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -52,31 +63,40 @@ async def prove(desk: Desk, entry: str) -> Proof:
     """The proof for an envelope's digest or an index. Raises Unknown, NotLogged."""
 
     def find(tx: Transaction) -> tuple[LogRow, str]:
-        if entry.isdecimal() and len(entry) < 20:
+        if entry.isascii() and entry.isdecimal():
+            if len(entry) > _DIGITS:
+                raise _unknown(entry)
             query = select(LogRow).where(LogRow.position == int(entry))
         else:
             query = select(LogRow).where(LogRow.digest == Digest.parse(entry))
         row = tx.session.exec(query).first()
         if row is None:
-            raise Unknown(
-                f"nothing in the log is called {entry[:80]!r}",
-                remedy="give an envelope's digest or an index below the checkpoint's size",
-            )
+            raise _unknown(entry)
         return row, outbox.proof_of(tx, row.digest)
 
     row, proof = await desk.look("find-proof", find)
     return Proof(proof, row.position or 0, desk.blobs.get(Digest(row.digest)), row.kind)
 
 
+def _unknown(entry: str) -> Unknown:
+    return Unknown(
+        f"nothing in the log is called {entry[:80]!r}",
+        remedy="give an envelope's digest or an index below the checkpoint's size",
+    )
+
+
 async def export(
-    desk: Desk, role: Role, campaign: str, *, public_log: Path, roots: Sequence[bytes]
+    desk: Desk, role: Role, campaign: str, *, roots: Sequence[bytes]
 ) -> AsyncIterator[EvidenceFile]:
-    """Every file, the checkpoint first: all that it covers was stored before it was signed."""
+    """Every file, the checkpoint first: all that it covers was stored before it was signed.
+
+    The log may grow meanwhile: of it only what that checkpoint covers is exported.
+    """
     checkpoint = await asyncio.to_thread(desk.log.checkpoint)
     yield EvidenceFile("log/checkpoint", checkpoint)
-    for path in await asyncio.to_thread(_tiles, public_log):
-        name = path.relative_to(public_log).as_posix()
-        yield EvidenceFile(f"log/{name}", await asyncio.to_thread(path.read_bytes))
+    size = Checkpoint.parse(Note.parse(checkpoint).text).size
+    for tile in (*hash_tiles(size), *entry_bundles(size)):
+        yield EvidenceFile(f"log/{tile.path}", await asyncio.to_thread(_tile, desk.log, tile))
     for version, raw in enumerate(roots, start=1):
         yield EvidenceFile(f"policy/root-{version}.json", raw)
     yield EvidenceFile("policy/log-policy.txt", desk.root.document.log_policy.encode())
@@ -86,7 +106,6 @@ async def export(
         async for file in _object(desk, digest):
             yield file
     if role is Role.AUDITOR:
-        size = Checkpoint.parse(Note.parse(checkpoint).text).size
         async for file in _restricted(desk, campaign, size, public):
             yield file
 
@@ -129,8 +148,15 @@ async def _restricted(
                 yield file
 
 
-def _tiles(public_log: Path) -> list[Path]:
-    return sorted(path for path in (public_log / "tile").rglob("*") if path.is_file())
+def _tile(log: Log, tile: Tile) -> bytes:
+    """The tile at exactly its width, cut from the full one where that has replaced it."""
+    try:
+        return log.fetch(tile.path)
+    except LookupError:
+        full = log.fetch(tile.full.path)
+    if tile.level is None:
+        return emit_bundle(parse_bundle(full, TILE_WIDTH)[: tile.width])
+    return full[: tile.width * HASH_BYTES]
 
 
 def _public(tx: Transaction) -> list[str]:

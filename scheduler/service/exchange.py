@@ -54,11 +54,7 @@ async def exchange(desk: Desk, standing: Standing, peer: Peer, raw: bytes) -> by
 
     Raises NotEnrolled, SignatureInvalid, NotYours, IdentityShared, Superseded and the like.
     """
-    member = await desk.look("read-member", lambda tx: tx.session.get(MemberRow, peer.name))
-    if member is None or member.banned_at is not None:
-        raise NotEnrolled(
-            f"{peer.name} is not a member here", remedy="join again with a fresh token"
-        )
+    member = await desk.look("read-member", lambda tx: _member(tx, peer.name))
     key = PublicKey.parse(member.key)
     batch = signed.verify(ReportBatch, raw, {key})
     document = batch.document
@@ -70,13 +66,22 @@ async def exchange(desk: Desk, standing: Standing, peer: Peer, raw: bytes) -> by
         known = await desk.run(
             "accept-reports", lambda tx: _accept(tx, desk, document, batch.digest, checked)
         )
-    if known.answer is None:
-        await _wait_for_news(desk, document, known)
+    if known.answer is None or not answering.is_current(desk, known.answer):
+        if known.answer is None:
+            await _wait_for_news(desk, document, known)
         answer = await desk.run("answer-exchange", lambda tx: _answer(tx, desk, document))
         desk.meters.exchanges.labels("answered").inc()
         return answer
     desk.meters.exchanges.labels("replayed").inc()
     return known.answer
+
+
+def _member(tx: Transaction, name: str) -> MemberRow:
+    """The caller's row. Asked again in each transaction: exclusion acts on open polls too."""
+    member = tx.session.get(MemberRow, name)
+    if member is None or member.banned_at is not None:
+        raise NotEnrolled(f"{name} is not a member here", remedy="join again with a fresh token")
+    return member
 
 
 def _check_batch(desk: Desk, peer: Peer, document: ReportBatch) -> None:
@@ -96,7 +101,8 @@ def _check_batch(desk: Desk, peer: Peer, document: ReportBatch) -> None:
     if not 0 <= capacity.slots <= limits.maximum_slots:
         raise InputRefused(f"a worker has 0 to {limits.maximum_slots} slots")
     if len(capacity.libraries) > MAXIMUM_LIBRARIES or any(
-        not name or " " in name or len(name) > 64 for name in capacity.libraries
+        not name.isprintable() or name.split() != [name] or len(name) > 64
+        for name in capacity.libraries
     ):
         raise InputRefused("the capacity names impossible libraries")
 
@@ -141,12 +147,15 @@ def _accept(
     known = _known(tx, document, digest)
     if known is not None:
         return known
+    _member(tx, str(document.worker))
     worker = tx.session.get(WorkerRow, str(document.worker))
     assert worker is not None
     worker.sequence, worker.last_seen = document.sequence, tx.now
     _store_capacity(worker, document.capacity)
     consents.confirm_delivery(tx, worker.name, document.sequence)
-    acknowledgements = schema.encode(tuple(accepting.accept(tx, desk, item) for item in checked))
+    acknowledgements = schema.encode(
+        tuple(accepting.accept(tx, desk, document.worker, item) for item in checked)
+    )
     accepting.abandon_lost(tx, desk, document)
     accepting.note_progress(tx, document)
     tx.session.add(
@@ -216,6 +225,9 @@ def _answer(tx: Transaction, desk: Desk, document: ReportBatch) -> bytes:
         raise Superseded(
             "a newer exchange of this worker overtook this one", remedy="nothing is lost: go on"
         )
+    _member(tx, worker.name)
     if row.answer is None:
         row.answer = answering.answer(tx, desk, document, worker, row.acknowledgements)
+    elif not answering.is_current(desk, row.answer):
+        row.answer = answering.sign_again(tx, desk, row.answer)
     return row.answer

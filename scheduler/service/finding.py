@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TypeVar
 
 from sqlmodel import SQLModel, col, select
@@ -14,20 +15,24 @@ R = TypeVar("R", bound=SQLModel)
 
 # Eight characters of an id or a digest are 32 or more random bits.
 LEAST_PREFIX = 8
+# Anything else would mean something to the engine's pattern matching (a NUL ends a pattern).
+_LETTERS = re.compile(r"(camp_|sha256:)?[0-9a-z]{1,64}", re.ASCII)
 
 
 def campaign_by(tx: Transaction, text: str) -> CampaignRow:
     """The campaign with the id or unique prefix `text`. Raises Unknown, Ambiguous."""
     full = text if text.startswith("camp_") else f"camp_{text}"
     query = select(CampaignRow).where(col(CampaignRow.id).startswith(full, autoescape=True))
-    return _one(list(tx.session.exec(query.limit(2))), text, "campaign", len(full) - 5)
+    found = list(tx.session.exec(query.limit(2))) if _LETTERS.fullmatch(text) else []
+    return _one(found, text, "campaign", len(full) - 5)
 
 
 def bundle_by(tx: Transaction, text: str) -> BundleRow:
     """The bundle with the digest or unique prefix `text`. Raises Unknown, Ambiguous."""
     full = text if text.startswith("sha256:") else f"sha256:{text}"
     query = select(BundleRow).where(col(BundleRow.digest).startswith(full, autoescape=True))
-    return _one(list(tx.session.exec(query.limit(2))), text, "bundle", len(full) - 7)
+    found = list(tx.session.exec(query.limit(2))) if _LETTERS.fullmatch(text) else []
+    return _one(found, text, "bundle", len(full) - 7)
 
 
 def _one(found: list[R], text: str, what: str, length: int) -> R:

@@ -20,11 +20,12 @@ from scheduler.store.tables import MemberRow, TokenRow, WorkerRow
 from trust import certificates
 from trust.certificates import Peer, Role
 from trust.documents import signed
-from trust.documents.membership import Enrolled, EnrolmentProof
+from trust.documents.membership import Banned, Enrolled, EnrolmentProof
 from trust.dsse import MAXIMUM_ENVELOPE_BYTES
 from trust.entropy import Entropy
 from trust.errors import Malformed, SignatureInvalid, WrongType
 from trust.ids import Digest, WorkerId
+from trust.keys import PublicKey
 from trust.log.entry import Kind
 
 SECRET_BYTES = 32
@@ -53,10 +54,13 @@ def create_token(
             f"{role[:40]!r} is not a role for a token",
             remedy=f"use one of {', '.join(sorted(TOKEN_ROLES))}",
         )
-    if role != Role.WORKER and not _PERSON.fullmatch(operator):
+    if role != Role.WORKER and (
+        not _PERSON.fullmatch(operator) or operator.startswith(f"{WorkerId.prefix}_")
+    ):
         raise InputRefused(
             f"{operator[:64]!r} cannot name a certificate",
-            remedy="use lower-case letters, digits, dots, dashes or underscores",
+            remedy="use lower-case letters, digits, dots, dashes or underscores, "
+            "and leave names that begin with wrk_ to workers",
         )
     for what, text in (("operator", operator), ("site", site)):
         if not text or len(text) > MAXIMUM_NAME or not text.isprintable():
@@ -110,6 +114,7 @@ async def enrol(desk: Desk, secret: bytes, request: bytes, proof: bytes) -> Admi
             raise ProofRefused("the proof names another operator or site than the token")
         role = Role(token.role)
         name = str(document.key.worker_id) if role is Role.WORKER else token.operator
+        _require_free(tx, name, role, str(document.key))
         if not again:
             _admit(tx, desk, token, document, name)
             token.used_by, token.used_key = name, str(document.key)
@@ -132,7 +137,10 @@ async def renew(desk: Desk, peer: Peer, request: bytes) -> Admission:
 
 
 async def ban(desk: Desk, name: str, reason: str) -> MemberRow:
-    """Deny a member's certificates from now on. Raises Unknown, InputRefused."""
+    """Deny a member's certificates from now on; a worker's exclusion goes into the log.
+
+    Raises Unknown, InputRefused. The reason stays here: the log can't forget.
+    """
     if not reason.strip():
         raise InputRefused("an exclusion names its reason")
 
@@ -142,6 +150,14 @@ async def ban(desk: Desk, name: str, reason: str) -> MemberRow:
             raise Unknown(f"no member {name[:80]!r}", remedy="`cadastre worker list` shows them")
         if row.banned_at is None:
             row.banned_at, row.banned_because = tx.now, quote(reason)
+            if row.role == Role.WORKER:
+                event = Banned(
+                    territory=desk.territory,
+                    worker=WorkerId(name),
+                    key=PublicKey.parse(row.key),
+                    banned_at=tx.now,
+                )
+                outbox.publish(tx, desk, Kind.KEY_EVENT, signed.sign(event, [desk.orders]))
         tx.rings.add(for_worker(name))
         return row
 
@@ -179,15 +195,29 @@ def _proof(raw: bytes) -> signed.Signed[EnrolmentProof]:
         ) from error
 
 
+def _require_free(tx: Transaction, name: str, role: Role, key: str) -> None:
+    """Name, key and role belong together for good. Raises NotEnrolled.
+
+    Asked whenever somebody enrols, for the second time with one token too: who was excluded in
+    between must not get a fresh certificate.
+    """
+    remedy = "choose another operator name, or ask the operator why"
+    row = tx.session.get(MemberRow, name)
+    if row is not None and (row.banned_at is not None or row.key != key):
+        raise NotEnrolled(
+            f"{name} is already a member with another key, or was excluded", remedy=remedy
+        )
+    if row is not None and row.role != role.value:
+        raise NotEnrolled(f"{name} is already a member in another role", remedy=remedy)
+    query = select(MemberRow.name).where(MemberRow.key == key, MemberRow.name != name)
+    if tx.session.exec(query).first() is not None:
+        raise NotEnrolled("the key is already another member's", remedy="join with a fresh key")
+
+
 def _admit(
     tx: Transaction, desk: Desk, token: TokenRow, document: EnrolmentProof, name: str
 ) -> None:
     row = tx.session.get(MemberRow, name)
-    if row is not None and (row.banned_at is not None or row.key != str(document.key)):
-        raise NotEnrolled(
-            f"{name} is already a member with another key, or was excluded",
-            remedy="choose another operator name, or ask the operator why",
-        )
     if row is None:
         row = MemberRow(
             name=name,

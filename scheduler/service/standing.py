@@ -65,7 +65,18 @@ class Standing:
             return
         self._status = status
         fresh = [line for line in status.suspensions if line.authorisation not in self._stopped]
+        # One that is not here yet is looked for at every refresh: it may be submitted later.
+        known = await self._desk.look(
+            "list-authorisations",
+            lambda tx: {
+                line.authorisation
+                for line in fresh
+                if tx.session.get(AuthorisationRow, str(line.authorisation)) is not None
+            },
+        )
         for line in fresh:
+            if line.authorisation not in known:
+                continue
             await self._desk.run(
                 "apply-suspension",
                 lambda tx, line=line: self._stop(tx, line.authorisation, line.reason),  # type: ignore[misc]

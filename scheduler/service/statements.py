@@ -87,13 +87,15 @@ async def _statement(
     if context.unit.kind == UnitKind.CONTRIBUTE.value:
         partial = signed.verify(Partial, item.statement, {key})
         document = partial.document
-        _matches(context, document, desk.territory)
+        _matches(context, document, desk.territory, key.worker_id)
         _fits_rules(document, facts)
         await asyncio.to_thread(_read_partial, desk, document, facts)
         await _within_consents(desk, standing, context, document, facts)
         return Checked(item, Reason.NONE, "", partial.digest, partial=document)
     conclusion = signed.verify(Conclusion, item.statement, {key})
-    _matches(context, conclusion.document, desk.territory)
+    _matches(context, conclusion.document, desk.territory, key.worker_id)
+    if conclusion.document.image not in facts.authorisation.images:
+        raise StatementRefused("its runtime image is not one that was voted")
     if conclusion.document.aggregate != context.round.aggregate:
         raise StatementRefused("the conclusion read another aggregate")
     await asyncio.to_thread(_read_result, desk, conclusion.document, facts)
@@ -113,8 +115,10 @@ def _context(tx: Transaction, item: AttemptReport) -> _Context | None:
     return _Context(unit, rounds, campaign, authorisation)
 
 
-def _matches(context: _Context, document: Partial | Conclusion, territory: str) -> None:
-    """Every field that repeats the order, compared."""
+def _matches(
+    context: _Context, document: Partial | Conclusion, territory: str, sender: WorkerId
+) -> None:
+    """Every field that repeats the order, compared; and it is about whoever signed it."""
     expected = {
         "territory": territory,
         "campaign": context.campaign.id,
@@ -122,9 +126,11 @@ def _matches(context: _Context, document: Partial | Conclusion, territory: str) 
         "unit": context.unit.id,
         "bundle": context.campaign.bundle,
         "plan": context.round.plan,
+        # A unit for whoever comes names nobody: then its sender is the worker.
+        "worker": context.unit.worker or sender,
     }
-    if context.unit.worker is not None:
-        expected["worker"] = context.unit.worker
+    if document.worker != sender:
+        raise StatementRefused("its worker is not the one that signed it")
     if isinstance(document, Partial):
         expected["parameters"] = context.campaign.parameters
     for name, value in expected.items():

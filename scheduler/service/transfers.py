@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from sqlmodel import col, func, select
 
+from durable.blobs import BlobFolder
 from durable.errors import StorageFailed
 from durable.files import make_directory
 from scheduler.errors import BlobRefused, QuotaExceeded, Unknown
-from scheduler.service import outbox
+from scheduler.service import deposits, outbox
 from scheduler.service.desk import Desk
 from scheduler.store.store import Transaction
 from scheduler.store.tables import BlobRow
@@ -23,6 +27,10 @@ from wire.limits import CHUNK_BYTES, MAXIMUM_BLOB_BYTES
 
 # An interrupted transfer is continued within a certificate's life or starts again.
 STAGED_LIFE = timedelta(hours=24)
+# Far more than one connection's streams ever leave behind: more is somebody filling the disk.
+MAXIMUM_UNFINISHED = 64
+# A staged file is called `<member>-<64 hex digits>`.
+_NAME_END = -65
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ class Transfers:
         return BlobState(stored=False, received=received, size=0)
 
     async def put(self, peer: Peer, chunks: AsyncIterator[Chunk]) -> tuple[Digest, int]:
-        """Take in a blob. Raises BlobRefused, QuotaExceeded, StorageFailed.
+        """Take in a blob. Raises BlobRefused, QuotaExceeded, ValuesNotDue, StorageFailed.
 
         When the stream breaks off what came so far is kept, and `stat` tells how much.
         """
@@ -69,37 +77,49 @@ class Transfers:
         if first is None:
             raise BlobRefused("a put begins with the blob's digest")
         digest = Digest.parse(first.digest)
-        await self._require_room(peer)
+        here = await self.stat(peer, digest)
+        if here.stored:
+            return digest, here.size
         path = self._path(peer, digest)
-        size = self._append(path, first)
+        # Before a byte is kept, and once more in the transaction that keeps them.
+        room = await self._desk.look("may-put", lambda tx: self._room(tx, peer))
+        self._append(peer, path, first, room)
         async for chunk in chunks:
             if chunk.digest not in {"", digest}:
                 raise BlobRefused("one put carries one blob")
-            size = self._append(path, chunk)
-        data = path.read_bytes()
-        path.unlink(missing_ok=True)
-        if Digest.of(data) != digest:
+            self._append(peer, path, chunk, room)
+        data = await asyncio.to_thread(_taken, path)
+        if await asyncio.to_thread(Digest.of, data) != digest:
             raise BlobRefused(
-                f"the {size} bytes put have another digest than {digest}",
+                f"the {len(data)} bytes put have another digest than {digest}",
                 remedy="put the blob again from its start",
             )
-        await self._desk.run(
-            "put-blob",
-            lambda tx: outbox.keep_blob(tx, self._desk, data, public=False, giver=peer.name),
-        )
-        return digest, size
+
+        def keep(tx: Transaction) -> None:
+            if tx.session.get(BlobRow, str(digest)) is None and self._room(tx, peer) < len(data):
+                raise self._full(peer)
+            outbox.keep_blob(tx, self._desk, data, public=False, giver=peer.name)
+
+        await self._desk.run("put-blob", keep)
+        return digest, len(data)
 
     async def get(self, peer: Peer, digest: Digest, offset: int) -> AsyncIterator[bytes]:
-        """The blob from `offset` on, in chunks. Raises Unknown, BlobCorrupted."""
+        """The blob from `offset` on, in chunks. Raises Unknown, BlobCorrupted.
+
+        It is checked whole before its first byte leaves, then read piece by piece: a slow reader
+        holds a chunk in memory, never a blob.
+        """
         row = await self._desk.look("find-blob", lambda tx: _readable(tx, peer, digest))
         if row is None:
             # The same answer for "not here" and "not for you": digests are not oracles.
             raise Unknown(f"no blob {digest} for you here", remedy="check the digest and the role")
-        data = self._desk.blobs.get(digest)
-        if offset > len(data):
-            raise BlobRefused(f"the blob has {len(data)} bytes, offset {offset} is behind its end")
-        for start in range(offset, len(data), CHUNK_BYTES):
-            yield data[start : start + CHUNK_BYTES]
+        size = await asyncio.to_thread(_checked_size, self._desk.blobs, digest)
+        if offset > size:
+            raise BlobRefused(f"the blob has {size} bytes, offset {offset} is behind its end")
+        with self._desk.blobs.path(digest).open("rb") as stream:
+            stream.seek(offset)
+            while data := stream.read(CHUNK_BYTES):
+                yield data
 
     def sweep(self) -> int:
         """Forget unfinished transfers that nobody continued. Returns how many."""
@@ -112,7 +132,7 @@ class Transfers:
     def _path(self, peer: Peer, digest: Digest) -> Path:
         return self._staging / f"{peer.name}-{digest.removeprefix('sha256:')}"
 
-    def _append(self, path: Path, chunk: Chunk) -> int:
+    def _append(self, peer: Peer, path: Path, chunk: Chunk, room: int) -> None:
         received = path.stat().st_size if path.exists() else 0
         if chunk.offset != received:
             raise BlobRefused(
@@ -123,26 +143,74 @@ class Transfers:
             raise BlobRefused(
                 f"a chunk has at most {CHUNK_BYTES} bytes, a blob {MAXIMUM_BLOB_BYTES}"
             )
+        # Looked at for every chunk: a member's other streams write at the same time.
+        staged = self._staged(peer)
+        if sum(staged.values()) + len(chunk.data) > room:
+            path.unlink(missing_ok=True)  # it will not be continued
+            raise self._full(peer)
+        if path not in staged and len(staged) >= MAXIMUM_UNFINISHED:
+            raise QuotaExceeded(
+                f"{peer.name} has {len(staged)} transfers that never ended",
+                remedy=f"continue those; they are forgotten after {STAGED_LIFE}",
+            )
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             with os.fdopen(descriptor, "ab") as stream:
                 stream.write(chunk.data)
         except OSError as error:
             raise StorageFailed.writing(path, error) from error
-        return received + len(chunk.data)
 
-    async def _require_room(self, peer: Peer) -> None:
-        def used(tx: Transaction) -> int:
-            query = select(func.coalesce(func.sum(BlobRow.size), 0)).where(
-                BlobRow.giver == peer.name, col(BlobRow.public).is_(False)
-            )
-            return int(tx.session.exec(query).one())
+    def _staged(self, peer: Peer) -> dict[Path, int]:
+        """The unfinished transfers of one member, and how many bytes each has."""
+        found: dict[Path, int] = {}
+        for path in self._staging.iterdir():
+            # One that ends meanwhile needs no room any more.
+            with suppress(FileNotFoundError):
+                if path.name[:_NAME_END] == peer.name:
+                    found[path] = path.stat().st_size
+        return found
 
-        if await self._desk.look("sum-blobs", used) > self._desk.limits.member_blob_bytes:
-            raise QuotaExceeded(
-                f"{peer.name} has stored its {self._desk.limits.member_blob_bytes} bytes",
-                remedy="ask the operator; blobs of ended campaigns are swept",
-            )
+    def _room(self, tx: Transaction, peer: Peer) -> int:
+        """Bytes that `peer` may still leave. Raises QuotaExceeded, ValuesNotDue."""
+        if peer.role is Role.WORKER:
+            deposits.require_due(tx, peer.name)
+        query = select(func.coalesce(func.sum(BlobRow.size), 0)).where(
+            BlobRow.giver == peer.name, col(BlobRow.public).is_(False)
+        )
+        room = self._desk.limits.member_blob_bytes - int(tx.session.exec(query).one())
+        if room < 0:
+            raise self._full(peer)
+        return room
+
+    def _full(self, peer: Peer) -> QuotaExceeded:
+        return QuotaExceeded(
+            f"{peer.name} has stored its {self._desk.limits.member_blob_bytes} bytes",
+            remedy="ask the operator; blobs of ended campaigns are swept",
+        )
+
+
+def _taken(path: Path) -> bytes:
+    """The staged bytes, no longer staged. If we crash here the caller puts them again."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise BlobRefused(
+            "another put of the same blob by the same member ended first",
+            remedy="ask Stat whether it is stored",
+        ) from error
+    path.unlink(missing_ok=True)
+    return data
+
+
+def _checked_size(blobs: BlobFolder, digest: Digest) -> int:
+    """The size of a blob whose bytes are those of its name. Raises BlobMissing, BlobCorrupted."""
+    try:
+        with blobs.path(digest).open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+            size = stream.tell()
+    except OSError:
+        return len(blobs.get(digest))  # says what is wrong
+    return size if f"sha256:{found}" == digest else len(blobs.get(digest))
 
 
 def _readable(tx: Transaction, peer: Peer, digest: Digest) -> BlobRow | None:

@@ -30,7 +30,10 @@ def open_engine(path: Path) -> Engine:
                     remedy="restore it from a backup, or point --state at the right directory",
                 )
     engine = create_engine(
-        f"sqlite:///{path}", connect_args={"check_same_thread": False, "timeout": 10}
+        f"sqlite:///{path}",
+        connect_args={"check_same_thread": False, "timeout": 10},
+        # Errors end in logs; capsule ids and consents must not.
+        hide_parameters=True,
     )
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)

@@ -25,7 +25,6 @@ from protos.cadastre.v1 import (
     work_pb2,
     work_pb2_grpc,
 )
-from scheduler.log.storage import PUBLIC
 from scheduler.rpc.servers import ROLES, Services, enrolment_server, work_server
 from scheduler.service.membership import DenyList
 from scheduler.service.pace import keep_pace
@@ -67,7 +66,6 @@ class House:
             world.standing,
             Transfers(desk, world.folder / "staging"),
             self.deny,
-            world.folder / "log" / PUBLIC,
             [b"root"],
         )
         self.work, self.port = work_server(services, lambda: pair, self.pem, "127.0.0.1:0")
