@@ -9,16 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import logging
-import os
 import socket
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-import capsule_runtime
 from capsule_runtime.broker.channel import Channel
 from capsule_runtime.broker.errors import BrokerLost, ConsentWithdrawn, MessageRefused
 from capsule_runtime.broker.messages import (
@@ -41,8 +36,9 @@ from capsule_runtime.broker.messages import (
 )
 from trust.clock import Clock
 from trust.entropy import Entropy
-from trust.ids import CampaignId, CapsuleId, Digest
+from trust.ids import CampaignId, CapsuleId
 from trust.problem import Kind, Problem
+from worker import broker_program
 from worker.exchange import BackOff
 from worker.journal import Journal, SeenLedger
 from worker.ports import OnProgress
@@ -54,8 +50,8 @@ STOP_SECONDS = 2.0
 # A broker that crashes at once would otherwise be started in a tight loop.
 RESTART = BackOff(minimum=0.5, maximum=60.0)
 
-# What the extra `capsule` brings and the broker cannot live without.
-CAPSULE_EXTRA = ("numpy", "pydantic")
+# Messages that wait to be read: an answer and some progress. Beyond it they wait in the kernel.
+MAXIMUM_INBOX = 64
 
 KeySource = Callable[[CapsuleId], bytes | None]
 Answer = tuple[Message, tuple[bytes, ...]]
@@ -112,11 +108,17 @@ class BrokerProcess:
         return self._started.process.pid if self._started is not None else None
 
     async def ready(self) -> Ready:
-        missing = [name for name in CAPSULE_EXTRA if importlib.util.find_spec(name) is None]
+        missing = broker_program.missing_libraries()
         if missing:
-            return _without_capsules(missing)
+            return broker_program.without_capsules(missing)
         async with self._turn:
             return (await self._up()).ready
+
+    async def renew(self) -> Ready:
+        async with self._turn:
+            with contextlib.suppress(TimeoutError):
+                await self.stop()
+        return await self.ready()
 
     async def inspect(self, bundle: bytes) -> Inspected:
         run = self._next()
@@ -195,7 +197,7 @@ class BrokerProcess:
             self._running = request.run
             try:
                 started.channel.send(request, attachments)
-                return await self._converse(started, request.run, progress)
+                return await self._converse(started, request, progress)
             except (BrokerLost, MessageRefused):
                 await self._lose()
                 raise
@@ -206,11 +208,20 @@ class BrokerProcess:
             finally:
                 self._running = None
 
-    async def _converse(self, started: _Started, run: int, progress: OnProgress | None) -> Answer:
+    async def _converse(
+        self,
+        started: _Started,
+        request: Inspect | Contribute | Conclude,
+        progress: OnProgress | None,
+    ) -> Answer:
+        run = request.run
+        # An inspection reads bytes that nobody has verified yet; should they take the broker
+        # over, it is not given one key for the asking.
+        contributing = isinstance(request, Contribute)
         while True:
             message, attachments = await self._next_message()
             match message:
-                case KeyWanted() if message.run == run:
+                case KeyWanted() if message.run == run and contributing:
                     key = self._keys(message.capsule)
                     started.channel.send(Key(run, message.capsule, key))
                     del key
@@ -263,15 +274,7 @@ class BrokerProcess:
         channel = Channel(ours)
         try:
             with theirs:
-                process = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    *("-P", "-s", "-B", "-m", "capsule_runtime.broker", str(theirs.fileno())),
-                    pass_fds=[theirs.fileno()],
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=asyncio.subprocess.DEVNULL,
-                    env=_environment(),
-                    cwd="/",
-                )
+                process = await broker_program.spawn(theirs.fileno())
         except BaseException:
             channel.close()
             raise
@@ -295,41 +298,27 @@ class BrokerProcess:
 
     def _read(self, channel: Channel) -> None:
         """One packet is there: take it without blocking the loop."""
+        loop = asyncio.get_running_loop()
+        if self._inbox.qsize() >= MAXIMUM_INBOX:
+            # Nobody asked for so much. Whoever reads next finds it out of turn and ends the broker.
+            loop.remove_reader(channel.fileno())
+            return
         try:
             self._inbox.put_nowait(channel.receive())
         except (BrokerLost, MessageRefused) as error:
-            asyncio.get_running_loop().remove_reader(channel.fileno())
+            loop.remove_reader(channel.fileno())
             self._inbox.put_nowait(error)
+        except OSError as error:
+            # A descriptor that is no memory: a pipe, a directory.
+            loop.remove_reader(channel.fileno())
+            self._inbox.put_nowait(
+                MessageRefused(f"an attachment cannot be read: {error.strerror}")
+            )
 
     async def _lose(self) -> None:
         self._restart = self._restart.failed()
         with contextlib.suppress(TimeoutError):
             await self.stop()
-
-
-def _environment() -> dict[str, str]:
-    """Nothing of ours but where the code lies; one thread per numerical library."""
-    packages = Path(capsule_runtime.__file__).parent.parent
-    return {
-        "LC_ALL": "C.UTF-8",
-        "PATH": os.defpath,
-        "PYTHONPATH": str(packages),
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-    }
-
-
-def _without_capsules(missing: list[str]) -> Ready:
-    """The base installation: an agent that is seen and renewed, and is given no unit."""
-    return Ready(
-        level="L0",
-        reasons=(f"{', '.join(missing)} is missing: pip install 'cadastre[capsule]'",),
-        image=Digest.of(b""),
-        libraries=(),
-        capsules=0,
-        ledger_counter=0,
-        ledger_hash=bytes(32),
-    )
 
 
 def _expect_ready(message: Message) -> Ready:

@@ -127,6 +127,7 @@ def _become(arguments: argparse.Namespace, *, prepare: bool) -> None:
             staging.restart_from(staging.stage(), sys.argv[1:])
         if prepare:
             make_directory(state)
+            privileges.require_directory(state)
             state.chmod(0o700)
         if prepare or (state / "identity.json").exists():
             privileges.hand_over(state, account)

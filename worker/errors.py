@@ -80,6 +80,12 @@ class ExhibitMissing(WorkerError):
     kind = Kind.UNVERIFIED
 
 
+class StatementRetired(WorkerError):
+    """The round was answered and acknowledged so long ago that the answer's bytes are gone."""
+
+    code = "statement-retired"
+
+
 class LeaseLost(WorkerError):
     """The unit's lease ran out or was cancelled while it ran."""
 

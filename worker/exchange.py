@@ -60,6 +60,7 @@ class Desk:
     leases: tuple[Lease, ...] = ()
     ended: frozenset[AttemptId] = frozenset()
     draining: bool = False
+    resuming: bool = False  # the scheduler has not answered this life yet: orders wait
 
     @property
     def held(self) -> tuple[AttemptId, ...]:
@@ -146,13 +147,15 @@ def answered(desk: Desk, batch: OrderBatch, boottime: float) -> Step:
         if lease.order.attempt in cancelled and lease.stage is Stage.RUNNING
     )
     kept = tuple(lease for lease in desk.leases if lease.order.attempt not in cancelled)
+    # Names that were never ours to hold are not worth remembering.
+    stopped = frozenset(desk.held) & cancelled
     known = {*desk.ended, *(lease.order.attempt for lease in kept), *cancelled}
     fresh: list[Lease] = []
     for order in batch.orders:
         if order.attempt not in known and len(kept) + len(fresh) < MAXIMUM_LEASES:
             known.add(order.attempt)
             fresh.append(Lease(order, boottime))
-    following = replace(desk, leases=(*kept, *fresh), ended=desk.ended | frozenset(cancelled))
+    following = replace(desk, leases=(*kept, *fresh), ended=desk.ended | stopped)
     step = starting(following, boottime)
     return replace(step, stop=stop, receipts=batch.acknowledgements)
 
@@ -165,7 +168,7 @@ def starting(desk: Desk, boottime: float) -> Step:
     running = sum(lease.stage is Stage.RUNNING for lease in alive)
     start: list[Order] = []
     for index, lease in enumerate(alive):
-        if desk.draining or running + len(start) >= SLOTS:
+        if desk.draining or desk.resuming or running + len(start) >= SLOTS:
             break
         if lease.stage is Stage.WAITING:
             start.append(lease.order)

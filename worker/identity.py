@@ -168,7 +168,7 @@ def load(state: Path) -> Identity:
         certificate = x509.load_pem_x509_certificate(_read(state / "certificate.pem"))
     except (Malformed, ValueError) as error:
         raise _damaged(state / "identity.json or certificate.pem") from error
-    paths = sorted((state / "roots").glob("*.json"), key=lambda path: int(path.stem))
+    paths = _root_paths(state)
     trusted = root.walk([_read(path) for path in paths], names.pin)
     keys = _read_keys(state)
     if certificate.public_key() != keys.tls.public_key():
@@ -181,8 +181,8 @@ def load(state: Path) -> Identity:
 
 def _read_keys(state: Path) -> NodeKeys:
     node = read_key(state / "node.key")
-    tls = certificates.key_from_pem(_read(state / "tls.key"))
-    text = _read(state / "hpke.key").decode("ascii", "replace").strip()
+    tls = certificates.key_from_pem(_read_private(state / "tls.key"))
+    text = _read_private(state / "hpke.key").decode("ascii", "replace").strip()
     try:
         seed = base64.b64decode(text.removeprefix(_HPKE_MAGIC), validate=True)
         hpke = X25519PrivateKey.from_private_bytes(seed)
@@ -191,12 +191,41 @@ def _read_keys(state: Path) -> NodeKeys:
     return NodeKeys(node, hpke, tls)
 
 
+def _root_paths(state: Path) -> list[Path]:
+    """The kept roots in the order of their versions. Raises IdentityRefused."""
+    found: dict[int, Path] = {}
+    for path in (state / "roots").glob("*.json"):
+        if not (path.stem.isascii() and path.stem.isdecimal()):
+            raise IdentityRefused(
+                f"{path} is no territory root of this worker",
+                remedy="take it out of there: the directory holds <version>.json only",
+            )
+        found[int(path.stem)] = path
+    if not found:
+        raise _damaged(state / "roots")
+    return [found[version] for version in sorted(found)]
+
+
 def _root_path(state: Path, version: int) -> Path:
     return state / "roots" / f"{version}.json"
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
     write_atomic(path, data, mode)
+
+
+def _read_private(path: Path) -> bytes:
+    """A key's bytes. Raises IdentityRefused when others may read them too."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        mode = 0  # `_read` says what is wrong
+    if mode & 0o077:
+        raise IdentityRefused(
+            f"{path} can be read by other users",
+            remedy=f"chmod 600 {path}, and consider the key seen: join again",
+        )
+    return _read(path)
 
 
 def _read(path: Path) -> bytes:

@@ -61,6 +61,10 @@ class Broker(Protocol):
         """What the broker found at its start. Raises BrokerLost."""
         ...
 
+    async def renew(self) -> Ready:
+        """What a new broker finds, once the present one is idle. Raises BrokerLost."""
+        ...
+
     async def inspect(self, bundle: bytes) -> Inspected:
         """What a bundle's manifest demands. Raises RunFailed, BrokerLost."""
         ...

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -116,7 +117,56 @@ def require_own(state: Path, uid: int) -> None:
         )
 
 
+def require_directory(state: Path) -> None:
+    """Raise StateUnreadable when `state` is a link: what root does there it would do elsewhere."""
+    if state.is_symlink():
+        raise _linked(state)
+
+
 def hand_over(state: Path, account: Account) -> None:
-    """Give a state directory that root prepared to the agent's user."""
-    for path in (state, *state.rglob("*")):
-        os.chown(path, account.uid, account.gid, follow_symlinks=False)
+    """Give a state directory that root prepared to the agent's user. Raises StateUnreadable.
+
+    What lies in it may have been put there by that user, and a way to it may be theirs too:
+    no link is followed, every step goes through a descriptor of the directory that was looked
+    at, and a file that has a second name elsewhere is given to nobody.
+    """
+    require_directory(state)
+    for folder, folders, files, descriptor in os.fwalk(state, onerror=_refuse):
+        os.chown(descriptor, account.uid, account.gid)
+        for name in (*folders, *files):
+            found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            if (found.st_uid, found.st_gid) == (account.uid, account.gid):
+                continue  # theirs already, whatever it is
+            if stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
+                raise _linked(Path(folder) / name)
+            if not stat.S_ISDIR(found.st_mode):
+                _give(descriptor, name, found, account)
+
+
+def _give(directory: int, name: str, looked_at: os.stat_result, account: Account) -> None:
+    """Chown one name that is no directory, if it still is what was looked at."""
+    if not stat.S_ISREG(looked_at.st_mode):
+        os.chown(name, account.uid, account.gid, dir_fd=directory, follow_symlinks=False)
+        return
+    opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
+    try:
+        found = os.fstat(opened)
+        if found.st_nlink > 1 or not os.path.samestat(found, looked_at):
+            raise _linked(Path(name))
+        os.fchown(opened, account.uid, account.gid)
+    finally:
+        os.close(opened)
+
+
+def _refuse(error: OSError) -> None:
+    raise StateUnreadable(
+        f"the state directory cannot be read: {error.strerror}",
+        remedy="check the path; it must be a directory, and no link",
+    ) from error
+
+
+def _linked(path: Path) -> StateUnreadable:
+    return StateUnreadable(
+        f"{path} is a link, or has a second name: root gives away nothing through it",
+        remedy="find out who made it; then give --state a directory of the worker's own",
+    )

@@ -21,7 +21,8 @@ from durable.files import write_atomic
 from trust.clock import Clock, SystemClock
 from trust.entropy import SYSTEM
 from worker import governance, identity
-from worker.agent import Agent, Condition, Ports
+from worker.agent import Agent, Ports
+from worker.condition import Condition
 from worker.errors import AlreadyRunning, NotRunning
 from worker.hosting import Hosting, broker_of
 from worker.journal import Journal
@@ -66,9 +67,24 @@ def running_process(state: Path) -> int:
         text = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
     finally:
         os.close(descriptor)
-    if not text.isdecimal():
+    # The file is the agent's user's to write, and root may ask in order to signal what it names.
+    if not text.isdecimal() or not _belongs(int(text), state):
         raise _not_running(state)
     return int(text)
+
+
+def _belongs(process: int, state: Path) -> bool:
+    """Whether a process runs as the user who owns `state`."""
+    if process <= 1:
+        return False  # 0 would be our own process group
+    try:
+        # Not the directory's owner: that is root for whoever dropped privileges.
+        status = Path(f"/proc/{process}/status").read_text("ascii", "replace")
+        owner = state.stat().st_uid
+    except OSError:
+        return False
+    users = next((line.split() for line in status.splitlines() if line.startswith("Uid:")), [])
+    return users[1:3] == [str(owner), str(owner)]
 
 
 def condition(state: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import sys
 import sysconfig
 import tempfile
@@ -47,6 +48,7 @@ def readable(account: Account) -> bool:
 def stage(target: Path = TARGET) -> Path:
     """The directory of a readable copy, made when it is not there. Raises RuntimeUnreadable."""
     target.mkdir(parents=True, exist_ok=True)
+    _require_ours(target)
     target.chmod(PUBLIC_DIRECTORY)
     if not readable_by_others(target):
         raise RuntimeUnreadable(
@@ -55,6 +57,7 @@ def stage(target: Path = TARGET) -> Path:
         )
     home = target / _name()
     if home.exists():
+        _require_ours(home)
         return home
     with tempfile.TemporaryDirectory(dir=target, prefix=".staging-") as scratch:
         building = Path(scratch) / "program"
@@ -67,6 +70,25 @@ def stage(target: Path = TARGET) -> Path:
         _open_to_all(building)
         building.rename(home)
     return home
+
+
+def _require_ours(target: Path) -> None:
+    """What is staged is run again by root, to drop from there: only root may have written it.
+
+    Raises RuntimeUnreadable unless `target` and every directory above it belong to us or to
+    root and are writable by nobody else (a sticky one above, like /var/tmp, keeps its names).
+    """
+    for place in (target, *target.absolute().parents):
+        found = place.lstat()
+        theirs = found.st_uid not in {0, os.geteuid()}
+        sticky = place != target and found.st_mode & stat.S_ISVTX
+        open_to_others = found.st_mode & 0o022 and not sticky
+        if theirs or open_to_others or not stat.S_ISDIR(found.st_mode):
+            raise RuntimeUnreadable(
+                f"{place} can be changed by others, so no program may be staged below it",
+                remedy=f"chown root {place} && chmod go-w {place}, or install Cadastre with "
+                "deploy/install.sh",
+            )
 
 
 def restart_from(home: Path, arguments: list[str]) -> None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 
-from capsule_runtime.broker.errors import ConsentWithdrawn
+from capsule_runtime.broker.errors import BrokerLost, ConsentWithdrawn
 from capsule_runtime.broker.messages import Inspected, Ready, plain
+from capsule_runtime.errors import SandboxUnavailable
 from trust import clock as clocks
 from trust.clock import Clock
 from trust.documents import signed
@@ -31,9 +32,15 @@ from worker.governance import Standing
 from worker.identity import Identity
 from worker.journal import Journal, Statement
 from worker.ports import Broker, OnProgress
+from worker.readiness import NO_SANDBOX
 
 # A cohort in which owners keep withdrawing is tried this often before the unit is given up.
 MAXIMUM_RESTARTS = 8
+# A broker that dies is this machine's accident, hardly the algorithm's: nothing was released, what
+# was charged stays charged, and its successor may do the unit within the same lease. Reported as
+# a failure it would halve the worker's quota of the day, so that four of them end its work; but a
+# unit that loses its third broker is ill itself, or its machine is, and that is worth saying.
+MAXIMUM_BROKER_LOSSES = 2
 # A refusal's own words, cut so that a report batch stays small.
 MAXIMUM_SENTENCE = 1000
 
@@ -64,16 +71,18 @@ class Workshop:
     fetch: FetchBlob
     clock: Clock
     entropy: Entropy
+    doubt: Callable[[], None] = lambda: None  # the broker that proved its level is gone
 
 
 async def undertake(workshop: Workshop, received: Received, progress: OnProgress) -> AttemptReport:
-    """The report on one attempt, persisted with its statement. Never raises a Problem.
+    """The report on one attempt, persisted with its statement.
 
-    Whatever goes wrong becomes a report with the reason's own code.
+    Whatever goes wrong becomes a report with the reason's own code, unless the report itself
+    cannot be kept: that raises StorageFailed, and nothing is said.
     """
     order = received.order
     try:
-        statement = await _statement(workshop, received, progress)
+        statement = await _despite_losses(workshop, received, progress)
     except Problem as problem:
         refused = isinstance(problem, RunRefused | WorkerError) or problem.kind in {
             Kind.REFUSED,
@@ -103,6 +112,21 @@ async def undertake(workshop: Workshop, received: Received, progress: OnProgress
     return report
 
 
+async def _despite_losses(
+    workshop: Workshop, received: Received, progress: OnProgress
+) -> Statement:
+    """The statement, from the beginning again when the broker was lost on the way."""
+    losses = 0
+    while True:
+        try:
+            return await _statement(workshop, received, progress)
+        except BrokerLost:
+            workshop.doubt()
+            losses += 1
+            if losses > MAXIMUM_BROKER_LOSSES:
+                raise
+
+
 async def _statement(workshop: Workshop, received: Received, progress: OnProgress) -> Statement:
     order = received.order
     bundle = await workshop.fetch(order.bundle)
@@ -116,6 +140,11 @@ async def _statement(workshop: Workshop, received: Received, progress: OnProgres
         )
     inspected = await workshop.broker.inspect(bundle)
     ready = await workshop.broker.ready()
+    if ready.level == NO_SANDBOX:
+        raise SandboxUnavailable(
+            "this machine's sandbox did not pass its self-test: no native bundle runs here",
+            remedy="run `cadastre doctor` and repair what it names; the self-test is repeated",
+        )
     permit = RUN_POLICIES.require(_request(workshop, received, inspected, parameters, ready.image))
     known = workshop.journal.statement(order.campaign, order.round, order.kind)
     if known is not None:
@@ -182,7 +211,7 @@ def _request(
         image=image,
         known_plan=workshop.journal.plan(order.campaign, order.round),
         served=workshop.journal.served(order.authorisation, order.campaign, order.round),
-        status=workshop.standing.status,
+        status=workshop.standing.recent(workshop.clock.boottime()),
         status_number=workshop.journal.status_number(),
     )
 

@@ -22,8 +22,8 @@ pytestmark = pytest.mark.processes
 SEED = 20261122
 # Kills per campaign; a unit has 12 attempts (hasty_scheduler.py), a kill costs it one or two.
 SALVO = 4
-# Who dies, per ten kills. A broker lost at work halves its worker's daily quota (64), so one
-# town can't lose three brokers of one worker and still work on the same day: see town per life.
+# Who dies, per ten kills. A broker lost at work is replaced within the unit's lease; only a unit
+# that loses its third one is a failure, which halves its worker's daily quota (64).
 DECK = (
     "work",
     "work",

@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+import shutil
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from protos.cadastre.v1 import work_pb2
 from scheduler.domain.states import FINAL_CAMPAIGN, LIVE_ATTEMPT
 from scheduler.errors import AlreadyEnded, StoreFailed
 from scheduler.service import campaigns, consents, exchange, membership
-from scheduler.store.tables import AttemptRow, CampaignRow
+from scheduler.store.tables import AttemptRow, CampaignRow, WorkerRow
 from trust import certificates
 from trust.certificates import Peer, Role
 from trust.documents import signed
@@ -130,6 +131,7 @@ class Wire:
     async def put(self, data: bytes) -> None:
         if self.cut:
             raise Unreachable("cut off")
+        self.grid.received(Digest.of(data))
         self.grid.world.desk.blobs.put(data)
 
     async def renew(self, identity: Any, clock: Any) -> x509.Certificate:
@@ -146,21 +148,26 @@ class Wire:
 class Summer:
     """A broker whose sum is its worker's power of ten, and whose every run differs.
 
-    The third cell of a run is ten times the second and so the same; what differs is the
-    partial's report id and moment, so a second statement would show in `Grid.heard`.
+    The last two digits of a run's third cell are ten times the second cell; those before them
+    number the run, as fresh noise would: a second sum would show in `Grid.received`.
     """
 
     grid: Grid
+    worker: str
     mark: int
     stalled: bool = False
     lost: bool = False
     level: str = "L3"
+    level_after_loss: str = "L3"
     runs: int = 0
     go: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def ready(self) -> Ready:
         image = scheduler_world.IMAGE
         return Ready(self.level, (), image, ("numpy",), CAPSULES, 0, bytes(32))
+
+    async def renew(self) -> Ready:
+        return await self.ready()
 
     async def inspect(self, bundle: bytes) -> Inspected:
         found = self.grid.world.bundle
@@ -184,8 +191,10 @@ class Summer:
     ) -> tuple[Contributed, bytes]:
         await self._work()
         rules = self.grid.world.bundle.manifest.rules()
-        cells = np.array([self.mark, 1, 10], np.int64)
+        self.grid.runs += 1
+        cells = np.array([self.mark, 1, 10 + 100 * self.grid.runs], np.int64)
         blob = aggregate.encode_partial(rules, {"counts": cells})
+        self.grid.drawn[Digest.of(blob)] = (self.worker, str(order[0]), order[1])
         return Contributed(1, CAPSULES, CAPSULES, {"counts": "5"}, "0.1", 0, 0), blob
 
     async def conclude(self, bundle: bytes, parameters: bytes, aggregate_: bytes) -> bytes:
@@ -198,7 +207,7 @@ class Summer:
         if self.stalled:
             await self.go.wait()
         if self.lost:
-            self.lost = False
+            self.lost, self.level = False, self.level_after_loss
             raise BrokerLost("killed", remedy="nothing")
 
     def cancel(self) -> None:
@@ -226,7 +235,7 @@ class Machine:
         self.journal = Journal(self.who.state)
         self.hosting = Hosted(self.who, world.clock)
         self.hosting.count = CAPSULES if self.mark else 0
-        self.broker = Summer(self.grid, self.mark)
+        self.broker = Summer(self.grid, self.who.worker, self.mark)
         self.agent = Agent(
             identity=self.who,
             journal=self.journal,
@@ -240,28 +249,29 @@ class Machine:
                 entropy=world.desk.entropy,
             ),
         )
-        self.agent.standing.recall(self.who.root)
-        self.agent._ready = None
+        self.agent.standing.recall(self.who.root, world.clock.boottime())
 
     async def exchange(self, fate: str) -> None:
         """One turn of the agent's exchange loop, and what it set off."""
-        if self.agent._ready is None:
-            self.agent._ready = await self.broker.ready()
+        if self.agent.readiness.doubted or not self.agent.readiness.examined:
+            await self.agent.readiness.prove()
         self.wire.fate = fate
         if self.grid.status is not None:
             # Its status loop, once.
-            self.agent.standing.accept(self.who.root, self.grid.status())
+            self.agent.standing.accept(
+                self.who.root, self.grid.status(), self.grid.world.clock.boottime()
+            )
         with suppress(Unreachable, StoreFailed, *REFUSALS):
-            await self.agent._exchange()
+            await self.agent.exchange()
         await self.settle()
 
     async def settle(self) -> None:
         """Let every unit and every overtaken call end that is not stalled."""
-        if self.agent._late:
-            await asyncio.gather(*self.agent._late, return_exceptions=True)
+        if self.agent.conversation.late:
+            await asyncio.gather(*self.agent.conversation.late, return_exceptions=True)
         if not self.broker.stalled:
-            while self.agent._units:
-                await asyncio.gather(*self.agent._units.values(), return_exceptions=True)
+            while self.agent.units:
+                await asyncio.gather(*self.agent.units.values(), return_exceptions=True)
         else:
             for _ in range(20):
                 await asyncio.sleep(0)
@@ -275,15 +285,18 @@ class Machine:
         self.broker.go = asyncio.Event()
         await self.settle()
 
-    async def die(self) -> None:
+    async def die(self, backup: Path | None = None) -> None:
         """kill -9: whatever is not in the journal never was; then the next life."""
-        tasks = [*self.agent._units.values(), *self.agent._late]
+        tasks = [*self.agent.units.values(), *self.agent.conversation.late]
         # What a dying agent does on its way out is not what a killed one does: keep nothing.
         self.agent._apply = lambda step: None  # type: ignore[method-assign]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self.close()
+        if backup is not None:
+            shutil.rmtree(self.who.state)
+            shutil.copytree(backup, self.who.state)
         self.boot()
 
     def close(self) -> None:
@@ -310,6 +323,10 @@ class Grid:
         self.folder = folder
         self.machines: list[Machine] = []
         self.said: dict[tuple[str, str, int], bytes] = {}
+        self.runs = 0
+        self.drawn: dict[Digest, tuple[str, str, int]] = {}  # blob -> worker, campaign, round
+        self.delivered: dict[tuple[str, str, int], Digest] = {}
+        self.copies = 0
         self.governance = True
         self.requests = 0
         self.number = 0
@@ -336,6 +353,12 @@ class Grid:
             partial = signed.verify(Partial, report.statement, {key.public}).document
             name = (worker, str(partial.campaign), partial.round)
             assert self.said.setdefault(name, report.statement) == report.statement, name
+
+    def received(self, blob: Digest) -> None:
+        """One noised sum of the same people reaches the scheduler, never a second one."""
+        name = self.drawn.get(blob)
+        if name is not None:
+            assert self.delivered.setdefault(name, blob) == blob, name
 
     # --- operations ---
 
@@ -364,10 +387,34 @@ class Grid:
         self.world.reopen()
 
     async def kill(self, index: int) -> None:
-        await self.machines[index].die()
+        if index < len(self.machines):  # a copy may not have been made
+            await self.machines[index].die()
 
     async def exchange(self, index: int, fate: str) -> None:
-        await self.machines[index].exchange(fate)
+        if index < len(self.machines):
+            await self.machines[index].exchange(fate)
+
+    async def copy(self, index: int) -> None:
+        """A second machine starts on a copy of the first one's state, beside it."""
+        original = self.machines[index]
+        self.copies += 1
+        state = self.folder / f"copy-{self.copies}"
+        shutil.copytree(original.who.state, state)
+        who = replace(original.who, state=state)
+        self.machines.append(Machine(self, who, original.mark))
+
+    async def keep_copy(self, index: int) -> None:
+        """A backup of a machine, for `restore`."""
+        kept = self.folder / f"backup-{index}"
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(self.machines[index].who.state, kept)
+
+    async def restore(self, index: int) -> None:
+        """The machine dies; the next life finds the backup, if there is one."""
+        kept, machine = self.folder / f"backup-{index}", self.machines[index]
+        if kept.exists():
+            self.copies += 1
+            await machine.die(kept)
 
     async def stall(self, index: int) -> None:
         await self.machines[index].stall()
@@ -418,12 +465,21 @@ class Grid:
         else:
             refused = [machine.wire.refused[-3:] for machine in self.machines]
             raise AssertionError(f"campaigns do not end: {states}, refusals {refused}")
-        await self._require_able()
+        if not self.copies:
+            await self._require_able()
 
     async def states(self) -> list[str]:
         """Every campaign's state."""
         found: list[str] = await self.world.desk.look(
             "all", lambda tx: [row.state for row in tx.session.exec(select(CampaignRow))]
+        )
+        return found
+
+    async def quota(self, index: int) -> int:
+        """How many attempts a worker may have in a day."""
+        name = self.machines[index].who.worker
+        found: int = await self.world.desk.look(
+            "quota", lambda tx: tx.session.get(WorkerRow, str(name)).quota_daily
         )
         return found
 
@@ -446,7 +502,7 @@ class Grid:
             total, count, tens = json.loads(report)["arrays"]["counts"]["cells"]
             digits = [int(digit) for digit in str(total)]
             assert set(digits) <= {0, 1}, total
-            assert sum(digits) == count == tens // 10
+            assert sum(digits) == count == tens % 100 // 10
             for index, machine in enumerate(self.machines[:HOSTS]):
                 if total // 10**index % 10:
                     assert (machine.who.worker, row.id, 1) in self.said
@@ -477,7 +533,8 @@ class Grid:
         newest = views[0].row
         assert newest.state == "released", (newest.state, newest.reason, newest.why)
         _, report = await campaigns.report(self.world.desk, newest.id)
-        assert json.loads(report)["arrays"]["counts"]["cells"] == [111, HOSTS, 10 * HOSTS]
+        total, count, tens = json.loads(report)["arrays"]["counts"]["cells"]
+        assert (total, count, tens % 100) == (111, HOSTS, 10 * HOSTS)
 
     async def _join(self, index: int, mark: int) -> None:
         world = self.world

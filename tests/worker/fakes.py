@@ -15,7 +15,7 @@ from trust.clock import Clock
 from trust.documents import signed
 from trust.documents.campaign import Acknowledgement, Cancellation, Order
 from trust.documents.reporting import AttemptReport, ReportBatch
-from trust.ids import CampaignId, Digest
+from trust.ids import AttemptId, CampaignId, Digest, UnitId
 from trust.policy import Exhibit
 from wire.errors import Unreachable
 from worker.identity import Identity
@@ -36,6 +36,7 @@ class FakeScheduler:
     raws: list[bytes] = field(default_factory=list)
     reports: dict[str, AttemptReport] = field(default_factory=dict)
     stored: dict[Digest, bytes] = field(default_factory=dict)
+    given: set[AttemptId] = field(default_factory=set)
     renewals: int = 0
     closed: bool = False
 
@@ -62,7 +63,7 @@ class FakeScheduler:
                 assert not self.batches or batch.sequence > self.batches[-1].sequence
                 self.batches.append(batch)
                 for report in batch.reports:
-                    if report.statement is not None:
+                    if report.statement is not None and report.attempt in self.given:
                         assert self.stored, "a report before its blob"
                     self.reports.setdefault(report.attempt, report)
             self.raws.append(reports)
@@ -88,14 +89,25 @@ class FakeScheduler:
             or (self.orders and batch.capacity.slots)
             or self.consents
             or self.cancellations
+            or self._unknown(batch)
             or batch.capacity.draining
+        )
+
+    def _unknown(self, batch: ReportBatch) -> tuple[Cancellation, ...]:
+        """What the worker believes it holds and was never given here."""
+        return tuple(
+            Cancellation(UnitId.from_bytes(bytes(16)), attempt, "unknown-attempt")
+            for attempt in batch.held
+            if attempt not in self.given
         )
 
     def _answer(self, batch: ReportBatch) -> Answer:
         given = self.orders[: batch.capacity.slots]
         del self.orders[: batch.capacity.slots]
         consents, self.consents = tuple(self.consents), []
+        self.given |= {order.attempt for order in given}
         cancellations, self.cancellations = tuple(self.cancellations), []
+        cancellations += self._unknown(batch)
         territory, facts = self.scene.territory, self.scene.facts
         forged = bool(self.forge_answers)
         self.forge_answers -= forged
@@ -160,13 +172,17 @@ class FakeBroker:
     scene: Scene
     runs: int = 0
     level: str = "L2"
+    starts: int = 0
     during: Callable[[], Awaitable[None]] = _at_once  # what happens in the middle of a unit
     withdrawn: bytes = b""
     cancelled: int = 0
     stopped: bool = False
     failures: list[Exception] = field(default_factory=list)
+    ready_failures: list[Exception] = field(default_factory=list)
 
     async def ready(self) -> Ready:
+        if self.ready_failures:
+            raise self.ready_failures.pop(0)
         return Ready(
             level=self.level,
             reasons=(),
@@ -176,6 +192,10 @@ class FakeBroker:
             ledger_counter=0,
             ledger_hash=bytes(32),
         )
+
+    async def renew(self) -> Ready:
+        self.starts += 1
+        return await self.ready()
 
     async def inspect(self, bundle: bytes) -> Inspected:
         facts = self.scene.facts

@@ -128,29 +128,30 @@ async def withdraws(bench: Bench) -> dict[str, Any]:
 
 
 async def stops(bench: Bench) -> dict[str, Any]:
-    """Cancelled, then killed, then done: charged once, released once."""
+    """Cancelled, then killed in the middle and done by the next broker: charged and said once."""
     cancelled = await bench.attempt(lambda done, total: bench.workshop.broker.cancel())
     after_cancel = bench.journal.ledger().counter
-    killed = False
-
-    def kill(done: int, total: int) -> None:
-        nonlocal killed
-        process = bench.workshop.broker.process_id  # type: ignore[attr-defined]
-        if not killed and process is not None:
-            killed = True
-            os.kill(process, signal.SIGKILL)
-
-    lost = await bench.attempt(kill)
     order = bench.scene.received().order
     between = bench.journal.statement(order.campaign, order.round, UnitKind.CONTRIBUTE)
-    done = await bench.attempt()
+    killed: list[int] = []
+
+    def kill(done: int, total: int) -> None:
+        process = bench.workshop.broker.process_id  # type: ignore[attr-defined]
+        if not killed and process is not None:
+            killed.append(process)
+            os.kill(process, signal.SIGKILL)
+
+    done = await bench.attempt(kill)
+    before = bench.workshop.broker.process_id  # type: ignore[attr-defined]
+    await bench.workshop.broker.renew()
     return {
         "cancelled": cancelled.reason,
-        "lost": lost.reason,
         "nothing_kept": between is None,
+        "killed": len(killed),
         "done": done.outcome,
         "capsules": bench.partial(done).capsules,
         "charged": [after_cancel, bench.journal.ledger().counter],
+        "renewed": bench.workshop.broker.process_id != before,  # type: ignore[attr-defined]
     }
 
 

@@ -88,7 +88,7 @@ class Scene:
     def workshop(self, journal: Journal) -> Workshop:
         """What the agent works with; the caller stops its broker."""
         standing = Standing(self.identity.state, journal)
-        standing.accept(self.identity.root, self.territory.status())
+        standing.accept(self.identity.root, self.territory.status(), self.clock.boottime())
         return Workshop(
             identity=self.identity,
             journal=journal,

@@ -21,10 +21,13 @@ from trust.documents.reporting import Outcome, Partial
 from trust.entropy import SYSTEM
 from trust.ids import Digest
 from wire.errors import Unreachable
-from worker.agent import Agent, Condition, Ports
-from worker.exchange import advanced
+from worker import readiness
+from worker.agent import Agent, Ports
+from worker.condition import Condition
+from worker.exchange import BackOff, advanced
 from worker.hosting import Hosting
 from worker.journal import Journal
+from worker.undertaking import MAXIMUM_BROKER_LOSSES
 
 
 @dataclass
@@ -83,7 +86,9 @@ class Stage:
             on_condition=self.conditions.append,
         )
         agent.standing.accept(
-            self.scene.identity.root, self.status or self.scene.territory.status()
+            self.scene.identity.root,
+            self.status or self.scene.territory.status(),
+            self.clock.boottime(),
         )
         return agent
 
@@ -122,7 +127,7 @@ def test_progress_leaves_at_fixed_ticks_only(stage: Stage) -> None:
         async def during() -> None:
             agent.desk = advanced(agent.desk, order.attempt, 50, 100)
             before = len(stage.scheduler.batches)
-            agent._news.set()  # what a withdrawal or a finished unit does
+            agent.conversation.notify()  # what a withdrawal or a finished unit does
             await stage.scheduler.until(lambda: len(stage.scheduler.batches) > before)
             assert stage.scheduler.batches[-1].held == (order.attempt,)
             assert not stage.scheduler.batches[-1].progress
@@ -191,7 +196,7 @@ def test_a_batch_from_before_a_crash_is_repeated_then_overtaken(stage: Stage) ->
 
     stage.play(plot)
     assert stage.scheduler.raws[0] == raw
-    assert stage.scheduler.batches[1].held == ()
+    assert order.attempt not in stage.scheduler.batches[1].held
 
 
 def test_a_second_attempt_gets_the_first_statement_across_a_restart(stage: Stage) -> None:
@@ -263,17 +268,68 @@ def test_a_withdrawal_mid_unit_starts_the_unit_again(stage: Stage) -> None:
     assert stage.broker.runs == 3
 
 
-def test_a_lost_broker_is_a_failed_attempt_with_its_code(stage: Stage) -> None:
+def test_a_lost_broker_is_replaced_within_the_attempt(stage: Stage) -> None:
     order = stage.scene.territory.order(stage.scene.plan)
 
     async def plot(agent: Agent) -> None:
-        stage.broker.failures = [BrokerLost("it died")]
+        stage.broker.failures = [BrokerLost("it died")] * MAXIMUM_BROKER_LOSSES
+        await stage.scheduler.say(lambda: stage.scheduler.orders.append(order))
+        await stage.scheduler.until(lambda: order.attempt in stage.scheduler.reports)
+
+    stage.play(plot)
+    report = stage.scheduler.reports[order.attempt]
+    assert (report.outcome, report.reason) == (Outcome.CONTRIBUTED, "")
+    assert stage.broker.runs == 1 + MAXIMUM_BROKER_LOSSES
+
+
+def test_a_unit_that_loses_every_broker_is_a_failed_attempt_with_its_code(stage: Stage) -> None:
+    order = stage.scene.territory.order(stage.scene.plan)
+
+    async def plot(agent: Agent) -> None:
+        stage.broker.failures = [BrokerLost("it died")] * (1 + MAXIMUM_BROKER_LOSSES)
         await stage.scheduler.say(lambda: stage.scheduler.orders.append(order))
         await stage.scheduler.until(lambda: order.attempt in stage.scheduler.reports)
 
     stage.play(plot)
     report = stage.scheduler.reports[order.attempt]
     assert (report.outcome, report.reason) == (Outcome.FAILED, "broker-lost")
+
+
+def test_a_sandbox_that_failed_its_self_test_is_tried_again_and_says_when(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "RETRY", BackOff(minimum=0.2, maximum=0.4))
+    order = stage.scene.territory.order(stage.scene.plan)
+
+    async def plot(agent: Agent) -> None:
+        stage.broker.level = "L0"
+        await stage.scheduler.say(lambda: stage.scheduler.orders.append(order))
+        await stage.scheduler.until(lambda: stage.broker.starts >= 2)
+        assert stage.scheduler.batches[-1].capacity.slots == 0
+        stage.broker.level = "L2"  # the keeper repaired what was named
+        await stage.scheduler.until(lambda: order.attempt in stage.scheduler.reports)
+
+    stage.play(plot)
+    said = [reason for seen in stage.conditions for reason in seen.level_reasons]
+    assert any("the self-test is tried again" in reason for reason in said)
+    assert stage.conditions[-1].level == "L2"
+    assert not any("tried again" in reason for reason in stage.conditions[-1].level_reasons)
+
+
+def test_a_broker_that_cannot_start_does_not_silence_the_worker(stage: Stage) -> None:
+    """Found by review: it exchanged nothing, so that its consents and reports waited too."""
+    order = stage.scene.territory.order(stage.scene.plan)
+
+    async def plot(agent: Agent) -> None:
+        stage.broker.ready_failures = [BrokerLost("no such file")]
+        await stage.scheduler.say(lambda: stage.scheduler.orders.append(order))
+        await stage.scheduler.until(lambda: bool(stage.scheduler.batches))
+
+    stage.play(plot)
+    capacity = stage.scheduler.batches[0].capacity
+    assert (capacity.slots, capacity.level) == (0, "L0")
+    said = [reason for seen in stage.conditions for reason in seen.level_reasons]
+    assert any("no such file" in reason for reason in said)
 
 
 def test_a_cancelled_unit_is_stopped_and_says_nothing(stage: Stage) -> None:
@@ -306,7 +362,7 @@ def test_a_suspension_mid_unit_stops_it_and_is_the_reason(stage: Stage) -> None:
     async def plot(agent: Agent) -> None:
         async def during() -> None:
             # What the status loop does when it fetches this one.
-            agent.standing.accept(agent.identity.root, suspended)
+            agent.standing.accept(agent.identity.root, suspended, 0.0)
             agent._stop_suspended()
 
         stage.broker.during = during
@@ -367,7 +423,7 @@ def test_without_a_fresh_status_every_order_is_refused(stage: Stage) -> None:
     assert stage.broker.runs == 0
 
 
-@pytest.mark.parametrize(("hours", "reason"), [(-2, "clock-behind"), (25, "plan-expired")])
+@pytest.mark.parametrize(("hours", "reason"), [(-2, "status-early"), (25, "plan-expired")])
 def test_a_wall_clock_that_jumps_refuses_until_it_is_right(
     stage: Stage, hours: int, reason: str
 ) -> None:
@@ -422,9 +478,9 @@ def test_the_status_kept_on_disk_counts_after_a_restart(stage: Stage) -> None:
     stage.status = stage.scene.territory.status(5)
     agent = stage.agent()
     agent.standing.status = None
-    agent.standing.recall(stage.scene.identity.root)
+    agent.standing.recall(stage.scene.identity.root, 0.0)
     assert agent.standing.status is not None
     assert agent.standing.status.document.number == 5
     agent.journal.keep_status_number(6)
-    agent.standing.recall(stage.scene.identity.root)
+    agent.standing.recall(stage.scene.identity.root, 0.0)
     assert agent.standing.status is None

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from capsule_runtime.broker.messages import Setup
 from trust.clock import SystemClock
 from trust.entropy import SYSTEM
-from worker import broker as brokers
+from worker import broker_program
 from worker.broker import BrokerProcess
 from worker.journal import Journal
 
@@ -19,9 +20,9 @@ pytestmark = pytest.mark.base
 def test_without_the_capsule_extra_no_unit_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(brokers, "CAPSULE_EXTRA", ("a_package_that_nobody_has",))
+    monkeypatch.setattr(broker_program, "CAPSULE_EXTRA", ("a_package_that_nobody_has",))
 
-    def never() -> brokers.Setup:
+    def never() -> Setup:
         raise AssertionError("no broker is started")
 
     broker = BrokerProcess(

@@ -120,6 +120,14 @@ def test_a_draining_desk_starts_nothing() -> None:
     assert answered(desk, batch(order(1)), 0.0).start == ()
 
 
+def test_a_life_that_was_not_answered_keeps_its_orders_waiting() -> None:
+    held = answered(replace(Desk(), resuming=True), batch(order(1)), 0.0)
+    assert held.start == ()
+    assert held.desk.held == (order(1).attempt,)
+    step = starting(replace(held.desk, resuming=False), 1.0)
+    assert [o.attempt for o in step.start] == [order(1).attempt]
+
+
 def test_progress_is_of_running_attempts() -> None:
     step = answered(Desk(), batch(order(1), order(2)), 0.0)
     assert step.desk.progress() == ()
@@ -189,8 +197,9 @@ class DeskMachine(RuleBasedStateMachine):
     @rule(numbers=st.lists(st.integers(0, 12), max_size=4), drop=st.lists(st.integers(0, 12)))
     def answer(self, numbers: list[int], drop: list[int]) -> None:
         gone = tuple(order(n).attempt for n in drop)
+        # Only what was held can be cancelled: other names are not worth remembering.
+        self.over |= set(gone) & set(self.desk.held)
         self.take(answered(self.desk, batch(*map(order, numbers), cancelled=gone), self.now))
-        self.over |= set(gone)
 
     @rule(which=st.integers(0, 12))
     def finish(self, which: int) -> None:

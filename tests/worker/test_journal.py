@@ -21,7 +21,7 @@ from trust.entropy import Entropy, seeded
 from trust.ids import AttemptId, AuthorisationId, CampaignId, Digest, FencingToken, UnitId
 from trust.policy import Served
 from trust.policy.errors import TwoPlans
-from worker import journal as journals
+from worker import journal_file
 from worker.errors import JournalRefused
 from worker.journal import Journal, SeenLedger, Statement
 
@@ -173,11 +173,11 @@ def seen(journal: Journal) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("name", WRITES)
 def test_failed_and_not_stored(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journals, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(journal_file, "BUSY_SECONDS", 0.01)
     journal = Journal(tmp_path)
     journal.keep_report(report(b"kept"))
     before = seen(journal)
-    blocker = sqlite3.connect(tmp_path / journals.FILE_NAME, isolation_level=None)
+    blocker = sqlite3.connect(tmp_path / journal_file.FILE_NAME, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     with pytest.raises(StorageFailed):
         WRITES[name](journal)
@@ -219,7 +219,7 @@ def test_a_damaged_foreign_or_future_file_is_refused(tmp_path: Path) -> None:
         Journal(state).close()
         for extra in state.glob("*-*"):
             extra.unlink()
-        damage(state / journals.FILE_NAME)
+        damage(state / journal_file.FILE_NAME)
         with pytest.raises(JournalRefused):
             Journal(state)
 

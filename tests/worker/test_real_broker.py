@@ -62,12 +62,15 @@ def test_an_owner_who_withdraws_in_the_middle_is_not_in_the_sum(seen: dict[str, 
     assert seen["withdraws"] == {"capsules": 29, "charged": 30}
 
 
-def test_cancelled_and_killed_units_release_nothing_and_charge_once(seen: dict[str, Any]) -> None:
+def test_a_cancelled_unit_releases_nothing_and_one_whose_broker_is_killed_is_done_by_the_next(
+    seen: dict[str, Any],
+) -> None:
     found = seen["stops"]
-    assert (found["cancelled"], found["lost"]) == ("run-cancelled", "broker-lost")
+    assert found["cancelled"] == "run-cancelled"
     assert found["nothing_kept"]
-    assert (found["done"], found["capsules"]) == ("contributed", 30)
+    assert (found["killed"], found["done"], found["capsules"]) == (1, "contributed", 30)
     assert found["charged"] == [30, 30]
+    assert found["renewed"], "a new broker proves its sandbox again"
 
 
 def test_what_the_scheduler_may_not_do(seen: dict[str, Any]) -> None:

@@ -1,0 +1,52 @@
+"""What an answer brought, sorted: each order with the documents that it rests on, unverified."""
+
+from __future__ import annotations
+
+import contextlib
+
+from trust import schema
+from trust.documents.campaign import OrderBatch
+from trust.documents.governance import Authorisation
+from trust.documents.membership import BundleStatement
+from trust.dsse import Envelope
+from trust.errors import TrustError
+from trust.ids import AttemptId, Digest
+from trust.policy import Exhibit
+from worker.ports import Answer
+from worker.undertaking import Received
+
+
+def sort_exhibits(
+    answer: Answer, batch: OrderBatch, sequence: int, boottime: float
+) -> dict[AttemptId, Received]:
+    """Every order of `batch`, by attempt, as `undertake` wants it.
+
+    What an exhibit claims to be only decides where it is looked up: all of it is verified when
+    the unit starts.
+    """
+    if not batch.orders:
+        return {}
+    by_digest = {Digest.of(exhibit.envelope): exhibit for exhibit in answer.exhibits}
+    authorisations: dict[str, Exhibit] = {}
+    statements: dict[Digest, bytes] = {}
+    for exhibit in answer.exhibits:
+        with contextlib.suppress(TrustError):
+            envelope = Envelope.parse(exhibit.envelope)
+            if envelope.payload_type == Authorisation.TYPE:
+                vote = schema.decode(Authorisation, envelope.payload)
+                authorisations[vote.id] = exhibit
+            elif envelope.payload_type == BundleStatement.TYPE:
+                statement = schema.decode(BundleStatement, envelope.payload)
+                statements[statement.bundle] = exhibit.envelope
+    return {
+        order.attempt: Received(
+            order=order,
+            orders=answer.orders,
+            answers=sequence,
+            received_at=boottime,
+            exhibits=by_digest,
+            authorisations=authorisations,
+            statements=statements,
+        )
+        for order in batch.orders
+    }
