@@ -23,3 +23,4 @@ class MeasurementFailed(BenchError):
 
     code = "bench-measurement-failed"
     kind = Kind.UNAVAILABLE
+    advice = "run `cadastre doctor`, mend what it names, then measure again"

@@ -61,7 +61,10 @@ def tally(endings: list[dict[str, object]]) -> list[Figure]:
     """
     names = {str(line["name"]) for line in endings}
     if len(names) != len(endings):
-        raise MeasurementFailed("the escape suite tried one behaviour twice")
+        raise MeasurementFailed(
+            "the escape suite tried one behaviour twice",
+            remedy="give every behaviour of the suite a name of its own",
+        )
     opened = [
         str(line["name"]) for line in endings if bool(line["held"]) == (line["ending"] == OPEN)
     ]

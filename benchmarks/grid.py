@@ -21,7 +21,7 @@ from protos.cadastre.v1 import blobs_pb2, blobs_pb2_grpc, work_pb2, work_pb2_grp
 from trust import schema
 from trust.certificates import Role, to_pem
 from trust.clock import SystemClock
-from trust.documents.campaign import Acknowledgement, OrderBatch
+from trust.documents.campaign import Acknowledgement, Cancellation, OrderBatch
 from trust.documents.reporting import AttemptReport, Outcome, ReportBatch
 from trust.dsse import Envelope
 from trust.ids import Digest
@@ -84,7 +84,10 @@ class Work(work_pb2_grpc.WorkServicer):
             and batch.capacity.slots > 0
             and order.attempt not in batch.held
         )
-        if not starts and not batch.reports:
+        # What was never leased here is said to be unknown at once: the worker asks with such a
+        # name whether it is still the only machine that speaks as itself.
+        strange = [attempt for attempt in batch.held if attempt != order.attempt]
+        if not starts and not batch.reports and not strange:
             await asyncio.sleep(HEARTBEAT_SECONDS)
         answer = OrderBatch(
             territory=NAME,
@@ -92,7 +95,9 @@ class Work(work_pb2_grpc.WorkServicer):
             answers=batch.sequence,
             issued_at=SystemClock().now().replace(microsecond=0),
             orders=(order,) if starts and not batch.reports else (),
-            cancellations=(),
+            cancellations=tuple(
+                Cancellation(order.unit, attempt, "unknown-attempt") for attempt in strange
+            ),
             acknowledgements=tuple(_receipt(report) for report in batch.reports),
             waiting=(),
         )
