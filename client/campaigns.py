@@ -171,7 +171,10 @@ def _readable(report: bytes, *, as_json: bool) -> Any:
 
         return text_table(report)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        raise Malformed("the report is not in the form of this release of Cadastre") from error
+        raise Malformed(
+            "the report is not in the form of this release of Cadastre",
+            remedy="install the release that the scheduler runs",
+        ) from error
 
 
 async def _call(session: Session, method: str, campaign: str) -> Any:
@@ -202,7 +205,10 @@ def _parameters(arguments: argparse.Namespace) -> dict[str, Any]:
         try:
             values = json.loads(read_file(arguments.parameters))
         except ValueError as error:
-            raise InputRefused(f"{arguments.parameters} is not JSON: {error}") from error
+            raise InputRefused(
+                f"{arguments.parameters} is not JSON: {error}",
+                remedy='write one JSON object, as in {"year": 2026}',
+            ) from error
     for text in arguments.set:
         name, equals, value = text.partition("=")
         if not equals:

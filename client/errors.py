@@ -37,3 +37,7 @@ class ConsentsRefused(ClientError):
 
     code = "consents-refused"
     kind = Kind.REFUSED
+    advice = (
+        "correct what the registry names, then run `cadastre consent submit` again: what it "
+        "has stays"
+    )

@@ -146,7 +146,10 @@ def _tls_key(folder: Path) -> ec.EllipticCurvePrivateKey:
             shared = os.fstat(stream.fileno()).st_mode & 0o077
             pem = stream.read(_LONGEST)
     except OSError as error:
-        raise IdentityMissing(f"{path} is not readable") from error
+        raise IdentityMissing(
+            f"{path} is not readable",
+            remedy=f"run this as the user who joined, or restore {folder} from one backup",
+        ) from error
     if shared:
         raise IdentityMissing(
             f"{path} can be read by other users",

@@ -53,7 +53,9 @@ def register(address: str, batch: Sequence[bytes]) -> tuple[Refusal, ...]:
     BadMessage is raised for an answer that does not account for every consent.
     """
     if urlsplit(address).scheme not in {"http", "https"}:
-        raise InputRefused(f"{address[:200]} is not an http address")
+        raise InputRefused(
+            f"{address[:200]} is not an http address", remedy="write it like https://host/path"
+        )
     request = urllib.request.Request(  # noqa: S310 - scheme checked
         f"{address.rstrip('/')}/consents", data=b"\n".join(batch) + b"\n", method="POST"
     )
@@ -86,7 +88,10 @@ def revoked(root: TrustedRoot, tokens: Collection[Digest], clock: Clock) -> int:
         raise Unreachable(f"{url} serves no status", remedy="ask governance")
     status = root.verify(Status, raw, Duty.STATUS).document
     if status.territory != root.document.territory or clock.now() >= status.expires_at:
-        raise RootRefused("governance's status is of another territory, or has expired")
+        raise RootRefused(
+            "governance's status is of another territory, or has expired",
+            remedy="ask governance to publish its status, and check this machine's clock",
+        )
     return len(set(tokens) & set(status.revoked))
 
 

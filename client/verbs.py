@@ -38,5 +38,8 @@ def read_file(path: Path, *, limit: int = MAXIMUM_INPUT_BYTES) -> bytes:
             f"could not read {path}: {error.strerror}", remedy="check the path and its permissions"
         ) from error
     if len(data) > limit:
-        raise InputRefused(f"{path} has {len(data)} bytes, over the limit of {limit}")
+        raise InputRefused(
+            f"{path} has {len(data)} bytes, over the limit of {limit}",
+            remedy="check that this is the file meant, or make it smaller",
+        )
     return data

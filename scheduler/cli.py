@@ -1,4 +1,4 @@
-"""`cadastre scheduler init | install-root | serve | status | token create`."""
+"""`cadastre scheduler init | install-root | serve | status | token create | exclude`."""
 
 from __future__ import annotations
 
@@ -72,6 +72,17 @@ def add_scheduler(verbs: Verbs) -> None:
     )
     create.add_argument("--operator", required=True, help="who answers for it")
     create.add_argument("--site", required=True, help="where it stands")
+
+    exclude = leaf(
+        verbs,
+        "exclude",
+        _exclude,
+        summary="exclude any member for good: its certificate is denied within seconds",
+        example="cadastre scheduler exclude ana --state S --reason 'stolen laptop'",
+    )
+    _state(exclude)
+    exclude.add_argument("member", help="a person as in their token's --operator, or wrk_…")
+    exclude.add_argument("--reason", required=True, help="kept here, never published")
 
 
 def _state(parser: argparse.ArgumentParser) -> None:
@@ -197,6 +208,37 @@ def _token(arguments: argparse.Namespace) -> int:
         output.record({"token": str(token), "role": arguments.role})
     else:
         output.line(str(token))
+    return 0
+
+
+def _exclude(arguments: argparse.Namespace) -> int:
+    from durable.blobs import BlobFolder
+    from scheduler.clockwork import EXCLUSIONS_SECONDS
+    from scheduler.meters import Meters
+    from scheduler.program import open_database
+    from scheduler.service.exclusion import LocalOffice, deny
+    from scheduler.state import State
+    from terminal.output import Output
+    from trust.clock import SystemClock
+
+    state = State(arguments.state)
+    territory = state.trusted_root().document.territory
+    office = LocalOffice(territory, state.orders_key(), BlobFolder(state.objects))
+    store = open_database(state, SystemClock(), Meters())
+    try:
+        row = store.run(
+            "ban-member", lambda tx: deny(tx, office, arguments.member, arguments.reason)
+        )
+    finally:
+        store.close()
+    Output(as_json=arguments.json).record(
+        {
+            "member": row.name,
+            "role": row.role,
+            "excluded": True,
+            "denied within": f"{EXCLUSIONS_SECONDS} s",
+        }
+    )
     return 0
 
 

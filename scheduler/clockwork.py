@@ -11,6 +11,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from scheduler.service import committing, sweeping
 from scheduler.service.bell import PACE
 from scheduler.service.desk import Desk
+from scheduler.service.exclusion import DenyList
 from scheduler.service.standing import Standing
 from scheduler.service.transfers import Transfers
 from trust.problem import Problem
@@ -20,7 +21,9 @@ _LOG = logging.getLogger("cadastre.scheduler.clockwork")
 # Leases, deadlines, round closing and missing witnesses are looked at this often.
 PACE_SECONDS = 1
 STATUS_SECONDS = 30
-CONSENTS = timedelta(hours=1)
+# Who was excluded from another program (`cadastre scheduler exclude`) is denied after this.
+EXCLUSIONS_SECONDS = 5
+COMMITMENTS = timedelta(hours=1)
 SWEEP = timedelta(hours=1)
 RENEWAL = timedelta(minutes=10)
 
@@ -28,7 +31,11 @@ Job = Callable[[], Awaitable[object]]
 
 
 def make_clockwork(
-    desk: Desk, standing: Standing, transfers: Transfers, renew: Callable[[], None]
+    desk: Desk,
+    standing: Standing,
+    transfers: Transfers,
+    deny: DenyList,
+    renew: Callable[[], None],
 ) -> AsyncIOScheduler:
     """All recurring jobs; `renew` replaces the server's own certificate when it is due."""
 
@@ -46,7 +53,8 @@ def make_clockwork(
     jobs: dict[str, tuple[Job, float]] = {
         "pace": (pace, PACE_SECONDS),
         "standing": (standing.refresh, STATUS_SECONDS),
-        "consents": (lambda: committing.commit_consents(desk), CONSENTS.total_seconds()),
+        "commitments": (lambda: committing.commit_waiting(desk), COMMITMENTS.total_seconds()),
+        "exclusions": (deny.refresh, EXCLUSIONS_SECONDS),
         "sweep": (sweep, SWEEP.total_seconds()),
         "renewal": (renewal, RENEWAL.total_seconds()),
     }

@@ -16,6 +16,7 @@ class InputRefused(SchedulerError):
 
     code = "input-refused"
     kind = Kind.INVALID
+    advice = "correct the value that the sentence names and send the request again"
 
 
 class Unknown(SchedulerError):
@@ -23,6 +24,7 @@ class Unknown(SchedulerError):
 
     code = "unknown"
     kind = Kind.NOT_FOUND
+    advice = "look the name up with the noun's `list` verb, as in `cadastre campaign list`"
 
 
 class Ambiguous(SchedulerError):
@@ -30,6 +32,7 @@ class Ambiguous(SchedulerError):
 
     code = "ambiguous-prefix"
     kind = Kind.INVALID
+    advice = "type more of the name, or all of it as the noun's `list` verb prints it"
 
 
 class TokenRefused(SchedulerError):
@@ -44,6 +47,10 @@ class ProofRefused(SchedulerError):
 
     code = "enrolment-proof-refused"
     kind = Kind.UNVERIFIED
+    advice = (
+        "ask for a new token for this operator and site (`cadastre scheduler token`) and join "
+        "with it"
+    )
 
 
 class NotEnrolled(SchedulerError):
@@ -100,6 +107,10 @@ class Conflict(SchedulerError):
 
     code = "conflict"
     kind = Kind.CONFLICT
+    advice = (
+        "see what is known with `cadastre bundle list`, and hand yours in under a name or id "
+        "of its own"
+    )
 
 
 class NotAuthorised(SchedulerError):
@@ -107,6 +118,7 @@ class NotAuthorised(SchedulerError):
 
     code = "not-authorised"
     kind = Kind.REFUSED
+    advice = "ask the college for an authorisation that covers it (`cadastre authorisation draft`)"
 
 
 class AlreadyEnded(SchedulerError):
@@ -114,6 +126,7 @@ class AlreadyEnded(SchedulerError):
 
     code = "already-ended"
     kind = Kind.CONFLICT
+    advice = "start a new campaign with `cadastre campaign start`"
 
 
 class NotReleased(SchedulerError):
@@ -136,6 +149,7 @@ class ConsentRefused(SchedulerError):
 
     code = "consent-refused"
     kind = Kind.REFUSED
+    advice = "let the owner sign it anew with `cadastre consent grant`, then submit that one"
 
 
 class StatementRefused(SchedulerError):
@@ -143,6 +157,10 @@ class StatementRefused(SchedulerError):
 
     code = "statement-refused"
     kind = Kind.REFUSED
+    advice = (
+        "compare `cadastre worker image` there with the vote; if it is voted, tell the "
+        "worker's operator"
+    )
 
 
 class ValuesMissing(SchedulerError):
@@ -150,6 +168,10 @@ class ValuesMissing(SchedulerError):
 
     code = "values-missing"
     kind = Kind.NOT_FOUND
+    advice = (
+        "let the worker report again, values first; if it stays so, look at its network and "
+        "the scheduler's disk"
+    )
 
 
 class ValuesNotDue(SchedulerError):
@@ -164,6 +186,10 @@ class ValuesRefused(SchedulerError):
 
     code = "values-refused"
     kind = Kind.INVALID
+    advice = (
+        "install the voted release on that worker (`cadastre worker image`): its values do "
+        "not fit the rules"
+    )
 
 
 class AboveConsents(SchedulerError):
@@ -171,6 +197,10 @@ class AboveConsents(SchedulerError):
 
     code = "above-consents"
     kind = Kind.REFUSED
+    advice = (
+        "let owners of that worker hand their consents in with `cadastre consent submit`, or "
+        "look into the worker"
+    )
 
 
 class AboveRegistry(SchedulerError):
@@ -178,6 +208,10 @@ class AboveRegistry(SchedulerError):
 
     code = "above-registry"
     kind = Kind.REFUSED
+    advice = (
+        "let owners hand in to the registry too (`cadastre consent submit`), or look into the "
+        "worker"
+    )
 
 
 class BlobRefused(SchedulerError):
@@ -185,6 +219,7 @@ class BlobRefused(SchedulerError):
 
     code = "blob-refused"
     kind = Kind.INVALID
+    advice = "put the blob again from its beginning: its digest first, then its bytes in order"
 
 
 class QuotaExceeded(SchedulerError):
@@ -228,3 +263,4 @@ class StateRefused(SchedulerError):
 
     code = "state-refused"
     kind = Kind.INVALID
+    advice = "install root version 1 first, or restore the scheduler's whole folder from one backup"

@@ -24,7 +24,7 @@ from scheduler.rpc.servers import Services, enrolment_server, work_server
 from scheduler.service import outbox
 from scheduler.service.bell import Bell
 from scheduler.service.desk import Desk, Limits
-from scheduler.service.membership import DenyList
+from scheduler.service.exclusion import DenyList
 from scheduler.service.pace import keep_pace
 from scheduler.service.standing import Standing
 from scheduler.service.transfers import Transfers
@@ -187,7 +187,7 @@ async def _run(state: State, desk: Desk, log: LogWriter) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    clockwork = make_clockwork(desk, standing, transfers, identity.renew)
+    clockwork = make_clockwork(desk, standing, transfers, services.deny, identity.renew)
     await work.start()
     await enrolment.start()
     site.start()

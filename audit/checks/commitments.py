@@ -20,6 +20,7 @@ from trust.documents.campaign import Commitment
 from trust.ids import CampaignId, Digest
 from trust.log.tree import Tree, leaf_hash
 
+ORDERS = "orders"
 _TAG = b"cadastre/commit/v1"
 _ROW_BYTES = 79  # the shorter kind of row, padding, without spaces
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -92,14 +93,19 @@ def about(records: Records) -> frozenset[CampaignId]:
 
 
 def _require_all(opened: Sequence[Opened], records: Records) -> None:
-    """Of a covered campaign every list: the one left out may be the one that contradicts."""
+    """Of a covered campaign every list: the one left out may be the one that contradicts.
+
+    Orders and receipts about several campaigns are in lists of none, which belong to each.
+    """
     here = {item.commitment.digest for item in opened}
     campaigns = covered(opened)
     for logged in records.commitments:
         commitment = logged.document
-        if commitment.campaign in campaigns and logged.digest not in here:
+        shared = commitment.campaign is None and commitment.kind == ORDERS and bool(campaigns)
+        if (shared or commitment.campaign in campaigns) and logged.digest not in here:
+            whose = commitment.campaign or "several campaigns together"
             raise AuditFailure(
-                f"{commitment.campaign} has {commitment.kind} committed in entry {logged.index}, "
+                f"{whose} has {commitment.kind} committed in entry {logged.index}, "
                 "whose list of salts is not here"
             )
 

@@ -57,7 +57,10 @@ def sort(files: frozenset[str]) -> tuple[Layout, str]:
         elif _RESTRICTED.fullmatch(path):
             listings.append(path)
         elif path not in {LOG_POLICY, CHECKPOINT, INDEX}:
-            raise AuditFailure(f"{path[:120]!a} does not belong in evidence")
+            raise AuditFailure(
+                f"{path[:120]!a} does not belong in evidence",
+                remedy="give a folder that holds the evidence alone",
+            )
     _require_whole(roots, files)
     layout = Layout(
         tuple(roots[version] for version in sorted(roots)),

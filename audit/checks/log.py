@@ -39,12 +39,21 @@ def checkpoint(
     _require_known(raw, [policy], "the checkpoint")
     for witness in () if auditor is None else auditor.witnesses:
         if witness not in verified.cosigned:
-            raise AuditFailure(f"the pinned witness {witness.name} has not cosigned")
+            raise AuditFailure(
+                f"the pinned witness {witness.name} has not cosigned",
+                remedy="ask the witness's keeper; until it cosigned, trust no release",
+            )
     if auditor is not None and auditor.log is not None and verified.log != auditor.log:
-        raise AuditFailure(f"another log than the pinned {auditor.log.name} signed")
+        raise AuditFailure(
+            f"another log than the pinned {auditor.log.name} signed",
+            remedy="compare the policy's log line with the key that the log's operator published",
+        )
     size = verified.checkpoint.size
     if size > MAXIMUM_ENTRIES:
-        raise AuditFailure(f"the log has {size} entries, this program replays {MAXIMUM_ENTRIES}")
+        raise AuditFailure(
+            f"the log has {size} entries, this program replays {MAXIMUM_ENTRIES}",
+            remedy="audit with a release of Cadastre that replays longer logs",
+        )
     cosigned = ", ".join(sorted(_dated(key, at) for key, at in verified.cosigned.items()))
     return verified, f"{size} entries of {verified.checkpoint.origin}, cosigned by {cosigned}"
 
@@ -56,7 +65,10 @@ def tiles(
     replayed = check_log(lambda path: evidence.read(f"log/{path}"), policy)
     # The pins were asked of `head`; whoever writes the folder may exchange it meanwhile.
     if replayed.checkpoint.note != head.note:
-        raise AuditFailure("the checkpoint changed while it was read")
+        raise AuditFailure(
+            "the checkpoint changed while it was read",
+            remedy="let nothing write into the folder, then audit again",
+        )
     size = replayed.checkpoint.checkpoint.size
     for tile in (*entry_bundles(size), *hash_tiles(size)):
         if tile.path not in present:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from audit.checks.commitments import Opened
+from audit.checks.commitments import ORDERS, Opened
 from audit.checks.objects import Objects
 from audit.checks.openings import Member
 from audit.checks.plans import SUSPENSION_REACHES
@@ -14,19 +14,19 @@ from audit.errors import AuditFailure
 from audit.records import Records
 from trust.documents.campaign import Acknowledgement, Order, OrderBatch, UnitKind
 from trust.documents.root import Duty
+from trust.errors import SignatureInvalid
 from trust.ids import AttemptId, Digest, FencingToken, UnitId, WorkerId
 
-KIND = "orders"
 # An exchange that was open at an exclusion ends long before (wire.limits: connection age).
 EXCLUSION_REACHES = timedelta(hours=1)
 
 
 @dataclass
 class Ordered:
-    """Every order by attempt, with its worker, and every accepted acknowledgement by unit."""
+    """Every order by attempt and every accepted acknowledgement by unit, with their workers."""
 
     orders: dict[AttemptId, tuple[WorkerId, Order]] = field(default_factory=dict)
-    accepted: dict[UnitId, Acknowledgement] = field(default_factory=dict)
+    accepted: dict[UnitId, tuple[WorkerId, Acknowledgement]] = field(default_factory=dict)
     given_at: dict[AttemptId, datetime] = field(default_factory=dict)  # for the first time
 
 
@@ -35,20 +35,19 @@ def read(records: Records, objects: Objects, opened: Sequence[Opened]) -> tuple[
     ordered = Ordered()
     batches = 0
     for item in opened:
-        if item.kind != KIND:
+        if item.kind != ORDERS:
             continue
-        root = records.root_at(item.commitment.index)
         for digest in item.envelopes:
             raw = objects.get(digest, "the order batch")
-            batch = root.verify(OrderBatch, raw, Duty.ORDERS).document
-            if batch.territory != root.document.territory:
+            batch = _signed(records, raw, item.commitment.index)
+            if batch.territory != records.root_at(item.commitment.index).document.territory:
                 raise AuditFailure("an order batch is of another territory")
             records.key(batch.worker, item.commitment.index)
             _require_member(records, batch)
             for order in batch.orders:
                 _keep(ordered, batch.worker, order, batch.issued_at)
             for answer in batch.acknowledgements:
-                _acknowledge(ordered, answer)
+                _acknowledge(ordered, batch.worker, answer)
             batches += 1
     return ordered, f"{len(ordered.orders)} orders in {batches} signed batches"
 
@@ -102,13 +101,18 @@ def receipts(records: Records, ordered: Ordered, batches: dict[Digest, tuple[Mem
         for logged in records.openings
     }
     checked = 0
-    for unit, answer in ordered.accepted.items():
+    told: set[Digest] = set()
+    for unit, (worker, answer) in ordered.accepted.items():
         found = ordered.orders.get(answer.attempt)
         if found is None:
             continue  # of a campaign whose orders are not in this export
-        order = found[1]
-        if order.unit != unit:
-            raise AuditFailure(f"attempt {answer.attempt} was acknowledged for another unit")
+        leased_by, order = found
+        if (leased_by, order.unit) != (worker, unit):
+            raise AuditFailure(
+                f"attempt {answer.attempt} was acknowledged for another unit or worker"
+            )
+        if answer.statement is not None:
+            told.add(answer.statement)
         if order.kind is UnitKind.CONTRIBUTE and order.plan in in_batch:
             if answer.statement not in in_batch[order.plan]:
                 raise AuditFailure(
@@ -117,7 +121,13 @@ def receipts(records: Records, ordered: Ordered, batches: dict[Digest, tuple[Mem
         elif order.kind is UnitKind.CONCLUDE:
             _require_released(records, order, answer)
         checked += 1
-    return f"{checked} acknowledgements kept"
+    untold = sum(
+        partial not in told
+        for plan in {order.plan for _, order in ordered.orders.values()}
+        for partial in in_batch.get(plan, ())
+    )
+    # Not a failure: a worker that was lost after its report never fetched the answer.
+    return f"{checked} acknowledgements kept; {untold} opened partials without one"
 
 
 def _require_released(records: Records, order: Order, answer: Acknowledgement) -> None:
@@ -143,11 +153,27 @@ def _require_member(records: Records, batch: OrderBatch) -> None:
         raise AuditFailure(f"{batch.worker} was given orders after its exclusion")
 
 
-def _acknowledge(ordered: Ordered, answer: Acknowledgement) -> None:
+def _signed(records: Records, raw: bytes, index: int) -> OrderBatch:
+    """The batch, signed with the orders key in force at its commitment or with an earlier one.
+
+    It was answered before it was committed, and the key may have been replaced in between; the
+    commitment, signed with the later key, stands for it.
+    """
+    refusal: SignatureInvalid | None = None
+    for place, root in reversed(records.roots):
+        if place <= index:
+            try:
+                return root.verify(OrderBatch, raw, Duty.ORDERS).document
+            except SignatureInvalid as error:
+                refusal = refusal or error
+    raise refusal or AuditFailure(f"no territory root is in force at entry {index}")
+
+
+def _acknowledge(ordered: Ordered, worker: WorkerId, answer: Acknowledgement) -> None:
     if not answer.accepted:
         return
     if answer.statement is None:
         raise AuditFailure(f"attempt {answer.attempt} was accepted without a statement")
-    known = ordered.accepted.setdefault(answer.unit, answer)
+    _, known = ordered.accepted.setdefault(answer.unit, (worker, answer))
     if known.statement != answer.statement:
         raise AuditFailure(f"two different statements were accepted for unit {answer.unit}")

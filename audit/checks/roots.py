@@ -46,7 +46,10 @@ def pin(evidence: Evidence, first: str, policy: AuditPolicy | None) -> tuple[Dig
     if policy is None:
         return found, f"root {found}, not pinned: compare it with the cooperative's paper copy"
     if found != policy.root:
-        raise AuditFailure(f"the evidence rests on root {found}, the policy pins {policy.root}")
+        raise AuditFailure(
+            f"the evidence rests on root {found}, the policy pins {policy.root}",
+            remedy="compare the pin with the cooperative's paper copy: one of the roots is false",
+        )
     return found, f"root {found}, as pinned"
 
 
@@ -74,12 +77,19 @@ def log_policy(
     parsed = Policy.parse(text)
     if parsed.quorum is None:
         raise AuditFailure(
-            "the root's log policy asks for no witness: the log could have two faces"
+            "the root's log policy asks for no witness: the log could have two faces",
+            remedy="ask the cooperative for a next root that names witnesses and their quorum",
         )
     pinned = None if policy is None else policy.log
     if pinned is not None and pinned not in [log.key for log in parsed.logs]:
-        raise AuditFailure(f"the root does not name the pinned log {pinned.name}")
+        raise AuditFailure(
+            f"the root does not name the pinned log {pinned.name}",
+            remedy="compare the policy's log line with the key that the log's operator published",
+        )
     for witness in () if policy is None else policy.witnesses:
         if witness not in [known.key for known in parsed.witnesses.values()]:
-            raise AuditFailure(f"the root does not name the pinned witness {witness.name}")
+            raise AuditFailure(
+                f"the root does not name the pinned witness {witness.name}",
+                remedy="compare the policy's witness line with the key that its keeper published",
+            )
     return parsed, f"{len(parsed.logs)} log, {len(parsed.witnesses)} witnesses"

@@ -73,6 +73,7 @@ class CosignerUnavailable(CosignerError):
     """A witness did not answer, or answered with a failure of its own."""
 
     code = "cosigner-unavailable"
+    advice = "check that the witness runs: the log goes on and asks it again by itself"
 
 
 class CosignerRefused(CosignerError):
@@ -88,6 +89,9 @@ class CosignerConflict(CosignerError):
 
     code = "cosigner-conflict"
     kind = Kind.CONFLICT
+    advice = (
+        "look at the witness's memory if this stays: the log continues from that size by itself"
+    )
 
     def __init__(self, name: str, size: int) -> None:
         super().__init__(f"witness {name} has last seen a log of {size} entries", witness=name)

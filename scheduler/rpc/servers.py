@@ -29,7 +29,7 @@ from protos.cadastre.v1 import (
 )
 from scheduler.rpc import servicers
 from scheduler.service.desk import Desk
-from scheduler.service.membership import DenyList
+from scheduler.service.exclusion import DenyList
 from scheduler.service.standing import Standing
 from scheduler.service.transfers import Transfers
 from trust.certificates import Role
@@ -81,11 +81,15 @@ def work_server(
     server = build_server(gate)
     work_pb2_grpc.add_WorkServicer_to_server(servicers.Work(desk, services.standing), server)
     enrolment_pb2_grpc.add_RenewalServicer_to_server(servicers.Renewal(desk), server)
-    blobs_pb2_grpc.add_BlobsServicer_to_server(servicers.Blobs(services.transfers), server)
+    blobs_pb2_grpc.add_BlobsServicer_to_server(
+        servicers.Blobs(services.transfers, services.deny), server
+    )
     bundles_pb2_grpc.add_BundlesServicer_to_server(servicers.Bundles(desk), server)
-    campaigns_pb2_grpc.add_CampaignsServicer_to_server(servicers.Campaigns(desk), server)
+    campaigns_pb2_grpc.add_CampaignsServicer_to_server(
+        servicers.Campaigns(desk, services.deny), server
+    )
     consents_pb2_grpc.add_ConsentsServicer_to_server(servicers.Consents(desk), server)
-    audit = servicers.Audit(desk, services.roots)
+    audit = servicers.Audit(desk, services.deny, services.roots)
     audit_pb2_grpc.add_AuditServicer_to_server(audit, server)
     workers = servicers.Workers(desk, services.deny)
     audit_pb2_grpc.add_WorkersServicer_to_server(workers, server)

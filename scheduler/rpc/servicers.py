@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from protos.cadastre.v1 import (
     audit_pb2,
@@ -31,12 +31,14 @@ from scheduler.service import (
     consents,
     evidence,
     exchange,
+    exclusion,
     membership,
     roster,
     starting,
 )
 from scheduler.service.desk import Desk
-from scheduler.service.membership import Admission, DenyList
+from scheduler.service.exclusion import DenyList
+from scheduler.service.membership import Admission
 from scheduler.service.standing import Standing
 from scheduler.service.transfers import Chunk, Transfers
 from trust.ids import Digest, WorkerId
@@ -47,6 +49,17 @@ from wire.server import current_peer
 Context = Any
 # Room for the framing of one evidence file in one message.
 _EVIDENCE_LIMIT = MAXIMUM_MESSAGE_BYTES - CHUNK_BYTES
+
+
+T = TypeVar("T")
+
+
+async def while_admitted(deny: DenyList, items: AsyncIterator[T]) -> AsyncIterator[T]:
+    """`items`, until the caller is excluded: the gate asked only once. Raises Denied."""
+    peer = current_peer()
+    async for item in items:
+        deny.require_admitted(peer)
+        yield item
 
 
 class Enrolment(enrolment_pb2_grpc.EnrolmentServicer):
@@ -97,8 +110,9 @@ class Work(work_pb2_grpc.WorkServicer):
 class Blobs(blobs_pb2_grpc.BlobsServicer):
     """Content-addressed bytes."""
 
-    def __init__(self, transfers: Transfers) -> None:
+    def __init__(self, transfers: Transfers, deny: DenyList) -> None:
         self._transfers = transfers
+        self._deny = deny
 
     async def Stat(  # noqa: N802 - the contract's name
         self, request: blobs_pb2.StatRequest, context: Context
@@ -111,7 +125,8 @@ class Blobs(blobs_pb2_grpc.BlobsServicer):
         self, request: AsyncIterator[blobs_pb2.PutRequest], context: Context
     ) -> blobs_pb2.PutResponse:
         del context
-        chunks = (Chunk(part.digest, part.offset, part.data) async for part in request)
+        parts = while_admitted(self._deny, request)
+        chunks = (Chunk(part.digest, part.offset, part.data) async for part in parts)
         digest, size = await self._transfers.put(current_peer(), chunks)
         return blobs_pb2.PutResponse(digest=digest, size=size)
 
@@ -120,7 +135,8 @@ class Blobs(blobs_pb2_grpc.BlobsServicer):
     ) -> AsyncIterator[blobs_pb2.GetResponse]:
         del context
         digest = Digest.parse(request.digest)
-        async for data in self._transfers.get(current_peer(), digest, request.offset):
+        pieces = self._transfers.get(current_peer(), digest, request.offset)
+        async for data in while_admitted(self._deny, pieces):
             yield blobs_pb2.GetResponse(data=data)
 
 
@@ -160,8 +176,9 @@ class Bundles(bundles_pb2_grpc.BundlesServicer):
 class Campaigns(campaigns_pb2_grpc.CampaignsServicer):
     """An operator's campaigns."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, deny: DenyList) -> None:
         self._desk = desk
+        self._deny = deny
 
     async def Start(  # noqa: N802 - the contract's name
         self, request: campaigns_pb2.StartCampaignRequest, context: Context
@@ -193,7 +210,8 @@ class Campaigns(campaigns_pb2_grpc.CampaignsServicer):
         self, request: campaigns_pb2.ShowCampaignRequest, context: Context
     ) -> AsyncIterator[campaigns_pb2.CampaignView]:
         del context
-        async for view in campaigns.watch(self._desk, request.campaign):
+        found = campaigns.watch(self._desk, current_peer().name, request.campaign)
+        async for view in while_admitted(self._deny, found):
             yield views.campaign(view, current_peer().role)
 
     async def Cancel(  # noqa: N802 - the contract's name
@@ -244,8 +262,9 @@ class Consents(consents_pb2_grpc.ConsentsServicer):
 class Audit(audit_pb2_grpc.AuditServicer):
     """Proofs and evidence."""
 
-    def __init__(self, desk: Desk, roots: Sequence[bytes]) -> None:
+    def __init__(self, desk: Desk, deny: DenyList, roots: Sequence[bytes]) -> None:
         self._desk = desk
+        self._deny = deny
         self._roots = roots
 
     async def Prove(  # noqa: N802 - the contract's name
@@ -271,6 +290,7 @@ class Audit(audit_pb2_grpc.AuditServicer):
             # A large file comes in several messages of the same path, in order.
             for start in range(0, max(1, len(file.data)), _EVIDENCE_LIMIT):
                 part = file.data[start : start + _EVIDENCE_LIMIT]
+                self._deny.require_admitted(current_peer())
                 yield audit_pb2.EvidenceFile(path=file.path, data=part)
 
 
@@ -293,8 +313,8 @@ class Workers(audit_pb2_grpc.WorkersServicer):
     ) -> audit_pb2.WorkerView:
         del context
         name = WorkerId.parse(request.worker)
-        await membership.ban(self._desk, name, request.reason)
-        self._deny.refresh()
+        await exclusion.exclude(self._desk, name, request.reason)
+        await self._deny.refresh()
         found = await roster.list_workers(self._desk)
         return next(views.worker(item) for item in found if item.row.name == name)
 

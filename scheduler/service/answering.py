@@ -71,8 +71,7 @@ def answer(
         waiting=tuple(waiting),
     )
     envelope = signed.sign(batch, [desk.orders]).envelope
-    if orders:
-        committing.keep(tx, desk, committing.ORDERS, envelope.raw, str(orders[0][0].campaign))
+    _keep(tx, desk, batch, envelope.raw)
     response = work_pb2.ExchangeResponse(orders=envelope.raw)
     shown: dict[str, work_pb2.Exhibit] = {}
     for _, exhibits in orders:
@@ -99,10 +98,25 @@ def sign_again(tx: Transaction, desk: Desk, stored: bytes) -> bytes:
     response = work_pb2.ExchangeResponse.FromString(stored)
     batch = schema.decode(OrderBatch, Envelope.parse(response.orders).payload)
     envelope = signed.sign(batch, [desk.orders]).envelope
-    if batch.orders:
-        committing.keep(tx, desk, committing.ORDERS, envelope.raw, str(batch.orders[0].campaign))
+    _keep(tx, desk, batch, envelope.raw)
     response.orders = envelope.raw
     return response.SerializeToString(deterministic=True)
+
+
+def _keep(tx: Transaction, desk: Desk, batch: OrderBatch, envelope: bytes) -> None:
+    """Keep a batch that orders or acknowledges something, in its campaign's restricted list.
+
+    One about several campaigns goes into the list of no campaign, which every campaign's auditor
+    gets whole: no list then lacks a receipt because it stands in another campaign's.
+    """
+    about = {str(order.campaign) for order in batch.orders}
+    for answered in batch.acknowledgements:
+        unit = tx.session.get(UnitRow, str(answered.unit))
+        if unit is not None:  # a report about a unit that never was is about no campaign
+            about.add(unit.campaign)
+    if about:
+        campaign = about.pop() if len(about) == 1 else None
+        committing.keep(tx, desk, committing.ORDERS, envelope, campaign)
 
 
 def _cancellations(tx: Transaction, document: ReportBatch) -> list[Cancellation]:
@@ -155,7 +169,7 @@ def _lease(
     if quota.left == 0:
         return [], [sentence(Reason.WORKER_QUOTA, quota=quota.daily)]
     orders: list[tuple[Order, dict[str, work_pb2.Exhibit]]] = []
-    # One campaign per batch: the batch is committed in that campaign's restricted list.
+    # Orders of one campaign per batch: so it is committed in that campaign's restricted list.
     for row in [unit for unit in units if unit.campaign == units[0].campaign]:
         if len(orders) >= min(worker.slots, quota.left):
             break

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class Bell:
@@ -20,9 +20,9 @@ class Bell:
         """Whether the program is stopping: nobody should wait any more."""
         return self._closed
 
-    def heard(self, topic: str) -> int:
-        """How often `topic` rang so far: take it before looking, hand it to `wait`."""
-        return self._counts.get(topic, 0)
+    def heard(self, *topics: str) -> Mapping[str, int]:
+        """How often each of `topics` rang so far: take it before looking, hand it to `wait`."""
+        return {topic: self._counts.get(topic, 0) for topic in topics}
 
     def ring(self, topics: Iterable[str]) -> None:
         """Wake everybody who waits on one of `topics`."""
@@ -38,15 +38,19 @@ class Bell:
         self._closed = True
         self._notify()
 
-    async def wait(self, topic: str, heard: int, seconds: float) -> bool:
-        """Return True once `topic` rang more than `heard` times, False after `seconds`."""
-        if self._closed or self.heard(topic) > heard:
+    async def wait(self, heard: Mapping[str, int], seconds: float) -> bool:
+        """Return True once a topic rang more often than `heard` says, False after `seconds`."""
+
+        def rang() -> bool:
+            return self._closed or self.heard(*heard) != heard
+
+        if rang():
             return True
         if seconds <= 0:
             return False
         try:
             async with asyncio.timeout(seconds), self._condition:
-                await self._condition.wait_for(lambda: self._closed or self.heard(topic) > heard)
+                await self._condition.wait_for(rang)
         except TimeoutError:
             return False
         return True
@@ -64,6 +68,11 @@ class Bell:
 def for_worker(worker: str) -> str:
     """Rings when there may be news for this worker."""
     return f"worker {worker}"
+
+
+def for_exclusion(member: str) -> str:
+    """Rings when this member was excluded."""
+    return f"exclusion of {member}"
 
 
 def for_campaign(campaign: str) -> str:

@@ -12,7 +12,7 @@ from scheduler.domain.reasons import Reason, quote, sentence
 from scheduler.domain.states import FINAL_CAMPAIGN, CampaignState
 from scheduler.errors import AlreadyEnded, InputRefused, NotReleased
 from scheduler.service import endings
-from scheduler.service.bell import for_campaign
+from scheduler.service.bell import for_campaign, for_exclusion
 from scheduler.service.desk import Desk
 from scheduler.service.finding import campaign_by
 from scheduler.store.store import Transaction
@@ -27,8 +27,6 @@ from trust.documents.campaign import Release
 from trust.documents.signed import verify
 from trust.ids import Digest
 
-MAXIMUM_PARAMETERS = 1024 * 1024  # as the workers' policy
-MAXIMUM_REQUEST = 128
 LIST_LIMIT = 200
 WATCH_SECONDS = 10.0
 
@@ -122,17 +120,20 @@ async def list_all(
     return await desk.look("list-campaigns", gather)
 
 
-async def watch(desk: Desk, campaign: str) -> AsyncIterator[CampaignView]:
-    """A view per change, at least one every 10 s, until the campaign ends."""
+async def watch(desk: Desk, watcher: str, campaign: str) -> AsyncIterator[CampaignView]:
+    """A view per change, at least one every 10 s, until the campaign ends.
+
+    The exclusion of the member `watcher` ends the wait too: whoever sends the views asks whether
+    that member may have the next one.
+    """
     view = await show(desk, campaign)
-    topic = for_campaign(view.row.id)
     while True:
-        heard = desk.bell.heard(topic)
+        heard = desk.bell.heard(for_campaign(view.row.id), for_exclusion(watcher))
         view = await show(desk, view.row.id)
         yield view
         if CampaignState(view.row.state) in FINAL_CAMPAIGN or desk.bell.closed:
             return
-        await desk.bell.wait(topic, heard, WATCH_SECONDS)
+        await desk.bell.wait(heard, WATCH_SECONDS)
 
 
 async def report(desk: Desk, campaign: str) -> tuple[bytes, bytes]:

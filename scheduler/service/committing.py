@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from sqlmodel import col, select
 
 from scheduler.domain.commitments import SALT_BYTES, Member, seal
+from scheduler.domain.states import FINAL_CAMPAIGN
 from scheduler.service import outbox
 from scheduler.service.desk import Desk
 from scheduler.store.store import Transaction
-from scheduler.store.tables import CommitmentRow, RestrictedRow
+from scheduler.store.tables import CampaignRow, CommitmentRow, RestrictedRow
 from trust.documents import signed
 from trust.documents.campaign import Commitment
 from trust.ids import CampaignId, Digest
@@ -50,10 +51,14 @@ def keep_all(
 
 
 def commit_campaign(tx: Transaction, desk: Desk, campaign: str) -> None:
-    """Commit to a campaign's orders and partials when it ends, and to the newest consents."""
+    """Commit to a campaign's orders and partials when it ends.
+
+    Also to the newest consents, and to the batches that are about several campaigns.
+    """
     for kind in (ORDERS, PARTIALS):
         commit(tx, desk, kind, campaign)
-    commit(tx, desk, CONSENTS, None)
+    for kind in (ORDERS, CONSENTS):
+        commit(tx, desk, kind, None)
 
 
 def commit(tx: Transaction, desk: Desk, kind: str, campaign: str | None) -> Digest | None:
@@ -91,6 +96,23 @@ def commit(tx: Transaction, desk: Desk, kind: str, campaign: str | None) -> Dige
     return digest
 
 
-async def commit_consents(desk: Desk) -> Digest | None:
-    """The periodic commitment over consents that came in since the last one."""
-    return await desk.run("commit-consents", lambda tx: commit(tx, desk, CONSENTS, None))
+async def commit_waiting(desk: Desk) -> int:
+    """The periodic commitments. Returns how many were made.
+
+    Over consents that came in since the last one, and over answers given after their campaign
+    ended: the receipt for a conclusion may be signed after the release that it led to.
+    """
+
+    def commit_lists(tx: Transaction) -> int:
+        ended = select(CampaignRow.id).where(
+            col(CampaignRow.state).in_([state.value for state in FINAL_CAMPAIGN])
+        )
+        query = select(RestrictedRow.kind, RestrictedRow.campaign).where(
+            col(RestrictedRow.commitment).is_(None),
+            col(RestrictedRow.campaign).is_(None) | col(RestrictedRow.campaign).in_(ended),
+        )
+        lists = tx.session.exec(query.distinct()).all()
+        made = [commit(tx, desk, kind, campaign) for kind, campaign in lists]
+        return sum(digest is not None for digest in made)
+
+    return await desk.run("commit-waiting", commit_lists)

@@ -194,28 +194,15 @@ async def _wait_for_news(desk: Desk, document: ReportBatch, known: Accepted) -> 
     desk.meters.polls.inc()
     try:
         while True:
-            mine, anyone = desk.bell.heard(for_worker(worker)), desk.bell.heard(ANY_WORKER)
+            heard = desk.bell.heard(for_worker(worker), ANY_WORKER)
             if await desk.look("has-news", lambda tx: answering.has_news(tx, document)):
                 return
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0 or desk.bell.closed:
                 return
-            await _either(desk, worker, mine, anyone, left)
+            await desk.bell.wait(heard, left)
     finally:
         desk.meters.polls.dec()
-
-
-async def _either(desk: Desk, worker: str, mine: int, anyone: int, seconds: float) -> None:
-    waits = [
-        asyncio.ensure_future(desk.bell.wait(for_worker(worker), mine, seconds)),
-        asyncio.ensure_future(desk.bell.wait(ANY_WORKER, anyone, seconds)),
-    ]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
 
 
 def _answer(tx: Transaction, desk: Desk, document: ReportBatch) -> bytes:

@@ -1,4 +1,4 @@
-"""Tokens, enrolment, renewal and exclusion: how somebody gets, keeps and loses a certificate."""
+"""Tokens, enrolment and renewal: how somebody gets and keeps a certificate."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from datetime import timedelta
 from sqlmodel import select
 
 from scheduler.domain.backoff import Quota
-from scheduler.domain.reasons import quote
-from scheduler.errors import InputRefused, NotEnrolled, ProofRefused, TokenRefused, Unknown
+from scheduler.errors import InputRefused, NotEnrolled, ProofRefused, TokenRefused
 from scheduler.service import outbox
-from scheduler.service.bell import for_worker
 from scheduler.service.desk import Desk
 from scheduler.service.units import day_of
 from scheduler.store.store import Store, Transaction
@@ -20,12 +18,11 @@ from scheduler.store.tables import MemberRow, TokenRow, WorkerRow
 from trust import certificates
 from trust.certificates import Peer, Role
 from trust.documents import signed
-from trust.documents.membership import Banned, Enrolled, EnrolmentProof
+from trust.documents.membership import Enrolled, EnrolmentProof
 from trust.dsse import MAXIMUM_ENVELOPE_BYTES
 from trust.entropy import Entropy
 from trust.errors import Malformed, SignatureInvalid, WrongType
 from trust.ids import Digest, WorkerId
-from trust.keys import PublicKey
 from trust.log.entry import Kind
 
 SECRET_BYTES = 32
@@ -134,55 +131,6 @@ async def renew(desk: Desk, peer: Peer, request: bytes) -> Admission:
             f"{peer.name} is not a member here", remedy="join again with a fresh token"
         )
     return _certify(desk, request, peer.role, peer.name)
-
-
-async def ban(desk: Desk, name: str, reason: str) -> MemberRow:
-    """Deny a member's certificates from now on; a worker's exclusion goes into the log.
-
-    Raises Unknown, InputRefused. The reason stays here: the log can't forget.
-    """
-    if not reason.strip():
-        raise InputRefused("an exclusion names its reason")
-
-    def deny(tx: Transaction) -> MemberRow:
-        row = tx.session.get(MemberRow, name)
-        if row is None:
-            raise Unknown(f"no member {name[:80]!r}", remedy="`cadastre worker list` shows them")
-        if row.banned_at is None:
-            row.banned_at, row.banned_because = tx.now, quote(reason)
-            if row.role == Role.WORKER:
-                event = Banned(
-                    territory=desk.territory,
-                    worker=WorkerId(name),
-                    key=PublicKey.parse(row.key),
-                    banned_at=tx.now,
-                )
-                outbox.publish(tx, desk, Kind.KEY_EVENT, signed.sign(event, [desk.orders]))
-        tx.rings.add(for_worker(name))
-        return row
-
-    return await desk.run("ban-member", deny)
-
-
-class DenyList:
-    """Banned members, in memory, for the gate that runs before every call."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._banned: dict[str, str] = {}
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Read the list again."""
-
-        def banned(tx: Transaction) -> dict[str, str]:
-            query = select(MemberRow).where(MemberRow.banned_at != None)  # noqa: E711
-            return {row.name: row.banned_because or "" for row in tx.session.exec(query)}
-
-        self._banned = self._desk.store.read("list-banned", banned)
-
-    def __call__(self, peer: Peer) -> str | None:
-        return self._banned.get(peer.name)
 
 
 def _proof(raw: bytes) -> signed.Signed[EnrolmentProof]:

@@ -9,10 +9,11 @@ the next `flush` appends again, and the log answers with the index the entry alr
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 
 from sqlmodel import col, select
 
+from durable.blobs import BlobFolder
 from scheduler.errors import NotLogged
 from scheduler.service.bell import PACE
 from scheduler.service.desk import Desk
@@ -28,11 +29,18 @@ from trust.log.proof import verify_proof
 BATCH = 1024
 
 
+class Shelf(Protocol):
+    """Where blobs are kept; a Desk is one."""
+
+    @property
+    def blobs(self) -> BlobFolder: ...
+
+
 def keep_blob(
-    tx: Transaction, desk: Desk, data: bytes, *, public: bool = True, giver: str = ""
+    tx: Transaction, shelf: Shelf, data: bytes, *, public: bool = True, giver: str = ""
 ) -> Digest:
     """Store `data` and who may read it; storing it again only ever widens that."""
-    digest = desk.blobs.put(data)
+    digest = shelf.blobs.put(data)
     register_blob(tx, digest, len(data), public=public, giver=giver)
     return digest
 
@@ -49,17 +57,17 @@ def register_blob(tx: Transaction, digest: Digest, size: int, *, public: bool, g
 
 
 def publish(
-    tx: Transaction, desk: Desk, kind: Kind, signed: Signed[Any], campaign: str | None = None
+    tx: Transaction, shelf: Shelf, kind: Kind, signed: Signed[Any], campaign: str | None = None
 ) -> Digest:
     """Queue a signed document for the log; queueing it again changes nothing."""
-    return publish_raw(tx, desk, kind, signed.envelope.raw, campaign)
+    return publish_raw(tx, shelf, kind, signed.envelope.raw, campaign)
 
 
 def publish_raw(
-    tx: Transaction, desk: Desk, kind: Kind, envelope: bytes, campaign: str | None = None
+    tx: Transaction, shelf: Shelf, kind: Kind, envelope: bytes, campaign: str | None = None
 ) -> Digest:
     """`publish` for verified bytes."""
-    digest = keep_blob(tx, desk, envelope)
+    digest = keep_blob(tx, shelf, envelope)
     known = tx.session.exec(
         select(LogRow).where(LogRow.kind == kind.value, LogRow.digest == digest)
     ).first()

@@ -50,4 +50,4 @@ async def keep_pace(desk: Desk) -> None:
             desk.meters.faults.labels("pace").inc()
             _LOG.exception("a turn failed")
             await asyncio.sleep(TURN_SECONDS)
-        await desk.bell.wait(PACE, heard, TURN_SECONDS)
+        await desk.bell.wait(heard, TURN_SECONDS)

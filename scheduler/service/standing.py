@@ -98,6 +98,12 @@ class Standing:
         return known
 
     def _count(self, bundle: Digest, purpose: str, worker: WorkerId) -> int | None:
+        """An upper bound: the registry publishes numbers per target, never capsules.
+
+        A capsule with one consent to the bundle and one to its purpose counts twice here. The
+        consents that passed through this scheduler are counted per capsule, and a claim must
+        stay below both (`statements`).
+        """
         if self._status is None:
             return None
         live = self._status.live_consents

@@ -23,9 +23,8 @@ from scheduler.store.store import Transaction
 from scheduler.store.tables import AuthorisationRow, BundleRow, CampaignRow
 from trust.documents.rules import Bound
 from trust.ids import CampaignId, Digest
-from trust.policy.parameters import require_within
+from trust.policy.parameters import MAXIMUM_PARAMETER_BYTES, require_within
 
-MAXIMUM_PARAMETERS = 1024 * 1024  # as the workers' policy
 MAXIMUM_REQUEST = 128
 
 
@@ -38,8 +37,8 @@ async def start(
     """
     if not 1 <= len(request) <= MAXIMUM_REQUEST or not request.isprintable():
         raise InputRefused(f"the request key has 1 to {MAXIMUM_REQUEST} printable characters")
-    if len(values) > MAXIMUM_PARAMETERS:
-        raise InputRefused(f"the parameters take over {MAXIMUM_PARAMETERS} bytes")
+    if len(values) > MAXIMUM_PARAMETER_BYTES:
+        raise InputRefused(f"the parameters take over {MAXIMUM_PARAMETER_BYTES} bytes")
     row, authorisation = await desk.look("find-bundle", lambda tx: _find(tx, bundle))
     facts = await asyncio.to_thread(facts_of, desk, authorisation.digest, row.digest)
     if facts.bundle.manifest.rounds.maximum != 1:

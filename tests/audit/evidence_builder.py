@@ -329,7 +329,9 @@ class EvidenceBuilder:
             acknowledgements=tuple(answers),
             waiting=(),
         )
-        envelope = self._sign(f"orders{index}", batch, self.keys.orders)
+        envelope = self._sign(
+            f"orders{index}" if orders else f"receipts{index}", batch, self.keys.orders
+        )
         self.hidden[envelope.digest] = envelope.envelope.raw
         return envelope
 
@@ -392,7 +394,9 @@ class EvidenceBuilder:
         self.opening = self._log(Kind.OPENING, self._sign("opening", opening, self.keys.orders))
         conclude = self._order(3, UnitKind.CONCLUDE, opened)
         answers = self._edit("answers", answers)
-        batches.append(self._batch(3, [conclude], answers))
+        for index, answer in enumerate(answers):
+            batches.append(self._batch(index, [], [answer]))
+        batches.append(self._batch(3, [conclude], []))
         self._release(conclude, batches, parts)
 
     def _release(

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import cadastre
 from audit.download import download
-from audit.errors import DownloadFailed, PolicyMalformed
+from audit.errors import AuditFailure, DownloadFailed, PolicyMalformed
 from audit.evidence import EvidenceFolder
 from audit.policy import HEADER, AuditPolicy
 from audit.replay import audit
@@ -87,7 +87,9 @@ def test_a_folder_under_a_policy(
     assert sum(line.startswith("not checked: ") for line in said) == 5
     wrong = policy_file(tmp_path, "root sha256:" + "0" * 64)
     assert run("audit", "verify", folder, "--policy", wrong) == 3
-    assert capsys.readouterr().out.splitlines()[-1] == "audit: FAILED at root.pin"
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1] == "audit: FAILED at root.pin"
+    assert said[-2].startswith("remedy: compare the pin with the cooperative's paper copy")
 
 
 def test_without_a_policy_it_says_not_pinned(
@@ -108,6 +110,7 @@ def test_json_is_one_document(
     assert run("audit", "verify", folder, "--json") == 3
     verdict = json.loads(capsys.readouterr().out)
     assert (verdict["ok"], verdict["failed"]) == (False, ["objects.digests"])
+    assert verdict["remedies"] == [AuditFailure.advice]
     assert verdict["root"] == territory.pin
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import socket
@@ -145,6 +146,41 @@ class TwoLists(EvidenceBuilder):
         name = f"restricted/orders-{campaign}.json"
         self.listings[f"restricted/orders-{campaign}-1.json"] = self.listings.pop(name)
         super()._commit(kind, campaign, members[3:])
+
+
+class LateReceipts(EvidenceBuilder):
+    """Answers that were signed before the orders key was replaced, and committed after it.
+
+    `by` names who signed them: the "former" key, or a "stranger".
+    """
+
+    def __init__(self, by: str) -> None:
+        self._by = by
+        super().__init__()
+
+    def _rotate(self) -> None:
+        former = self.keys.orders
+        fresh, stranger = (PrivateKey.generate(self._entropy) for _ in range(2))
+        signer = former if self._by == "former" else stranger
+        self.keys = dataclasses.replace(self.keys, orders=signer)
+        batch = self._batch(0, [], []).digest
+        self.keys = dataclasses.replace(self.keys, orders=fresh)
+        super()._rotate()
+        name = f"restricted/orders-{self.campaign}.json"
+        self.listings[f"restricted/orders-{self.campaign}-1.json"] = self.listings.pop(name)
+        self._commit("orders", self.campaign, [batch])
+
+
+def test_answers_given_before_the_orders_key_was_replaced_stay_good() -> None:
+    """A rotation between answer and commitment made honest evidence red for ever."""
+    verdict = verdict_of(LateReceipts("former"))
+    assert verdict.ok, [line for line in verdict.journal.lines if not line.ok]
+    assert verdict_of(LateReceipts("stranger")).journal.failed == ("order.signatures",)
+
+
+def test_a_receipt_that_another_worker_was_given_is_found() -> None:
+    """Who was told counts: a receipt shown to somebody else is none for who contributed."""
+    assert lied(answers=lambda answers: [answers[1], answers[0], answers[2]]) == ("order.receipts",)
 
 
 def test_a_list_of_salts_left_out_of_a_campaign_is_found() -> None:

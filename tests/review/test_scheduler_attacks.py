@@ -35,6 +35,7 @@ from scheduler.service import (
     consents,
     evidence,
     exchange,
+    exclusion,
     membership,
     starting,
     sweeping,
@@ -409,7 +410,7 @@ def test_an_excluded_member_does_not_come_back_with_the_token_it_joined_with(wor
         key = PrivateKey.generate(world.desk.entropy)
         papers = enrolment(world, key)
         admitted = await membership.enrol(world.desk, *papers)
-        await membership.ban(world.desk, admitted.name, "lied")
+        await exclusion.exclude(world.desk, admitted.name, "lied")
         await refuses(NotEnrolled, membership.enrol(world.desk, *papers))
 
     asyncio.run(scenario())
@@ -510,7 +511,7 @@ def test_an_excluded_worker_gets_no_order_through_a_poll_that_was_open(world):
         async with asyncio.timeout(5):
             while world.desk.meters.polls._value.get() == 0:  # noqa: ASYNC110 - a gauge
                 await asyncio.sleep(0)
-        await membership.ban(world.desk, workers[0].name, "lied")
+        await exclusion.exclude(world.desk, workers[0].name, "lied")
         async with asyncio.timeout(5):
             with pytest.raises(NotEnrolled):
                 await poll
@@ -529,7 +530,7 @@ def test_a_batch_that_was_taken_in_before_the_exclusion_leases_nothing_after_it(
         raw = workers[0].batch()
 
         async def banned_in_between(desk, document, known):
-            await membership.ban(world.desk, workers[0].name, "lied")
+            await exclusion.exclude(world.desk, workers[0].name, "lied")
 
         original, exchange._wait_for_news = exchange._wait_for_news, banned_in_between
         try:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 
-from scheduler.service import campaigns
+import pytest
+
+from scheduler.errors import InputRefused
+from scheduler.service import campaigns, starting
 from trust.documents import signed
 from trust.documents.campaign import Opening, Release
 from trust.ids import Digest
 from trust.log.entry import Kind, LogEntry
 from trust.log.proof import verify_proof
+from trust.policy.parameters import MAXIMUM_PARAMETER_BYTES
 
 
 def test_a_campaign_runs_from_start_to_release(world):
@@ -57,5 +61,23 @@ def test_a_campaign_runs_from_start_to_release(world):
         verify_proof(
             world.desk.log.prove(index), LogEntry.of(Kind.RELEASE, raw).emit(), world.desk.policy
         )
+
+    asyncio.run(scenario())
+
+
+def test_parameters_are_bounded_as_workers_bound_them(world):
+    """A campaign that every worker would refuse does not start."""
+
+    async def scenario():
+        await world.authorised()
+        spaces = b" " * (MAXIMUM_PARAMETER_BYTES - len(b'{"zones":3}'))
+        with pytest.raises(InputRefused, match=str(MAXIMUM_PARAMETER_BYTES)):
+            await starting.start(
+                world.desk, "ana", world.bundle.digest, b'{"zones":3} ' + spaces, "over"
+            )
+        view = await starting.start(
+            world.desk, "ana", world.bundle.digest, b'{"zones":3}' + spaces, "just"
+        )
+        assert view.row.state == "draft"
 
     asyncio.run(scenario())

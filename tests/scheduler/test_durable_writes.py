@@ -27,6 +27,7 @@ from scheduler.service import (
     campaigns,
     committing,
     consents,
+    exclusion,
     leases,
     membership,
     outbox,
@@ -334,15 +335,15 @@ STORIES = {
     ),
     "ban-member": Story(
         lambda w: w.worker("a", capsules=3),
-        lambda w, s: membership.ban(w.desk, s.name, "lied"),
+        lambda w, s: exclusion.exclude(w.desk, s.name, "lied"),
         lambda w, s: says(w, "SELECT count(*) FROM member WHERE banned_because = 'lied'", 1),
     ),
     "submit-consents": Story(
         decisions, lambda w, s: consents.submit(w.desk, s[1]), newest_is_second
     ),
-    "commit-consents": Story(
+    "commit-waiting": Story(
         decisions,
-        lambda w, s: committing.commit_consents(w.desk),
+        lambda w, s: committing.commit_waiting(w.desk),
         lambda w, s: says(w, "SELECT count(*) FROM restricted WHERE commitment IS NULL", 0),
     ),
     "put-blob": Story(lambda w: value(b"some bytes"), put, is_stored),

@@ -17,7 +17,7 @@ from scheduler.errors import (
     NotYours,
     WrongTerritory,
 )
-from scheduler.service import answering, campaigns, consents, exchange, membership
+from scheduler.service import answering, campaigns, consents, exchange, exclusion
 from scheduler.service.desk import Limits
 from scheduler.store.tables import AttemptRow, UnitRow, WorkerRow
 from trust import schema
@@ -484,7 +484,7 @@ def test_what_is_not_this_workers_batch_is_refused(world):
         many = tuple(AttemptId.draw(desk.entropy) for _ in range(300))
         await refuses(worker.batch(held=many), InputRefused)
         await refuses(good, NotEnrolled, Peer("plaine.example", Role.WORKER, "wrk_nobody", 1))
-        await membership.ban(desk, worker.name, "left the city")
+        await exclusion.exclude(desk, worker.name, "left the city")
         await refuses(worker.batch(), NotEnrolled)
 
     asyncio.run(scenario())

@@ -6,7 +6,7 @@ import asyncio
 
 from audit.evidence import EvidenceFolder
 from audit.replay import audit
-from scheduler.service import membership
+from scheduler.service import exclusion
 from tests.scheduler.test_evidence import export, released
 from trust.certificates import Role
 
@@ -16,7 +16,7 @@ def test_a_ban_is_logged_once_and_without_its_reason(world, tmp_path):
         await released(world)
         worker = await world.worker("thief", capsules=4)
         for reason in ("stolen laptop of M. Durand", "again"):
-            await membership.ban(world.desk, worker.name, reason)
+            await exclusion.exclude(world.desk, worker.name, reason)
         await world.turn()
         await export(world, tmp_path / "evidence", Role.AUDITOR)
 

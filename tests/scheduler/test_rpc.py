@@ -8,7 +8,9 @@ from dataclasses import replace
 
 import grpc.aio
 import pytest
+from sqlmodel import select
 
+from durable.blobs import BlobFolder
 from protos.cadastre.v1 import (
     audit_pb2,
     audit_pb2_grpc,
@@ -25,17 +27,24 @@ from protos.cadastre.v1 import (
     work_pb2,
     work_pb2_grpc,
 )
+from scheduler.errors import NotEnrolled
+from scheduler.meters import Meters
 from scheduler.rpc.servers import ROLES, Services, enrolment_server, work_server
-from scheduler.service.membership import DenyList
+from scheduler.service import exclusion, membership, outbox
+from scheduler.service.exclusion import DenyList
 from scheduler.service.pace import keep_pace
 from scheduler.service.transfers import Transfers
+from scheduler.store.store import open_store
+from scheduler.store.tables import LogRow
 from trust import certificates
-from trust.certificates import Role
+from trust.certificates import Peer, Role
 from trust.documents import signed
 from trust.documents.campaign import OrderBatch
 from trust.documents.membership import EnrolmentProof
+from trust.dsse import Envelope
 from trust.ids import CapsuleId, Digest
 from trust.keys import PrivateKey
+from trust.log.entry import Kind
 from wire import blobs
 from wire.channel import TlsIdentity, open_channel
 from wire.status import from_rpc_error
@@ -596,6 +605,143 @@ def test_a_banned_member_is_denied_at_once(world):
                 )
             assert problem.code == "denied"
             assert "lied" in problem.sentence
+
+    asyncio.run(scenario())
+
+
+async def excluded_elsewhere(world, made, name):
+    """What `cadastre scheduler exclude` does in its own process, then the server's next look."""
+    store = open_store(world.folder / "scheduler.db", world.clock, Meters())
+    office = exclusion.LocalOffice(
+        world.desk.territory, world.desk.orders, BlobFolder(world.folder / "objects")
+    )
+    try:
+        await asyncio.to_thread(
+            store.run, "ban-member", lambda tx: exclusion.deny(tx, office, name, "stolen")
+        )
+    finally:
+        await asyncio.to_thread(store.close)
+    await made.deny.refresh()
+
+
+async def to_its_end(call):
+    """Read a stream whose first messages were read."""
+    while await call.read() is not grpc.aio.EOF:
+        pass
+
+
+async def person(world, role, name):
+    """Enrolled as any person is."""
+    key = PrivateKey.generate(world.desk.entropy)
+    secret, _ = membership.create_token(
+        world.desk.store, world.desk.entropy, 3600, role=role.value, operator=name, site="here"
+    )
+    request = certificates.make_request(certificates.new_key(), name)
+    proof = EnrolmentProof(
+        Digest.of(secret), Digest.of(request), key.public, bytes(32), name, "here"
+    )
+    await membership.enrol(world.desk, secret, request, signed.sign(proof, [key]).envelope.raw)
+
+
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.AUTHOR, Role.AUDITOR])
+def test_an_excluded_person_neither_calls_nor_renews(world, role):
+    async def scenario():
+        await person(world, role, "eve")
+        async with house(world) as made, made.channel(role, "eve") as channel:
+            request = certificates.make_request(certificates.new_key(), "eve")
+            renewal = enrolment_pb2_grpc.RenewalStub(channel)
+            await renewal.Renew(enrolment_pb2.RenewRequest(request=request))
+            await excluded_elsewhere(world, made, "eve")
+            for call in (
+                renewal.Renew(enrolment_pb2.RenewRequest(request=request)),
+                campaigns_pb2_grpc.CampaignsStub(channel).List(
+                    campaigns_pb2.ListCampaignsRequest()
+                ),
+            ):
+                assert (await refused(call)).code == "denied"
+            # Nor behind the gate's back, before the list is read again.
+            peer = Peer(world.desk.territory, role, "eve", 1)
+            with pytest.raises(NotEnrolled):
+                await membership.renew(world.desk, peer, request)
+            with pytest.raises(NotEnrolled):
+                await person(world, role, "eve")
+
+    asyncio.run(scenario())
+
+
+def test_the_log_never_names_an_excluded_person(world):
+    async def scenario():
+        await person(world, Role.OPERATOR, "eve")
+        worker = await world.worker("a", capsules=3)
+        async with house(world) as made:
+            for name in ("eve", worker.name, worker.name):
+                await excluded_elsewhere(world, made, name)
+        query = select(LogRow).where(LogRow.kind == Kind.KEY_EVENT.value)
+        (row,) = await world.desk.look("x", lambda tx: tx.session.exec(query).all())
+        assert (
+            worker.name.encode() in Envelope.parse(world.desk.blobs.get(Digest(row.digest))).payload
+        )
+
+    asyncio.run(scenario())
+
+
+def test_an_open_watch_ends_with_its_watchers_exclusion(world):
+    """Without waiting for the campaign's next change, and without one more view."""
+
+    async def scenario():
+        await world.authorised()
+        for n in range(2):
+            await (await world.worker(f"o{n}", capsules=4)).exchange()
+        await person(world, Role.OPERATOR, "eve")
+        campaign = await world.start()
+        async with house(world) as made, made.channel(Role.OPERATOR, "eve") as channel:
+            stub = campaigns_pb2_grpc.CampaignsStub(channel)
+            call = stub.Watch(campaigns_pb2.ShowCampaignRequest(campaign=campaign))
+            assert (await call.read()).campaign == campaign
+            await excluded_elsewhere(world, made, "eve")
+            async with asyncio.timeout(5):
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await call.read()
+            assert from_rpc_error(caught.value).code == "denied"
+
+    asyncio.run(scenario())
+
+
+def test_open_evidence_and_blobs_end_with_their_readers_exclusion(world):
+    async def scenario():
+        await person(world, Role.AUDITOR, "eve")
+        blob = bytes(8 * 1024 * 1024)
+        digest = await world.desk.run("x", lambda tx: outbox.keep_blob(tx, world.desk, blob))
+        await world.turn()
+        async with house(world) as made, made.channel(Role.AUDITOR, "eve") as channel:
+            evidence = audit_pb2_grpc.AuditStub(channel).Evidence(audit_pb2.EvidenceRequest())
+            values = blobs_pb2_grpc.BlobsStub(channel).Get(blobs_pb2.GetRequest(digest=digest))
+            await evidence.read()
+            await values.read()
+            await excluded_elsewhere(world, made, "eve")
+            # What flow control had let out already arrives; then both end, far before their end.
+            for call in (evidence, values):
+                async with asyncio.timeout(10):
+                    with pytest.raises(grpc.aio.AioRpcError) as caught:
+                        await to_its_end(call)
+                assert from_rpc_error(caught.value).code == "denied"
+
+    asyncio.run(scenario())
+
+
+def test_a_poll_ends_when_its_worker_was_excluded_by_another_program(world):
+    async def scenario():
+        worker = await world.worker("a", capsules=3)
+        await worker.exchange()  # its consents are delivered: nothing is left to say
+        world.desk.limits = replace(world.desk.limits, heartbeat=20.0)
+        async with house(world) as made, made.channel(Role.WORKER, worker.name) as own:
+            request = work_pb2.ExchangeRequest(reports=worker.batch())
+            poll = asyncio.ensure_future(refused(work_pb2_grpc.WorkStub(own).Exchange(request)))
+            async with asyncio.timeout(10):
+                while world.desk.meters.polls._value.get() == 0:  # noqa: ASYNC110 - a gauge
+                    await asyncio.sleep(0)
+                await excluded_elsewhere(world, made, worker.name)
+                assert (await poll).code == "not-enrolled"
 
     asyncio.run(scenario())
 
