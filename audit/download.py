@@ -90,8 +90,9 @@ class _Copy:
             # What somebody else put there may be a link: nothing is written through one.
             self._held.files()
         except (AuditFailure, OSError) as error:
+            said = error.sentence if isinstance(error, AuditFailure) else error.strerror
             raise DownloadFailed(
-                f"{self._folder} is not a copy of evidence: {error}", remedy="name another folder"
+                f"{self._folder} is not a copy of evidence: {said}", remedy="name another folder"
             ) from error
         self._roots()
         pending = self._log()
@@ -144,7 +145,10 @@ class _Copy:
         except TrustError as error:
             raise DownloadFailed(f"the checkpoint can't be read: {error.sentence}") from error
         if size > MAXIMUM_ENTRIES:
-            raise DownloadFailed(f"the log has {size} entries, a download takes {MAXIMUM_ENTRIES}")
+            raise DownloadFailed(
+                f"the log has {size} entries, a download takes {MAXIMUM_ENTRIES}",
+                remedy="copy the evidence folder itself, or use a release that takes longer logs",
+            )
         for tile in hash_tiles(size):
             self._keep(f"log/{tile.path}", self._tile(tile)[: 32 * tile.width])
         digests: list[Digest] = []
@@ -273,7 +277,10 @@ class _Site:
 
     def _get(self, path: str, limit: int) -> bytes | None:
         if time.monotonic() > self._deadline:
-            raise DownloadFailed("the download took too long")
+            raise DownloadFailed(
+                "the download took too long",
+                remedy="run `cadastre audit fetch` again into that folder: it keeps what it has",
+            )
         line = self._line()
         line.deadline = time.monotonic() + FILE_TIMEOUT
         self._connection.request("GET", f"{self._prefix}/{path}")

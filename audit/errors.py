@@ -16,6 +16,10 @@ class AuditFailure(AuditError):
     """Evidence that contradicts itself, the log, the vote or the rules."""
 
     code = "audit-failure"
+    advice = (
+        "fetch the evidence anew with `cadastre audit fetch`; "
+        "if it fails again, trust no release and publish this verdict"
+    )
 
 
 class EvidenceMissing(AuditError):
@@ -30,6 +34,7 @@ class PolicyMalformed(AuditError):
 
     code = "audit-policy-malformed"
     kind = Kind.INVALID
+    advice = "correct the policy file: docs/auditors.md shows its form, line by line"
 
 
 class DownloadFailed(AuditError):
@@ -37,3 +42,6 @@ class DownloadFailed(AuditError):
 
     code = "evidence-download-failed"
     kind = Kind.UNAVAILABLE
+    advice = (
+        "run it again; if it stays so, take the evidence from another copy and tell the cooperative"
+    )

@@ -59,9 +59,15 @@ class EvidenceFolder:
                     elif entry.is_file(follow_symlinks=False):
                         found.append(path)
                         if len(found) > MAXIMUM_FILES:
-                            raise AuditFailure(f"the evidence has over {MAXIMUM_FILES} files")
+                            raise AuditFailure(
+                                f"the evidence has over {MAXIMUM_FILES} files",
+                                remedy="give a folder that holds one territory's evidence alone",
+                            )
                     else:
-                        raise AuditFailure(f"{path[:120]!a} is neither a plain file nor a folder")
+                        raise AuditFailure(
+                            f"{path[:120]!a} is neither a plain file nor a folder",
+                            remedy="give a folder that holds the evidence alone",
+                        )
         return frozenset(found)
 
     def read(self, path: str) -> bytes:

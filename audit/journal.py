@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from audit.errors import AuditFailure
 from terminal.words import one_line
 from trust.problem import Problem
 
@@ -14,11 +15,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Line:
-    """One check: its stable name, whether it held, and what was found."""
+    """One check: its stable name, whether it held, what was found and, if bad, what helps."""
 
     check: str
     ok: bool
     found: str
+    remedy: str = ""
 
 
 class Halted(Exception):
@@ -36,6 +38,11 @@ class Journal:
     def failed(self) -> tuple[str, ...]:
         """The names of the checks that did not hold."""
         return tuple(line.check for line in self.lines if not line.ok)
+
+    @property
+    def remedies(self) -> tuple[str, ...]:
+        """What helps against the failed checks, each once, in their order."""
+        return tuple(dict.fromkeys(line.remedy for line in self.lines if line.remedy))
 
     def base(self, name: str, check: Callable[[], tuple[T, str]]) -> T:
         """Run a check whose result later ones need. Raises Halted once it is recorded as failed."""
@@ -63,8 +70,9 @@ class Journal:
             if isinstance(error, Problem)
             else f"this program could not read it ({type(error).__name__}: {str(error)[:200]})"
         )
-        self._note(name, sentence, ok=False)
+        remedy = error.remedy if isinstance(error, Problem) else ""
+        self._note(name, sentence, ok=False, remedy=remedy or AuditFailure.advice)
 
-    def _note(self, name: str, found: str, *, ok: bool) -> None:
+    def _note(self, name: str, found: str, *, ok: bool, remedy: str = "") -> None:
         # Words of evidence stand in what was found: they must not forge a line of this journal.
-        self.lines.append(Line(name, ok=ok, found=one_line(found)))
+        self.lines.append(Line(name, ok, one_line(found), one_line(remedy)))

@@ -16,6 +16,8 @@ def show(verdict: Verdict, output: Output, *, as_json: bool) -> None:
         output.line(f"{'OK  ' if line.ok else 'FAIL'}  {line.check.ljust(width)}  {line.found}")
     for sentence in verdict.journal.not_checked:
         output.line(f"not checked: {sentence}")
+    for remedy in verdict.journal.remedies:
+        output.line(f"remedy: {remedy}")
     if verdict.ok:
         pin = "under the pinned root" if verdict.pinned else "not pinned"
         output.line(
@@ -33,6 +35,7 @@ def to_plain(verdict: Verdict) -> dict[str, object]:
         "root": None if verdict.root is None else str(verdict.root),
         "entries": verdict.entries,
         "failed": list(verdict.journal.failed),
+        "remedies": list(verdict.journal.remedies),
         "checks": [
             {"name": line.check, "ok": line.ok, "found": line.found}
             for line in verdict.journal.lines

@@ -71,7 +71,10 @@ def entries_per_second(evidence: Evidence) -> float:
     verdict = audit(evidence)
     seconds = time.perf_counter() - started
     if not verdict.ok:
-        raise AuditFailure(f"the audit failed at {', '.join(verdict.journal.failed)}")
+        raise AuditFailure(
+            f"the audit failed at {', '.join(verdict.journal.failed)}",
+            remedy="run `cadastre audit verify` on that evidence: only what holds can be timed",
+        )
     return verdict.entries / seconds
 
 

@@ -118,7 +118,10 @@ class ConsentStore:
             return None
         found = verify(bytes(row[0]), lambda _: owner)
         if (found.document.capsule, found.document.target) != (capsule, target):
-            raise ConsentRefused("a stored consent is filed under another capsule or target")
+            raise ConsentRefused(
+                "a stored consent is filed under another capsule or target",
+                remedy="restore the worker's state from its backup: its consents were altered",
+            )
         return VerifiedConsent(found.document, found.digest)
 
     def decisions(self) -> list[tuple[CapsuleId, str, int, Decision, datetime]]:

@@ -104,7 +104,10 @@ def _records(table: str, record_columns: dict[str, Column]) -> tuple[Portion, ..
             remedy="add it to [needs] and to the mapping; 1 where a row is one person",
         )
     if any(column.shape != counts.shape or column.ndim != 1 for column in record_columns.values()):
-        raise TablesRefused(f"the columns of {table} differ in length")
+        raise TablesRefused(
+            f"the columns of {table} differ in length",
+            remedy="give every column one plain value for each record",
+        )
     if counts.size and not (counts.min() >= 0 and counts.max() <= MAXIMUM_PERSONS):
         raise TablesRefused(
             f"{table}.{PERSONS} has values outside 0..{MAXIMUM_PERSONS}", remedy="count persons"

@@ -20,6 +20,7 @@ class StorageFailed(DurableError):
     code = "storage-failed"
     kind = Kind.UNAVAILABLE
     retryable = True
+    advice = "check the disk, and that this user may read and write the folder; then start again"
 
     @classmethod
     def writing(cls, path: Path, error: OSError) -> StorageFailed:
@@ -61,3 +62,4 @@ class KeyFileRefused(DurableError):
 
     code = "key-file-refused"
     kind = Kind.INVALID
+    advice = "restore the key file from its backup; without one, let a new key take its place"

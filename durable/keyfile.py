@@ -41,7 +41,10 @@ def read_key(path: Path) -> PrivateKey:
             status = os.fstat(stream.fileno())
             text = stream.read(_LONGEST + 1).decode("ascii")
     except (OSError, UnicodeDecodeError) as error:
-        raise KeyFileRefused(f"could not read the key file {path}") from error
+        raise KeyFileRefused(
+            f"could not read the key file {path}",
+            remedy="check the path, and that this user may read the file",
+        ) from error
     if status.st_mode & 0o077:
         raise KeyFileRefused(
             f"{path} can be read by other users",
@@ -50,7 +53,10 @@ def read_key(path: Path) -> PrivateKey:
     if len(text) > _LONGEST:
         raise KeyFileRefused(f"{path} is damaged: a key file has at most {_LONGEST} bytes")
     if not text.startswith(_MAGIC):
-        raise KeyFileRefused(f"{path} is not a Cadastre private key")
+        raise KeyFileRefused(
+            f"{path} is not a Cadastre private key",
+            remedy="give the file that `cadastre college key` wrote, without .pub",
+        )
     try:
         seed = base64.b64decode(text.removeprefix(_MAGIC).strip(), validate=True)
     except binascii.Error as error:

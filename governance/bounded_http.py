@@ -246,7 +246,10 @@ class BoundedHandler(BaseHTTPRequestHandler):
         while len(body) < wanted:
             chunk = self.rfile.read1(min(_CHUNK, wanted - len(body)))
             if not chunk or time.monotonic() > deadline:
-                raise BodyRefused("the body ended early or came too slowly")
+                raise BodyRefused(
+                    "the body ended early or came too slowly",
+                    remedy="send it again over a steadier connection, or less of it at once",
+                )
             self.server.hold(len(chunk))
             self._held += len(chunk)
             body += chunk

@@ -178,7 +178,10 @@ def _taken(path: Path) -> DraftRefused:
 
 def _unsigned(raw: bytes) -> Draft | None:
     if len(raw) > MAXIMUM_FILE_BYTES:
-        raise DraftRefused(f"a draft has at most {MAXIMUM_FILE_BYTES} bytes, not {len(raw)}")
+        raise DraftRefused(
+            f"a draft has at most {MAXIMUM_FILE_BYTES} bytes, not {len(raw)}",
+            remedy="check that this is the file that `draft` wrote",
+        )
     try:
         fields = schema.read_json(raw, "the file")
     except Malformed as error:

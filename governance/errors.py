@@ -16,12 +16,17 @@ class DraftRefused(GovernanceError):
     """A file that is not a draft of the expected document, or that this key can't sign."""
 
     code = "draft-refused"
+    advice = (
+        "write it anew with `cadastre root draft` or `cadastre authorisation draft`, and sign "
+        "that file unchanged"
+    )
 
 
 class CeremonyRefused(GovernanceError):
     """Keys, thresholds or addresses from which no sound territory root can be made."""
 
     code = "ceremony-refused"
+    advice = "give the offer.json exactly as `cadastre scheduler init` wrote it"
 
 
 class VoteRefused(GovernanceError):
@@ -56,6 +61,10 @@ class ConsentStale(ConsentRefused):
 
     code = "consent-stale-serial"
     kind = Kind.CONFLICT
+    advice = (
+        "sign it again with `cadastre consent grant` or `cadastre consent revoke` in the "
+        "directory used last"
+    )
 
 
 class ConsentMalformed(ConsentRefused):
@@ -63,12 +72,16 @@ class ConsentMalformed(ConsentRefused):
 
     code = "consent-malformed"
     kind = Kind.INVALID
+    advice = (
+        "sign it anew with `cadastre consent grant`, which keeps serial and target in their bounds"
+    )
 
 
 class ConsentForeign(ConsentRefused):
     """A consent for another territory."""
 
     code = "consent-other-territory"
+    advice = "hand it in to the territory that it names, or sign one for this territory"
 
 
 class ConsentOwnerChanged(ConsentRefused):
@@ -76,12 +89,19 @@ class ConsentOwnerChanged(ConsentRefused):
 
     code = "consent-owner-changed"
     kind = Kind.UNVERIFIED
+    advice = (
+        "sign with the key that first spoke for this capsule, or seal the data as a new capsule"
+    )
 
 
 class ConsentOutOfTime(ConsentRefused):
     """A consent that is dated in the future, has expired or lasts too long."""
 
     code = "consent-out-of-time"
+    advice = (
+        "check this machine's clock, then sign a new consent of a permitted length with "
+        "`cadastre consent grant`"
+    )
 
 
 class RegistryFull(ConsentRefused):
@@ -89,12 +109,16 @@ class RegistryFull(ConsentRefused):
 
     code = "registry-full"
     kind = Kind.EXHAUSTED
+    advice = (
+        "tell the cooperative; until there is room, a revocation still acts through the scheduler"
+    )
 
 
 class BodyRefused(GovernanceError):
     """A request body over its limit, too slow or not of the expected form."""
 
     code = "body-refused"
+    advice = "send it again in smaller batches, each in one piece"
 
 
 class ServerBusy(GovernanceError):

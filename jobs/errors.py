@@ -22,12 +22,17 @@ class ParametersRefused(JobsError):
     """Parameter values that are unknown, missing or out of their voted bounds."""
 
     code = "parameters-refused"
+    advice = "give one JSON object of values within the bounds that `cadastre bundle show` prints"
 
 
 class ArchiveRefused(JobsError):
     """Bytes that are not one canonical bundle, or a folder that cannot become one."""
 
     code = "archive-refused"
+    advice = (
+        "keep the folder within the limits of docs/authors.md and pack it anew with `cadastre "
+        "bundle sign`"
+    )
 
 
 class BundleUnverified(JobsError):
@@ -54,3 +59,7 @@ class ReportRefused(JobsError):
     """Report arrays that do not have the layout that the manifest declares."""
 
     code = "report-refused"
+    advice = (
+        "let `conclude` return exactly the arrays that [report] declares: `cadastre bundle "
+        "try` checks it"
+    )

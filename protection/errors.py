@@ -16,12 +16,17 @@ class ColumnsMalformed(ProtectionError):
     """Bytes that are not one canonical set of tables in the column format."""
 
     code = "columns-malformed"
+    advice = (
+        "write the tables anew with this release of Cadastre: these bytes were cut, altered "
+        "or made otherwise"
+    )
 
 
 class QuantiseRefused(ProtectionError):
     """A value that is not finite, or that no whole number of steps can hold exactly."""
 
     code = "quantise-refused"
+    advice = "let the bundle return int64 or float64 values that are finite and below 2^53 steps"
 
 
 class RuleRefused(ProtectionError):

@@ -35,7 +35,8 @@ class Identifier(str):
         head, _, body = text.partition("_")
         if head != cls.prefix or not _BODY.fullmatch(body):
             raise Malformed(
-                f"{text[:64]!r} is not a {cls.__name__}: expected {cls.prefix}_ and 26 letters"
+                f"{text[:64]!r} is not a {cls.__name__}: expected {cls.prefix}_ and 26 letters",
+                remedy="copy the whole id from where it was printed",
             )
         return cls(text)
 
@@ -117,7 +118,10 @@ class Digest(str):
     def parse(cls, text: str) -> Digest:
         """`text` as a digest. Raises Malformed."""
         if not _DIGEST.fullmatch(text):
-            raise Malformed(f"{text[:80]!r} is not a digest: expected sha256: and 64 hex digits")
+            raise Malformed(
+                f"{text[:80]!r} is not a digest: expected sha256: and 64 hex digits",
+                remedy="copy the whole digest from where it was printed",
+            )
         return cls(text)
 
     @classmethod

@@ -29,16 +29,18 @@ class Problem(Exception):
 
     `code` is stable and the same on worker, scheduler and command line; `sentence` names the
     cause, `remedy` what to do about it; `ids` name what it is about (never personal data).
+    `advice` is the remedy of every refusal of its class that names no more exact one.
     """
 
     code: ClassVar[str] = "problem"
     kind: ClassVar[Kind] = Kind.INTERNAL
     retryable: ClassVar[bool] = False
+    advice: ClassVar[str] = ""
 
     def __init__(self, sentence: str, *, remedy: str = "", **ids: str) -> None:
         super().__init__(sentence)
         self.sentence = sentence
-        self.remedy = remedy
+        self.remedy = remedy or self.advice
         self.ids = ids
 
     def __str__(self) -> str:

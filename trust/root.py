@@ -37,7 +37,10 @@ class TrustedRoot:
         """The keys of `duty`. Raises RootRefused when the root gives it to nobody."""
         holders = self.document.duties.get(duty)
         if holders is None:
-            raise RootRefused(f"the territory root names no key for {duty.value}")
+            raise RootRefused(
+                f"the territory root names no key for {duty.value}",
+                remedy=f"ask the cooperative for a next root that gives {duty.value} to somebody",
+            )
         return holders
 
     def verify(self, cls: type[D], raw: bytes, duty: Duty) -> signed.Signed[D]:
@@ -75,10 +78,14 @@ def rotate(current: TrustedRoot, raw: bytes) -> TrustedRoot:
     successor = schema.decode(Root, envelope.payload)
     if successor.version != current.document.version + 1:
         raise RootRefused(
-            f"root version {successor.version} does not follow {current.document.version}"
+            f"root version {successor.version} does not follow {current.document.version}",
+            remedy=f"give version {current.document.version + 1} next: no version may be left out",
         )
     if successor.territory != current.document.territory:
-        raise RootRefused("a root rotation cannot rename the territory")
+        raise RootRefused(
+            "a root rotation cannot rename the territory",
+            remedy="draft the next root for the same territory; a new name is a new territory",
+        )
     return _accept(envelope, _own_keys(successor), successor)
 
 
@@ -95,7 +102,10 @@ def walk(chain: Sequence[bytes], pin: Digest) -> TrustedRoot:
 def _own_keys(root: Root) -> DutyKeys:
     holders = root.duties.get(Duty.ROOT)
     if holders is None:
-        raise RootRefused("a territory root must name its own root keys")
+        raise RootRefused(
+            "a territory root must name its own root keys",
+            remedy="write the root with `cadastre root draft`, which names them",
+        )
     return holders
 
 
@@ -106,13 +116,15 @@ def _accept(envelope: dsse.Envelope, own: DutyKeys, root: Root) -> TrustedRoot:
         if not 1 <= holders.threshold <= len(set(holders.keys)):
             raise RootRefused(
                 f"{duty.value}: a threshold of {holders.threshold} over "
-                f"{len(set(holders.keys))} distinct keys cannot be met"
+                f"{len(set(holders.keys))} distinct keys cannot be met",
+                remedy="draft the root with at least as many keys as the duty's threshold",
             )
         for key in set(holders.keys):
             # One key with two duties would let whoever steals it play both parts.
             if key in seen:
                 raise RootRefused(
-                    f"key {key.keyid} has two duties, {seen[key].value} and {duty.value}"
+                    f"key {key.keyid} has two duties, {seen[key].value} and {duty.value}",
+                    remedy="draft the root with a key of its own for each duty",
                 )
             seen[key] = duty
     _refuse_log_keys_with_duties(root, seen)
@@ -130,5 +142,6 @@ def _refuse_log_keys_with_duties(root: Root, duties: dict[PublicKey, Duty]) -> N
     for key in watching:
         if key in duties:
             raise RootRefused(
-                f"key {key.keyid} of the log policy also has the duty {duties[key].value}"
+                f"key {key.keyid} of the log policy also has the duty {duties[key].value}",
+                remedy="draft the root with other keys for the log and its witnesses",
             )

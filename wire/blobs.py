@@ -53,7 +53,10 @@ async def get(channel: grpc.aio.Channel, digest: Digest) -> bytes:
             async for message in stub.Get(request, timeout=4 * CALL_TIMEOUT_SECONDS):
                 received += message.data
                 if len(received) > MAXIMUM_BLOB_BYTES:
-                    raise TransferBroken(f"blob {digest} is larger than {MAXIMUM_BLOB_BYTES} B")
+                    raise TransferBroken(
+                        f"blob {digest} is larger than {MAXIMUM_BLOB_BYTES} B",
+                        remedy="tell whoever runs the other program: no blob may be that large",
+                    )
             break
         except grpc.aio.AioRpcError as error:
             problem = from_rpc_error(error)

@@ -17,6 +17,7 @@ class Unreachable(WireError):
     code = "unreachable"
     kind = Kind.UNAVAILABLE
     retryable = True
+    advice = "check the address, the network and that the other program runs; then ask again"
 
 
 class NotPermitted(WireError):
@@ -38,6 +39,7 @@ class BadMessage(WireError):
 
     code = "bad-message"
     kind = Kind.INVALID
+    advice = "install the same release of Cadastre on both sides, then ask again"
 
 
 class BlobAltered(WireError):
@@ -53,6 +55,7 @@ class TransferBroken(WireError):
     code = "transfer-broken"
     kind = Kind.UNAVAILABLE
     retryable = True
+    advice = "ask again; if it stays so, look at the network between the two machines"
 
 
 class TokenExpired(WireError):

@@ -36,6 +36,7 @@ class InternalFault(Problem):
     """An unexpected exception in a handler; its text stays in the server's own log."""
 
     code = "internal"
+    advice = "ask whoever runs the server to read its log of this moment, then try again"
 
 
 # grpc's own classes are generic only in its stubs; handlers of every method pass through here.

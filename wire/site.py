@@ -24,7 +24,9 @@ def fetch(url: str, *, limit: int = MAXIMUM_FILE_BYTES) -> bytes | None:
     Raises Unreachable or BadMessage. Blocks for at most some seconds: call it from a thread.
     """
     if urlsplit(url).scheme not in {"http", "https"}:
-        raise BadMessage(f"{url[:200]} is not an http address")
+        raise BadMessage(
+            f"{url[:200]} is not an http address", remedy="write it like https://host/path"
+        )
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - checked
             data: bytes = answer.read(limit + 1)
@@ -32,13 +34,19 @@ def fetch(url: str, *, limit: int = MAXIMUM_FILE_BYTES) -> bytes | None:
         error.close()
         if error.code == _NOT_FOUND:
             return None
-        raise Unreachable(f"{url} answered with status {error.code}") from error
+        raise Unreachable(
+            f"{url} answered with status {error.code}",
+            remedy="ask again later; if it stays so, ask whoever serves that address",
+        ) from error
     except (OSError, http.client.HTTPException) as error:
         raise Unreachable(
             f"{url} does not answer", remedy="check the address, the network and any proxy"
         ) from error
     if len(data) > limit:
-        raise BadMessage(f"{url} is larger than {limit} bytes")
+        raise BadMessage(
+            f"{url} is larger than {limit} bytes",
+            remedy="check that the address is the one that the territory published",
+        )
     return data
 
 

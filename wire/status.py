@@ -97,7 +97,10 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> Problem:
         )
     kind = _KINDS.get(code, Kind.INTERNAL)
     message = problem_pb2.Problem(
-        code=f"grpc-{code.name.lower().replace('_', '-')}", kind=kind.value, sentence=details[:300]
+        code=f"grpc-{code.name.lower().replace('_', '-')}",
+        kind=kind.value,
+        sentence=details[:300],
+        remedy="check that the address is a Cadastre program of the same release; read its log",
     )
     return RemoteProblem(message)
 

@@ -17,6 +17,10 @@ class MessageRefused(BrokerError):
 
     code = "broker-message-refused"
     kind = Kind.INTERNAL
+    advice = (
+        "install one release of Cadastre whole, then restart the agent: it and its broker "
+        "must be of one version"
+    )
 
 
 class BrokerLost(BrokerError):

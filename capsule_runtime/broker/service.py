@@ -286,7 +286,10 @@ def parse_rounds(raw: bytes) -> list[MissingRound]:
             campaign, number, rho = fields
             rounds.append(MissingRound(CampaignId.parse(campaign), int(number), Fraction(rho)))
         except (ValueError, Problem) as error:
-            raise MessageRefused("the journal's list of rounds is damaged") from error
+            raise MessageRefused(
+                "the journal's list of rounds is damaged",
+                remedy="put journal.sqlite back with its -wal file, or join this machine anew",
+            ) from error
     return rounds
 
 

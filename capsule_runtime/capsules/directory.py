@@ -94,7 +94,10 @@ class OwnerDirectory:
                 remedy="restore the file from a copy, or seal the data again",
             ) from error
         if header.capsule != capsule:
-            raise CapsuleMalformed(f"{path.name} holds another capsule than its name says")
+            raise CapsuleMalformed(
+                f"{path.name} holds another capsule than its name says",
+                remedy="give the file back the name of its own capsule, or restore the directory",
+            )
         return header
 
     def grant_files(self) -> list[Path]:

@@ -19,6 +19,9 @@ class CiphertextRefused(CapsuleError):
 
     code = "ciphertext-refused"
     kind = Kind.UNVERIFIED
+    advice = (
+        "take the capsule and its grant anew from their owner: the bytes or the key were damaged"
+    )
 
 
 class CapsuleMalformed(CapsuleError):
@@ -26,6 +29,10 @@ class CapsuleMalformed(CapsuleError):
 
     code = "capsule-malformed"
     kind = Kind.INVALID
+    advice = (
+        "host an undamaged copy of the file, or let its owner seal the data again with "
+        "`cadastre capsule seal`"
+    )
 
 
 class CapsuleCorrupted(CapsuleError):
@@ -68,6 +75,7 @@ class GrantRefused(CapsuleError):
 
     code = "grant-refused"
     kind = Kind.UNVERIFIED
+    advice = "let the owner make a new grant for this worker's card with `cadastre capsule grant`"
 
 
 class GrantExpired(CapsuleError):
@@ -138,6 +146,10 @@ class ConsentRefused(CapsuleError):
 
     code = "consent-refused"
     kind = Kind.UNVERIFIED
+    advice = (
+        "let the owner sign a new one with `cadastre consent grant` and hand it in with "
+        "`cadastre consent submit`"
+    )
 
 
 class LedgerConflict(CapsuleError):

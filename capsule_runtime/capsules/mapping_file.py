@@ -65,7 +65,10 @@ def read_mapping(path: Path) -> CapsuleMapping:
     """The mapping in the TOML file `path`. Raises MappingRefused naming the entry."""
     try:
         if path.stat().st_size > MAXIMUM_MAPPING_BYTES:
-            raise MappingRefused(f"{path.name} is over {MAXIMUM_MAPPING_BYTES} bytes")
+            raise MappingRefused(
+                f"{path.name} is over {MAXIMUM_MAPPING_BYTES} bytes",
+                remedy="put long lists of codes into a CSV file and name it with `codes_file`",
+            )
         plain = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise MappingRefused(

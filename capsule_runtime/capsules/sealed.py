@@ -90,7 +90,10 @@ def seal(
 ) -> SealedCapsule:
     """Encrypt `columns` (column-format bytes) and sign the header that describes them."""
     if not 1 <= units <= MAXIMUM_UNITS or (unit is PrivacyUnit.OWNER and units != 1):
-        raise CapsuleMalformed(f"a capsule cannot speak of {units} privacy units of kind {unit}")
+        raise CapsuleMalformed(
+            f"a capsule cannot speak of {units} privacy units of kind {unit}",
+            remedy=f"seal 1 to {MAXIMUM_UNITS} units a capsule, and one alone where it is an owner",
+        )
     content = _PREFACE.pack(len(columns), units) + columns
     content += bytes(padded_length(len(content)) - len(content))
     ciphertext = encryption.encrypt(capsule_key, content, _context(capsule), entropy)

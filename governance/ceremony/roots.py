@@ -53,10 +53,14 @@ def compose(offer: Offer, choice: Composition, now: datetime, previous: Root | N
     """The root to sign: version 1, or the successor of `previous`. Raises CeremonyRefused."""
     if previous is not None and previous.territory != offer.territory:
         raise CeremonyRefused(
-            f"the previous root is of {previous.territory}, the offer of {offer.territory}"
+            f"the previous root is of {previous.territory}, the offer of {offer.territory}",
+            remedy="give the offer and the previous root of one territory",
         )
     if not 1 <= choice.days <= MAXIMUM_DAYS:
-        raise CeremonyRefused(f"a root lasts 1 to {MAXIMUM_DAYS} days, not {choice.days}")
+        raise CeremonyRefused(
+            f"a root lasts 1 to {MAXIMUM_DAYS} days, not {choice.days}",
+            remedy=f"give --days 1 to {MAXIMUM_DAYS}",
+        )
     _require_name(offer.territory)
     for address in (offer.site, choice.status_url, *(witness.url for witness in choice.witnesses)):
         _require_address(address)
@@ -106,7 +110,10 @@ def _duty(duty: Duty, keys: tuple[PublicKey, ...], threshold: int) -> DutyKeys:
             remedy="each member has their own key: a repeated one would not count twice",
         )
     if not 1 <= threshold <= len(keys):
-        raise CeremonyRefused(f"{duty.value}: {threshold} of {len(keys)} keys can't be reached")
+        raise CeremonyRefused(
+            f"{duty.value}: {threshold} of {len(keys)} keys can't be reached",
+            remedy="give a threshold of at least 1 and at most the number of keys",
+        )
     return DutyKeys(keys, threshold)
 
 

@@ -52,9 +52,15 @@ def compose_authorisation(
             remedy="give --image sha256:…; `cadastre worker image` prints a worker's own",
         )
     if not 1 <= terms.campaigns <= MAXIMUM_CAMPAIGNS:
-        raise VoteRefused(f"campaigns are 1 to {MAXIMUM_CAMPAIGNS}, not {terms.campaigns}")
+        raise VoteRefused(
+            f"campaigns are 1 to {MAXIMUM_CAMPAIGNS}, not {terms.campaigns}",
+            remedy=f"give --campaigns 1 to {MAXIMUM_CAMPAIGNS}",
+        )
     if not 1 <= terms.days <= MAXIMUM_DAYS:
-        raise VoteRefused(f"an authorisation lasts 1 to {MAXIMUM_DAYS} days, not {terms.days}")
+        raise VoteRefused(
+            f"an authorisation lasts 1 to {MAXIMUM_DAYS} days, not {terms.days}",
+            remedy=f"give --days 1 to {MAXIMUM_DAYS}",
+        )
     needed = accounting.rho_of(facts.rules) * terms.campaigns
     budget = accounting.to_text(needed) if terms.rho_budget is None else terms.rho_budget
     if accounting.decimal(budget, "the budget") < needed:

@@ -92,11 +92,15 @@ class _Handler(BoundedHandler):
         status = HTTPStatus.SERVICE_UNAVAILABLE
         if isinstance(problem, BodyRefused):
             status = HTTPStatus.BAD_REQUEST
-        self._say(status, problem.code, self.told(status, problem))
+        # A remedy for our own trouble names files of this machine, as its sentence does.
+        remedy = problem.remedy if status is HTTPStatus.BAD_REQUEST else ""
+        self._say(status, problem.code, self.told(status, problem), remedy)
 
-    def _say(self, status: HTTPStatus, code: str, sentence: str) -> None:
-        body = json.dumps({"code": code, "sentence": sentence}).encode()
-        self.answer(status, body, _PROBLEM)
+    def _say(self, status: HTTPStatus, code: str, sentence: str, remedy: str = "") -> None:
+        said = {"code": code, "sentence": sentence}
+        if remedy:
+            said["remedy"] = remedy
+        self.answer(status, json.dumps(said).encode(), _PROBLEM)
 
 
 def _lines(body: bytes) -> list[bytes]:

@@ -22,6 +22,9 @@ class RequestMalformed(WitnessError):
     code = "witness-request-malformed"
     kind = Kind.INVALID
     status = HTTPStatus.BAD_REQUEST
+    advice = (
+        "send an add-checkpoint request in the form and within the limits of c2sp.org/tlog-witness"
+    )
 
 
 class SignatureRefused(WitnessError):
@@ -38,6 +41,9 @@ class OriginUnknown(WitnessError):
     code = "witness-origin-unknown"
     kind = Kind.NOT_FOUND
     status = HTTPStatus.NOT_FOUND
+    advice = (
+        "give the log's verifier key to the witness's operator: `cadastre witness follow` adds it"
+    )
 
 
 class SizeConflict(WitnessError):

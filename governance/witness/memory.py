@@ -50,7 +50,10 @@ class WitnessMemory:
     def create(cls, directory: Path) -> None:
         """Make an empty memory. Raises MemoryRefused if there is one, StorageFailed."""
         if (directory / _MARKER).exists():
-            raise MemoryRefused(f"{directory} holds a witness's memory already")
+            raise MemoryRefused(
+                f"{directory} holds a witness's memory already",
+                remedy="use it with `cadastre witness serve`, or name a new folder",
+            )
         make_directory(directory)
         write_atomic(directory / _MARKER, b"", 0o600)
 

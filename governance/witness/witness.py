@@ -89,7 +89,10 @@ class Witness:
         origin = self._origins.get(origin_hash)
         known = None if origin is None else self._memory.read(origin)
         if known is None:
-            raise OriginUnknown("this witness has cosigned no checkpoint of that log")
+            raise OriginUnknown(
+                "this witness has cosigned no checkpoint of that log",
+                remedy="ask again once the log's scheduler runs and this witness follows it",
+            )
         return known
 
     def _cosign(self, request: AddCheckpoint, signed: SignedCheckpoint) -> bytes:

@@ -110,6 +110,7 @@ def test_what_is_not_a_submission_is_refused(
 ) -> None:
     said, problem = ask(port, method, path, body)
     assert (said, problem["code"]) == (status, code)
+    assert ("remedy" in problem) == (status == 400)
     assert fetch(port).live_consents == {}
 
 

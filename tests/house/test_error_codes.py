@@ -64,7 +64,7 @@ HEAD = """\
 # Every refusal and its code
 
 Written by `python tests/house/test_error_codes.py` from the classes themselves; a test compares.
-A refusal is one sentence with the cause, one code and, where somebody can do something, a remedy.
+A refusal is one sentence with the cause, one code and a remedy: what the reader can do about it.
 They are the same on worker, scheduler and command line, and in logs. Codes are stable: scripts may
 rest on them, never on sentences. [operations.md](operations.md) explains the everyday ones.
 
@@ -72,14 +72,16 @@ rest on them, never on sentences. [operations.md](operations.md) explains the ev
   witness answers with a status of its own (c2sp.org/tlog-witness). The status server answers
   400 for a body that it does not take, 503 for its own troubles.
 - *again*: the same request may be repeated as it is, by a program.
+- *what helps* is what a refusal of the row says where the place that refuses knows nothing more
+  exact; where it is empty, every such place says its own.
 - A row whose meaning is "Root of ..." names a family; a refusal that carries it is unusual.
 - A refusal that came from another program (over gRPC, or from the broker) keeps that program's
   code, kind and words; without a readable one it is `remote-problem`, or `grpc-` and the status.
 
 ## Refusals
 
-| code | room | kind | exit | gRPC | HTTP | again | what it means |
-|---|---|---|---|---|---|---|---|
+| code | room | kind | exit | gRPC | HTTP | again | what it means | what helps |
+|---|---|---|---|---|---|---|---|---|
 """
 REASONS = """
 ## Why something waits or ended
@@ -172,6 +174,7 @@ def document() -> str:
             http,
             "yes" if refusal.retryable else "",
             SHARED.get(refusal.code) or meaning(refusal),
+            refusal.advice,
         )
         rows.append(f"| {' | '.join(cells)} |\n")
     reasons = [f"| `{each.value}` | {_SENTENCES[each]} |\n" for each in Reason if each.value]

@@ -18,7 +18,7 @@ from wire import blobs
 from wire.channel import TlsIdentity, open_channel
 from wire.errors import BlobAltered, Unreachable
 from wire.server import Gate, OpenGate, build_server, current_peer, rotating_credentials
-from wire.status import RemoteProblem, from_rpc_error
+from wire.status import RemoteProblem, from_rpc_error, to_message
 
 pytestmark = pytest.mark.base
 
@@ -216,6 +216,15 @@ def test_a_refusal_keeps_its_code_remedy_and_ids_across_the_wire() -> None:
         assert (problem.remedy, problem.ids) == ("wait", {"digest": wanted})
 
     house.run(visit)
+
+
+def test_the_advice_of_a_class_travels_and_none_is_added_on_the_way() -> None:
+    sent = to_message(Unreachable("nobody answers"))
+    assert sent.remedy == Unreachable.advice
+    assert RemoteProblem(sent).remedy == Unreachable.advice
+    assert RemoteProblem(to_message(RemoteProblem(sent))).remedy == Unreachable.advice
+    sent.remedy = ""  # as an older release sends it: this side knows nothing better
+    assert RemoteProblem(sent).remedy == ""
 
 
 def test_an_unexpected_fault_does_not_leak_its_text() -> None:
