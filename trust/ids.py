@@ -109,6 +109,13 @@ class FencingToken(Identifier):
     __slots__ = ()
 
 
+class KeyEpochId(Identifier):
+    """One CKKS secret key's life: one campaign."""
+
+    prefix = "epoch"
+    __slots__ = ()
+
+
 class Digest(str):
     """A SHA-256 content digest, written `sha256:<64 hex>`."""
 

@@ -506,3 +506,144 @@ def test_reason_codes_are_distinct_and_kebab_case() -> None:
 def test_the_territory_is_the_one_of_these_tests(territory: Territory) -> None:
     assert territory.root.document.territory == NAME
     assert Digest.of(PARAMETERS) == territory.request().order.parameters
+
+
+# --- the helper of `shared` campaigns ---
+
+
+def test_an_honest_shared_order_gets_a_permit(territory: Territory) -> None:
+    permit = RUN_POLICIES.require(territory.shared_request())
+    assert permit.request.verified_helper.document.key == bytes(range(32))
+
+
+def test_a_shared_plan_without_a_helper(territory: Territory) -> None:
+    plain = territory.plan()
+    assert refused(territory.shared_request(plan=plain)) == "helper-key-missing"
+
+
+def test_a_clear_plan_with_a_helper(territory: Territory) -> None:
+    helper = territory.helper()
+    plan = territory.plan(helper=Digest.of(helper.envelope))
+    assert refused(territory.request(plan=plan, helper=helper)) == "helper-key-missing"
+
+
+def test_a_shared_order_without_its_helpers_key(territory: Territory) -> None:
+    assert refused(replace(territory.shared_request(), helper=None)) == "helper-key-missing"
+
+
+def test_another_key_than_the_plan_names(territory: Territory) -> None:
+    other = territory.helper(made_at=territory.now - timedelta(seconds=1))
+    assert refused(replace(territory.shared_request(), helper=other)) == "helper-key-missing"
+
+
+def test_a_helper_key_of_the_schedulers_own(territory: Territory) -> None:
+    for key in (STRANGER, territory.orders_key, territory.status_key):
+        forged = territory.helper(key=key)
+        assert refused(territory.shared_request(helper=forged)) == "helper-key-forged"
+
+
+def test_a_helper_key_for_something_else(territory: Territory) -> None:
+    for change in (
+        {"territory": "other.example"},
+        {"campaign": CampaignId.draw(seeded(b"another"))},
+        {"bundle": Digest.of(b"another")},
+        {"authorisation": AuthorisationId.draw(seeded(b"another"))},
+    ):
+        helper = territory.helper(**change)
+        assert refused(territory.shared_request(helper=helper)) == "helper-key-mismatch"
+
+
+def test_a_helper_key_that_is_destroyed_by_now(territory: Territory) -> None:
+    helper = territory.helper(not_after=territory.now)
+    assert refused(territory.shared_request(helper=helper)) == "helper-key-expired"
+
+
+def test_a_helper_key_that_nobody_could_see(territory: Territory) -> None:
+    helper = territory.helper()
+    hidden = replace(helper, proof=b"")
+    assert refused(territory.shared_request(helper=hidden)) == "inclusion-unproven"
+
+
+# --- the key epoch of `encrypted` campaigns ---
+
+
+def test_an_honest_encrypted_order_gets_a_permit(territory: Territory) -> None:
+    permit = RUN_POLICIES.require(territory.encrypted_request())
+    assert permit.request.verified_epoch.document.public == Digest.of(b"public key")
+    assert permit.request.verified_helper.document.key == bytes(range(32))
+
+
+def test_an_encrypted_plan_without_an_epoch(territory: Territory) -> None:
+    request = territory.encrypted_request()
+    assert request.helper is not None
+    plan = territory.plan(helper=Digest.of(request.helper.envelope))
+    assert refused(territory.encrypted_request(plan=plan)) == "epoch-key-missing"
+
+
+def test_an_encrypted_plan_without_a_helper(territory: Territory) -> None:
+    epoch = territory.epoch()
+    plan = territory.plan(epoch=Digest.of(epoch.envelope))
+    request = territory.encrypted_request(epoch, plan=plan, helper=None)
+    assert refused(request) == "helper-key-missing"
+
+
+def test_a_shared_plan_with_an_epoch(territory: Territory) -> None:
+    helper, epoch = territory.helper(), territory.epoch()
+    plan = territory.plan(helper=Digest.of(helper.envelope), epoch=Digest.of(epoch.envelope))
+    request = territory.shared_request(helper, plan=plan, epoch=epoch)
+    assert refused(request) == "epoch-key-missing"
+
+
+def test_an_encrypted_order_without_its_epochs_key(territory: Territory) -> None:
+    assert refused(replace(territory.encrypted_request(), epoch=None)) == "epoch-key-missing"
+
+
+def test_another_epoch_than_the_plan_names(territory: Territory) -> None:
+    other = territory.epoch(made_at=territory.now - timedelta(seconds=1))
+    assert refused(replace(territory.encrypted_request(), epoch=other)) == "epoch-key-missing"
+
+
+def test_an_epochs_key_of_the_schedulers_own(territory: Territory) -> None:
+    """Whoever chose the key could read what is encrypted under it."""
+    for key in (STRANGER, territory.orders_key, territory.helper_key, territory.status_key):
+        forged = territory.epoch(key=key)
+        assert refused(territory.encrypted_request(forged)) == "epoch-key-forged"
+
+
+def test_a_helpers_key_in_the_place_of_the_epochs(territory: Territory) -> None:
+    assert refused(territory.encrypted_request(territory.helper())) == "epoch-key-forged"
+
+
+def test_an_epochs_key_for_something_else(territory: Territory) -> None:
+    for change in (
+        {"territory": "other.example"},
+        {"campaign": CampaignId.draw(seeded(b"another"))},
+        {"bundle": Digest.of(b"another")},
+        {"authorisation": AuthorisationId.draw(seeded(b"another"))},
+    ):
+        epoch = territory.epoch(**change)
+        assert refused(territory.encrypted_request(epoch)) == "epoch-key-mismatch"
+
+
+def test_an_epochs_key_that_is_retired_by_now(territory: Territory) -> None:
+    epoch = territory.epoch(not_after=territory.now)
+    assert refused(territory.encrypted_request(epoch)) == "epoch-key-expired"
+
+
+def test_an_epochs_key_that_nobody_could_see(territory: Territory) -> None:
+    hidden = replace(territory.epoch(), proof=b"")
+    assert refused(territory.encrypted_request(hidden)) == "inclusion-unproven"
+
+
+def test_conclude_needs_no_key_of_either(territory: Territory) -> None:
+    request = territory.encrypted_request()
+    order = replace(request.order, kind=UnitKind.CONCLUDE, aggregate=Digest.of(b"aggregate"))
+    orders = territory.orders(request.worker, (order,))
+    RUN_POLICIES.require(replace(request, order=order, orders=orders, helper=None, epoch=None))
+
+
+def test_conclude_needs_no_helper(territory: Territory) -> None:
+    request = territory.shared_request()
+    order = replace(request.order, kind=UnitKind.CONCLUDE, aggregate=Digest.of(b"aggregate"))
+    orders = territory.orders(request.worker, (order,))
+    RUN_POLICIES.require(replace(request, order=order, orders=orders, helper=None))

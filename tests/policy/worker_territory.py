@@ -9,7 +9,9 @@ from typing import Any
 
 from trust import certificates, clock
 from trust.documents import signed
+from trust.documents.aggregation import HelperKey
 from trust.documents.campaign import Order, OrderBatch, Plan, UnitKind
+from trust.documents.custody import EpochKey
 from trust.documents.governance import Authorisation, Status, Suspended
 from trust.documents.membership import BundleStatement
 from trust.documents.root import Duty, DutyKeys, Root
@@ -28,6 +30,7 @@ from trust.ids import (
     CampaignId,
     Digest,
     FencingToken,
+    KeyEpochId,
     UnitId,
     WorkerId,
 )
@@ -75,6 +78,11 @@ FACTS = BundleFacts(
 PARAMETERS = b'{"hour":8}'
 
 
+def facts_under(protection: Protection) -> BundleFacts:
+    """The same bundle under another protection."""
+    return replace(FACTS, rules=tuple(replace(rule, protection=protection) for rule in FACTS.rules))
+
+
 @dataclass
 class Territory:
     """Every key of a territory and what they sign; `now` is when everything was made."""
@@ -95,6 +103,7 @@ class Territory:
         )
         self.college = [key(), key(), key()]
         self.log_key, self.witness_key, self.author = key(), key(), key()
+        self.helper_key, self.keyholder_key = key(), key()
         self.authority_key = certificates.new_key()
         self.authority = certificates.make_authority(self.authority_key, NAME, self.now)
         self.log: list[bytes] = []
@@ -116,6 +125,8 @@ class Territory:
                 Duty.STATUS: DutyKeys((self.status_key.public,), 1),
                 Duty.ORDERS: DutyKeys((self.orders_key.public,), 1),
                 Duty.REGISTRY: DutyKeys((self.registry_key.public,), 1),
+                Duty.HELPER: DutyKeys((self.helper_key.public,), 1),
+                Duty.KEYHOLDER: DutyKeys((self.keyholder_key.public,), 1),
             },
             authority=certificates.to_der(self.authority),
             log_policy=f"log {log}\nwitness w {witness}\nquorum w\n",
@@ -191,6 +202,68 @@ class Territory:
         )
         envelope = signed.sign(replace(document, **changes), [key or self.orders_key]).envelope.raw
         return self.logged(Kind.PLAN, envelope)
+
+    def helper(self, key: PrivateKey | None = None, **changes: Any) -> Exhibit:
+        """The helper's logged key for the campaign of `plan`."""
+        document = HelperKey(
+            territory=NAME,
+            campaign=CampaignId.draw(seeded(b"campaign")),
+            bundle=FACTS.bundle,
+            authorisation=AuthorisationId.draw(seeded(b"vote")),
+            key=bytes(range(32)),
+            made_at=self.now,
+            not_after=self.now + timedelta(days=7),
+        )
+        envelope = signed.sign(replace(document, **changes), [key or self.helper_key]).envelope.raw
+        return self.logged(Kind.HELPER_KEY, envelope)
+
+    def shared_request(self, helper: Exhibit | None = None, **changes: Any) -> RunRequest:
+        """A request under `shared` for which every policy holds, with fields replaced."""
+        facts = facts_under(Protection.SHARED)
+        helper = helper or self.helper()
+        values: dict[str, Any] = {
+            "plan": self.plan(helper=Digest.of(helper.envelope)),
+            "authorisation": self.authorisation(facts),
+            "facts": facts,
+            "helper": helper,
+        }
+        return self.request(**values | changes)
+
+    def epoch(self, key: PrivateKey | None = None, **changes: Any) -> Exhibit:
+        """The keyholder's logged key for the campaign of `plan`."""
+        document = EpochKey(
+            territory=NAME,
+            campaign=CampaignId.draw(seeded(b"campaign")),
+            bundle=FACTS.bundle,
+            authorisation=AuthorisationId.draw(seeded(b"vote")),
+            epoch=KeyEpochId.draw(seeded(b"epoch")),
+            profile="somme",
+            public=Digest.of(b"public key"),
+            threshold=1,
+            trustees=(Digest.of(b"trustee"),),
+            sealed=(Digest.of(b"sealed share"),),
+            shares=(bytes(32),),
+            secret=bytes(32),
+            wrapped=Digest.of(b"wrapped key"),
+            made_at=self.now,
+            not_after=self.now + timedelta(days=7),
+        )
+        signing = key or self.keyholder_key
+        envelope = signed.sign(replace(document, **changes), [signing]).envelope.raw
+        return self.logged(Kind.EPOCH_KEY, envelope)
+
+    def encrypted_request(self, epoch: Exhibit | None = None, **changes: Any) -> RunRequest:
+        """A request under `encrypted` for which every policy holds, with fields replaced."""
+        facts = facts_under(Protection.ENCRYPTED)
+        helper, epoch = self.helper(), epoch or self.epoch()
+        values: dict[str, Any] = {
+            "plan": self.plan(helper=Digest.of(helper.envelope), epoch=Digest.of(epoch.envelope)),
+            "authorisation": self.authorisation(facts),
+            "facts": facts,
+            "helper": helper,
+            "epoch": epoch,
+        }
+        return self.request(**values | changes)
 
     def order(self, plan: Exhibit, /, **changes: Any) -> Order:
         """One attempt at one contribute unit under `plan`."""

@@ -24,6 +24,10 @@ class Plan:
     parameters: Digest  # of the parameter blob (a JSON object)
     issued_at: datetime
     deadline: datetime
+    # Of the HelperKey's envelope that shares are sealed to; None where the helper has no part.
+    helper: Digest | None = None
+    # Of the EpochKey's envelope that partials are encrypted under; None unless `encrypted`.
+    epoch: Digest | None = None
 
 
 class UnitKind(enum.StrEnum):
@@ -90,7 +94,11 @@ class OrderBatch:
 
 @dataclass(frozen=True)
 class Opening:
-    """The leader opens one batch, once. Counts are rounded down to tens."""
+    """The leader opens one batch, once. Counts are rounded down to tens.
+
+    Under `shared` the aggregate is the sum of the two AggregateShares that `shares` names, the
+    leader's first; under `clear` there are none.
+    """
 
     TYPE: ClassVar[str] = "application/vnd.cadastre.opening.v1+json"
 
@@ -104,6 +112,7 @@ class Opening:
     contributors_rounded: int
     aggregate: Digest  # of the column-format blob that conclude reads
     opened_at: datetime
+    shares: tuple[Digest, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -32,13 +32,16 @@ class Partial:
     parameters: Digest
     capsules: int  # capsules whose data counted or were replaced by the neutral vector
     contributors: int  # privacy units behind them
-    values: Digest  # of the column-format blob: one int64 column per output, in steps
+    # Of the column-format blob, one column per output: int64 steps under `clear`, the leader's
+    # share as ring elements under `shared`.
+    values: Digest
     protection: Protection
-    variances: dict[str, str]  # noise variance per cell and output, in steps squared
+    variances: dict[str, str]  # of the worker's own noise, per cell and output, in steps squared
     rho: str
     image: Digest  # the runtime image that the worker claims
     level: str  # the sandbox level that its self-test found
     made_at: datetime
+    sealed: Digest | None = None  # of the helper's share, sealed to the helper; None under `clear`
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,9 @@ class AttemptReport:
     statement: bytes | None  # the raw envelope of a Partial or a Conclusion
     reason: str  # reason code, "" when all went well
     sentence: str
+    # The helper's share, sealed to it; the signed partial names its digest. It travels beside
+    # the partial and not as a blob, so that no evidence ever holds it.
+    sealed: bytes | None = None
 
 
 @dataclass(frozen=True)

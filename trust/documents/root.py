@@ -18,6 +18,9 @@ class Duty(enum.StrEnum):
     STATUS = "status"  # governance's status for workers
     ORDERS = "orders"  # plans, orders, openings, releases, enrolments
     REGISTRY = "registry"  # live consents and spent budgets
+    HELPER = "helper"  # campaign keys and shares of the second aggregator
+    KEYHOLDER = "keyholder"  # CKKS key epochs and what is opened under them
+    TRUSTEE = "trustee"  # shares of those keys: the threshold says how many must act
 
 
 @dataclass(frozen=True)

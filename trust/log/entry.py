@@ -30,6 +30,17 @@ class Kind(enum.StrEnum):
     CONSENTS = "consents"
     ENROLMENT = "enrolment"
     KEY_EVENT = "key-event"
+    HELPER_KEY = "helper-key"
+    KEY_DESTROYED = "key-destroyed"
+    BATCH = "batch"
+    SHARE = "share"
+    REFUSAL = "refusal"
+    TRUSTEE_KEY = "trustee-key"
+    EPOCH_KEY = "epoch-key"
+    SHARE_REQUEST = "share-request"
+    TRUSTEE_SHARE = "trustee-share"
+    OPENED = "opened"
+    EPOCH_RETIRED = "epoch-retired"
 
 
 @dataclass(frozen=True)

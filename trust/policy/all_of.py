@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from trust.documents.campaign import Plan
 from trust.documents.governance import Authorisation
 from trust.documents.signed import Signed
+from trust.policy.aggregation import HelperCertified
 from trust.policy.authorisations import (
     AuthorisationCurrent,
     BundleSigned,
@@ -15,6 +16,7 @@ from trust.policy.authorisations import (
     ParametersWithin,
     RulesMatch,
 )
+from trust.policy.encryption import EpochCertified
 from trust.policy.logged import LoggedUnderQuorum
 from trust.policy.orders import LeaseAlive, OnePlan, OrderAuthentic, PlanMatches, RootCurrent
 from trust.policy.request import Held, Policy, RunRequest
@@ -68,6 +70,8 @@ RUN_POLICIES = AllOf(
         BudgetWithin(),
         ParametersWithin(),
         ImagePermitted(),
+        HelperCertified(),
+        EpochCertified(),
         LoggedUnderQuorum(),
     )
 )

@@ -178,6 +178,62 @@ class ImageNotPermitted(RunRefused):
     code = "image-not-permitted"
 
 
+# --- the second aggregator ---
+
+
+class HelperKeyMissing(RunRefused):
+    """The voted protection needs a helper and the order names none, or the other way round."""
+
+    code = "helper-key-missing"
+
+
+class HelperKeyForged(RunRefused):
+    """The helper's key is not signed by the territory's helper, or is none."""
+
+    code = "helper-key-forged"
+    kind = Kind.UNVERIFIED
+
+
+class HelperKeyMismatch(RunRefused):
+    """The helper's key was made for another campaign, bundle or vote."""
+
+    code = "helper-key-mismatch"
+
+
+class HelperKeyExpired(RunRefused):
+    """The helper has destroyed the key by now, so nobody could open the share."""
+
+    code = "helper-key-expired"
+
+
+# --- the key of an encrypted campaign ---
+
+
+class EpochKeyMissing(RunRefused):
+    """Encrypted sums need a key epoch and the order names none, or the other way round."""
+
+    code = "epoch-key-missing"
+
+
+class EpochKeyForged(RunRefused):
+    """The epoch's key is not signed by the territory's keyholder, or is none."""
+
+    code = "epoch-key-forged"
+    kind = Kind.UNVERIFIED
+
+
+class EpochKeyMismatch(RunRefused):
+    """The epoch's key is another campaign's, bundle's or vote's, or not the bytes at hand."""
+
+    code = "epoch-key-mismatch"
+
+
+class EpochKeyExpired(RunRefused):
+    """The keyholder has retired the epoch by now, so nobody could open the sum."""
+
+    code = "epoch-key-expired"
+
+
 # --- governance's status ---
 
 

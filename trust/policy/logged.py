@@ -1,4 +1,4 @@
-"""Policy about publicity: authorisation and plan stand in the witnessed log."""
+"""Policy about publicity: what an order rests on stands in the witnessed log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trust.policy.request import Exhibit, Held, RunRequest
 
 @dataclass(frozen=True)
 class LoggedUnderQuorum:
-    """Both documents are included under a checkpoint that the root's witness quorum cosigned."""
+    """The documents are included under a checkpoint that the root's witness quorum cosigned."""
 
     def require(self, request: RunRequest) -> Held:
         try:
@@ -30,12 +30,15 @@ class LoggedUnderQuorum:
                 "the root's log policy asks for no witness quorum",
                 remedy="the territory needs at least one witness in its root",
             )
-        size = 0
-        for kind, exhibit in (
+        exhibits = [
             (Kind.AUTHORISATION, request.authorisation),
             (Kind.PLAN, request.plan),
-        ):
-            size = max(size, _proven(kind, exhibit, policy))
+        ]
+        if request.helper is not None:
+            exhibits.append((Kind.HELPER_KEY, request.helper))
+        if request.epoch is not None:
+            exhibits.append((Kind.EPOCH_KEY, request.epoch))
+        size = max(_proven(kind, exhibit, policy) for kind, exhibit in exhibits)
         return Held("logged-under-quorum", f"log of at least {size} entries")
 
 

@@ -13,14 +13,16 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Protocol
 
+from trust.documents.aggregation import HelperKey
 from trust.documents.campaign import Order, Plan
+from trust.documents.custody import EpochKey
 from trust.documents.governance import Authorisation, Status
 from trust.documents.root import Duty
 from trust.documents.rules import Bound, ReleaseRules
 from trust.documents.signed import Signed
 from trust.errors import TrustError
 from trust.ids import CampaignId, Digest, WorkerId
-from trust.policy.errors import AuthorisationForged, PlanForged
+from trust.policy.errors import AuthorisationForged, EpochKeyForged, HelperKeyForged, PlanForged
 from trust.root import TrustedRoot
 
 
@@ -64,7 +66,9 @@ class RunRequest:
     `boottime` are seconds of the worker's boot clock; `known_plan` is the plan that the journal
     remembers for this round, None at first; `served` is what it remembers of the order's
     authorisation; `status` is the newest raw status envelope, None
-    while there is none, and `status_number` the highest number ever seen.
+    while there is none, and `status_number` the highest number ever seen; `helper` exhibits the
+    key that shares are sealed to, None where the protection has no helper; `epoch` the key that
+    sums are encrypted under, None where they are not.
     """
 
     root: TrustedRoot
@@ -85,6 +89,8 @@ class RunRequest:
     served: Served
     status: Signed[Status] | None
     status_number: int
+    helper: Exhibit | None = None
+    epoch: Exhibit | None = None
 
     @cached_property
     def verified_plan(self) -> Signed[Plan]:
@@ -108,6 +114,33 @@ class RunRequest:
                 f"the authorisation does not verify under the territory root: {error.sentence}",
                 remedy="enough distinct college keys of the root must have signed it",
                 authorisation=self.order.authorisation,
+            ) from error
+
+    @cached_property
+    def verified_helper(self) -> Signed[HelperKey]:
+        """The helper's campaign key under its duty. Raises HelperKeyForged."""
+        raw = b"" if self.helper is None else self.helper.envelope
+        try:
+            return self.root.verify(HelperKey, raw, Duty.HELPER)
+        except TrustError as error:
+            raise HelperKeyForged(
+                f"the helper's key does not verify under the territory root: {error.sentence}",
+                remedy="only the helper that the root lists may offer a key; nothing was sealed",
+                campaign=self.order.campaign,
+            ) from error
+
+    @cached_property
+    def verified_epoch(self) -> Signed[EpochKey]:
+        """The campaign's CKKS key under the keyholder's duty. Raises EpochKeyForged."""
+        raw = b"" if self.epoch is None else self.epoch.envelope
+        try:
+            return self.root.verify(EpochKey, raw, Duty.KEYHOLDER)
+        except TrustError as error:
+            raise EpochKeyForged(
+                f"the epoch's key does not verify under the territory root: {error.sentence}",
+                remedy="only the keyholder that the root lists may offer a key; nothing was "
+                "encrypted under it",
+                campaign=self.order.campaign,
             ) from error
 
 
