@@ -20,7 +20,7 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
         "groups",
         nargs="*",
         metavar="GROUP",
-        help="capsule, log, audit, worker, sandbox (default: all of them, about four minutes)",
+        help="capsule, log, audit, worker, sandbox, shared, flower (default: all, four minutes)",
     )
     parser.add_argument(
         "--write", type=Path, metavar="FILE", help="also write the table as a document"
@@ -46,7 +46,8 @@ def bench(arguments: argparse.Namespace) -> int:
         for name in names:
             group = groups.GROUPS[name](quick=arguments.quick)
             if not group:
-                output.note(f"note: {name} cannot be measured here: the tests are not installed")
+                why = groups.ABSENT.get(name, "nothing could be run")
+                output.note(f"note: {name} cannot be measured here: {why}")
             found += group
             bar.advance()
     if arguments.write is not None:

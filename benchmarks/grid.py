@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import http.server
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,13 +35,28 @@ _ROLES = {"/cadastre.v1.Work/": _WORKERS, "/cadastre.v1.Blobs/": _WORKERS}
 Context = Any
 
 
+Answer = Callable[[bytes], bytes]
+
+
 @contextmanager
-def plain_site(pages: Mapping[str, bytes]) -> Iterator[str]:
-    """An address that serves `pages` by path; they may be added while it serves."""
+def plain_site(
+    pages: Mapping[str, bytes], answers: Mapping[str, Answer] | None = None
+) -> Iterator[str]:
+    """An address that serves `pages` by path, and what `answers` make of a body posted there.
+
+    Both may be added to while it serves.
+    """
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = pages.get(self.path)
+            self._say(pages.get(self.path))
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            answer = (answers or {}).get(self.path)
+            self._say(None if answer is None else answer(body))
+
+        def _say(self, body: bytes | None) -> None:
             if body is None:
                 self.send_error(404)
                 return

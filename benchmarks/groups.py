@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from benchmarks import escapes, figures, log, ordinary, worker
+from benchmarks import ckks, escapes, figures, flower, log, ordinary, shared, worker
 from benchmarks.errors import UnknownGroup
 from benchmarks.figures import Figure
 
@@ -27,6 +27,16 @@ GROUPS: dict[str, Callable[..., list[Figure]]] = {
     "audit": log.audit,
     "worker": worker.measure,
     "sandbox": _sandbox,
+    "shared": shared.measure,
+    "ckks": ckks.measure,
+    "flower": flower.measure,
+}
+
+# Why a group has no figure on this machine.
+ABSENT = {
+    "sandbox": "the tests are not installed",
+    "ckks": "TenSEAL is not installed (the extra `encrypted`)",
+    "flower": "flwr is not installed (the extra `flower`)",
 }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from capsule_runtime.errors import SandboxUnavailable
 from capsule_runtime.sandbox.startup import find_bwrap
 
-PACKAGES = ("numpy", "grpcio", "protobuf", "cryptography", "pynacl", "pydantic")
+PACKAGES = ("numpy", "grpcio", "protobuf", "cryptography", "pynacl", "pydantic", "tenseal")
 # Durable writes are measured where a state directory would lie: never on a memory file system.
 SCRATCH = Path("/var/tmp")  # noqa: S108 - the place; directories in it are made by mkdtemp
 

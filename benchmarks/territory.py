@@ -9,7 +9,9 @@ from pathlib import Path
 
 from jobs import archive
 from trust import certificates
+from trust.clock import SystemClock
 from trust.documents import signed
+from trust.documents.budget import LedgerCheckpoint, LedgerStanding
 from trust.documents.campaign import Order, OrderBatch, Plan, UnitKind
 from trust.documents.governance import Authorisation, Status
 from trust.documents.membership import BundleStatement
@@ -118,6 +120,19 @@ class Territory:
             hosts=(host,),
         )
         return certificates.key_to_pem(key), certificates.to_pem(certificate)
+
+    def standing(self, body: bytes) -> bytes:
+        """The registry's word about a ledger: as far as it says itself."""
+        asked = signed.verify_self_named(LedgerCheckpoint, body, "key")
+        document = LedgerStanding(
+            territory=NAME,
+            worker=asked.document.worker,
+            asked=asked.digest,
+            counter=asked.document.counter,
+            head=asked.document.head,
+            answered_at=SystemClock().now().replace(microsecond=0),
+        )
+        return self._signed(document, "status")
 
     def status(self) -> bytes:
         """Governance's status: nobody suspended, nothing revoked."""

@@ -24,6 +24,7 @@ from benchmarks.territory import PARAMETERS, Territory
 from capsule_runtime.sandbox.image import RuntimeImage
 from capsule_runtime.sandbox.layout import find_layout
 from trust.clock import SystemClock
+from trust.documents.budget import CHECKPOINTS_PATH
 from worker.hosting import LIBRARIES
 
 CAPSULES = 300  # more than one sandbox serves (256), so that it has been renewed once
@@ -105,8 +106,10 @@ def _shares(seen: list[memory.Memory]) -> list[float] | None:
 
 async def _keep(home: Path) -> None:
     pages: dict[str, bytes] = {}
-    with grid.plain_site(pages) as site:
+    answers: dict[str, grid.Answer] = {}
+    with grid.plain_site(pages, answers) as site:
         territory = Territory(SystemClock().now(), site + STATUS_PATH)
+        answers[CHECKPOINTS_PATH] = territory.standing
         pages[STATUS_PATH] = territory.status()
         bundle = owners.commute_flows()
         image = RuntimeImage.of(find_layout(LIBRARIES)).digest

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from protection.errors import CohortTooSmall, RingOverflow
+from protection.errors import CohortTooSmall, RingOverflow, SpreadTooSmall
 from trust.documents.rules import ReleaseRules
 
 
@@ -43,11 +44,42 @@ def check_cohort(rules: tuple[ReleaseRules, ...], cohort: Cohort) -> None:
             )
 
 
+@dataclass(frozen=True)
+class Standing:
+    """One worker's part of a batch, and under whose administration it runs."""
+
+    worker: str
+    operator: str
+    contributors: int
+    capsules: int
+
+
+def check_batch(rules: tuple[ReleaseRules, ...], standings: Sequence[Standing]) -> None:
+    """Raise SpreadTooSmall, CohortTooSmall or RingOverflow for a `shared` or `encrypted` batch.
+
+    The minimum of contributors must hold without any single operator's: whoever runs machines
+    knows what they sent, so the others are hidden by the others alone (DESIGN 10).
+    """
+    operators = {item.operator for item in standings}
+    check_spread(rules, workers=len(standings), operators=len(operators))
+    total = sum(item.contributors for item in standings)
+    check_cohort(rules, Cohort(total, sum(item.capsules for item in standings)))
+    for operator in sorted(operators):
+        others = sum(item.contributors for item in standings if item.operator != operator)
+        for rule in rules:
+            if others < rule.minimum_contributors:
+                raise CohortTooSmall(
+                    f"{rule.output}: {others} contributors without those of one operator, at "
+                    f"least {rule.minimum_contributors} must stand behind a sum without them",
+                    remedy="wait for more consents on other operators' workers",
+                )
+
+
 def check_spread(rules: tuple[ReleaseRules, ...], *, workers: int, operators: int) -> None:
-    """Raise CohortTooSmall when too few workers or operators stand behind an opened batch."""
+    """Raise SpreadTooSmall when too few workers or operators stand behind an opened batch."""
     for rule in rules:
         if workers < rule.minimum_workers or operators < rule.minimum_operators:
-            raise CohortTooSmall(
+            raise SpreadTooSmall(
                 f"{rule.output}: {workers} workers of {operators} operators, at least "
                 f"{rule.minimum_workers} of {rule.minimum_operators} are required",
                 remedy="wait until more workers have reported",

@@ -54,3 +54,93 @@ class CohortTooSmall(ProtectionError):
 
     code = "cohort-too-small"
     kind = Kind.REFUSED
+
+
+class RingMismatch(ProtectionError):
+    """Vectors of different rings, outputs or roles that were about to be added."""
+
+    code = "ring-mismatch"
+    advice = "decode every vector under the release rules of its own round"
+
+
+class ShareMalformed(ProtectionError):
+    """Bytes that are not exactly one vector in the rings of the release rules."""
+
+    code = "share-malformed"
+    advice = "send the blob again; the worker must run the version that was voted"
+
+
+class SeedRefused(ProtectionError):
+    """A seed that is not 32 bytes, or a helper's key that no seed can be sealed to."""
+
+    code = "seed-refused"
+    advice = "draw a fresh seed of 32 bytes for each report"
+
+
+class SeedUnopenable(ProtectionError):
+    """A sealed seed that this key does not open for this report: the report is dropped."""
+
+    code = "seed-unopenable"
+    kind = Kind.UNVERIFIED
+
+
+class SeedRepeated(ProtectionError):
+    """Two reports of one batch with the same seed: their difference would be readable."""
+
+    code = "seed-repeated"
+    kind = Kind.REFUSED
+
+
+class SumSpent(ProtectionError):
+    """A sum that was already answered: another answer would be another draw of noise."""
+
+    code = "sum-spent"
+    kind = Kind.CONFLICT
+
+
+class SumImplausible(ProtectionError):
+    """An opened sum that the claimed contributors and the noise cannot have made."""
+
+    code = "sum-implausible"
+    kind = Kind.REFUSED
+
+
+class BatchRefused(ProtectionError):
+    """A list of reports that cannot be one batch."""
+
+    code = "batch-refused"
+    kind = Kind.REFUSED
+    advice = "leave out the reports that do not belong together, then form the batch again"
+
+
+class BatchMixed(BatchRefused):
+    """Reports of different rounds, bundles, plans or parameters in one batch."""
+
+    code = "batch-mixed"
+
+
+class ReportRepeated(BatchRefused):
+    """One report, worker, share or sealed seed twice in one batch."""
+
+    code = "report-repeated"
+
+
+class BatchDisagreement(BatchRefused):
+    """Leader and helper do not mean the same batch."""
+
+    code = "batch-disagreement"
+    kind = Kind.CONFLICT
+
+
+class BatchMalformed(BatchRefused):
+    """Bytes that are not one batch in canonical form."""
+
+    code = "batch-malformed"
+    kind = Kind.INVALID
+    advice = "take the batch from the territory that published it once more"
+
+
+class SpreadTooSmall(CohortTooSmall):
+    """Fewer workers or operators than the rules ask for stand behind a batch."""
+
+    code = "spread-too-small"

@@ -138,7 +138,7 @@ def test_impossible_noise_is_refused(parameter: str) -> None:
 
 
 def test_wide_noise_follows_the_normal_curve() -> None:
-    variance = Fraction("105001113.8")  # travel_statistics: 10247 steps of deviation
+    variance = Fraction("105001113.8")  # 10247 steps of deviation
     drawn = np.sort(discrete.gaussian(variance, 20_000, seeded(b"wide"))) / math.sqrt(variance)
     expected = np.array([0.5 * math.erfc(-x / math.sqrt(2)) for x in drawn])
     seen = np.arange(1, 20_001) / 20_000
