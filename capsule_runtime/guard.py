@@ -21,10 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protection import accounting
+from protection.ckks.profile import SOMME, check_admission, partial_contributors
 from protection.clip import clip
 from protection.cohort import Cohort, check_cohort
 from protection.errors import QuantiseRefused, RingOverflow, RuleRefused
 from protection.quantise import to_steps
+from protection.ring import ring_of
 from trust.documents.rules import DataClass, Protection, ReleaseRules
 from trust.entropy import Entropy
 
@@ -113,9 +115,7 @@ class Sum:
     def __init__(self, rules: tuple[ReleaseRules, ...], *, rounds: int = 1) -> None:
         if not rules:
             raise RuleRefused("no release rule", remedy="write at least one [release.NAME]")
-        for rule in rules:
-            accounting.check_ring(rule, rounds)
-        self._rules = rules
+        self._limit = room(rules, rounds=rounds)
         self._values = neutral(rules)
         self._contributors = 0
         self._capsules = 0
@@ -136,18 +136,36 @@ class Sum:
         All of a capsule is added, or nothing of it.
         """
         units = sum(count for _, count in runs)
-        limit = min(rule.maximum_contributors for rule in self._rules)
-        if any(count < 0 for _, count in runs) or self._contributors + units > limit:
+        if any(count < 0 for _, count in runs) or self._contributors + units > self._limit:
             raise RingOverflow(
-                f"{self._contributors + units} contributors, the rules were admitted for {limit}",
+                f"{self._contributors + units} contributors, one sum was admitted for "
+                f"{self._limit}",
                 remedy="split the cohort over more workers, or vote a larger maximum",
             )
-        # No overflow from here on: check_ring holds for `limit` contributors at the bound.
+        # No overflow from here on: the room was checked for so many contributors at the bound.
         for judged, count in runs:
             for name, vector in judged.vectors.items():
                 self._values[name] += vector * np.int64(count)
         self._contributors += units
         self._capsules += 1
+
+
+def room(rules: tuple[ReleaseRules, ...], *, rounds: int = 1) -> int:
+    """For how many privacy units one worker's sum has room, as voted and as it is protected.
+
+    Raises RingOverflow or ProfileRefused for rules that should not have been admitted.
+    """
+    most = min(rule.maximum_contributors for rule in rules)
+    if any(rule.protection is Protection.ENCRYPTED for rule in rules):
+        # The profile of sums takes every class alike.
+        check_admission(SOMME, rules, DataClass.PERSONAL)
+        return min(most, partial_contributors(SOMME, rules))
+    for rule in rules:
+        if rule.protection is Protection.SHARED:
+            ring_of(rule, rounds)
+        else:
+            accounting.check_ring(rule, rounds)
+    return most
 
 
 def protect_clear(

@@ -17,9 +17,17 @@ from capsule_runtime.guard import Judged, Verdict
 from capsule_runtime.portions import portions
 from capsule_runtime.sandbox import LoadedJob, Outcome, Zygote
 from jobs import aggregate, report
+from protection import accounting
+from protection.aggregators import draw_noise
+from protection.ckks import masks, packing, residues, scheme
+from protection.ckks.profile import SOMME
+from protection.cohort import check_cohort
 from protection.columns import Tables
 from protection.errors import CohortTooSmall
-from trust.documents.rules import DataClass
+from protection.layout import Layout
+from protection.seeds import Seed
+from protection.shares import MaskSum, ShareSum, split
+from trust.documents.rules import DataClass, Protection
 from trust.entropy import Entropy
 
 SHOWN_ERRORS = 3
@@ -92,8 +100,12 @@ def rehearse(
     """Run `program` over `capsules` with full noise. `zygote` should keep standard error.
 
     What an algorithm does wrong becomes a complaint. Raises SandboxError when no sandbox starts,
-    TablesRefused when the capsules lack what the bundle needs.
+    TablesRefused when the capsules lack what the bundle needs, TensealMissing for an `encrypted`
+    bundle where it is not installed.
     """
+    encrypted = {rule.protection for rule in program.rules} == {Protection.ENCRYPTED}
+    # First of all: what cannot be opened in the end need not be run.
+    keys = scheme.generate(SOMME) if encrypted else None
     complaints, costs = _Complaints(), _Costs()
     verdicts: Counter[str] = Counter()
     total = guard.Sum(program.rules, rounds=program.rounds)
@@ -117,7 +129,7 @@ def rehearse(
     rendered = None
     try:
         rendered = _concluded(
-            zygote, program, parameters, _released(program, total, entropy), complaints
+            zygote, program, parameters, _released(program, total, entropy, keys), complaints
         )
     except CohortTooSmall as problem:
         complaints.lines.append(f"{problem.sentence}; try with more capsules")
@@ -125,7 +137,13 @@ def rehearse(
     return Rehearsal(facts, dict(verdicts), rendered, tuple(complaints.lines))
 
 
-def _released(program: Program, total: guard.Sum, entropy: Entropy) -> bytes:
+def _released(
+    program: Program, total: guard.Sum, entropy: Entropy, keys: scheme.KeyPair | None
+) -> bytes:
+    if keys is not None:
+        return _decrypted(program, total, entropy, keys)
+    if {rule.protection for rule in program.rules} == {Protection.SHARED}:
+        return _opened(program, total, entropy)
     classes = program.bundle_file.manifest.needs.classes
     protected = guard.protect_clear(
         program.rules,
@@ -136,6 +154,47 @@ def _released(program: Program, total: guard.Sum, entropy: Entropy) -> bytes:
     )
     part = aggregate.Part(protected.values, protected.variances)
     return aggregate.combine(program.rules, [part])
+
+
+def _opened(program: Program, total: guard.Sum, entropy: Entropy) -> bytes:
+    """As leader and helper would open it, were this the only worker; both add their noise."""
+    check_cohort(program.rules, total.cohort)
+    layout, seed = Layout.of(program.rules, program.rounds), Seed.draw(entropy)
+    shares, masks = ShareSum(layout), MaskSum(layout)
+    shares.add(split(total.values, layout, seed))
+    masks.add(seed)
+    leader, helper = (
+        side.answer(draw_noise(program.rules, program.rounds, entropy)).encode()
+        for side in (shares, masks)
+    )
+    return aggregate.open_shares(
+        program.rules,
+        leader,
+        helper,
+        rounds=program.rounds,
+        contributors=total.cohort.contributors,
+    )
+
+
+def _decrypted(program: Program, total: guard.Sum, entropy: Entropy, keys: scheme.KeyPair) -> bytes:
+    """As helper and keyholder would open it, were this the only worker; one noise in all.
+
+    `keys` are thrown away with the call, so nobody can open this ciphertext again.
+    """
+    check_cohort(program.rules, total.cohort)
+    rules, seed = program.rules, Seed.draw(entropy)
+    fresh = scheme.Encryptor(SOMME, keys.public).encrypt(packing.pack(SOMME, rules, total.values))
+    sent = residues.parse(residues.write(masks.masked(fresh, seed)), SOMME)
+    decrypted = scheme.Decryptor(SOMME, keys.secret).decrypt(
+        masks.unmasked(sent, masks.mask_of(SOMME, seed))
+    )
+    steps = packing.unpack(
+        SOMME, rules, decrypted, ciphertexts=1, contributors=total.cohort.contributors
+    )
+    noise = draw_noise(rules, program.rounds, entropy)
+    values = {name: vector + noise[name] for name, vector in steps.items()}
+    part = aggregate.Part(values, accounting.variances_of(rules, program.rounds))
+    return aggregate.combine(rules, [part])
 
 
 def _concluded(

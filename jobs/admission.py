@@ -6,18 +6,23 @@ import math
 
 from jobs.schema import PERSONS, Manifest
 from protection import accounting
+from protection.ckks.profile import SOMME, check_admission
 from protection.errors import ProtectionError
-from trust.documents.rules import DataClass, PrivacyUnit
+from protection.layout import Layout
+from protection.ring import ring_of
+from trust.documents.rules import DataClass, PrivacyUnit, Protection
 
 # A frame of 16 MiB is all that the sandbox carries; the aggregate (each cell with its variance)
 # then takes half of the column format's 64 MiB.
 MAXIMUM_CELLS = 1 << 21
+_MOST_PROTECTED_FIRST = (DataClass.PERSONAL, DataClass.COMPANY, DataClass.PUBLIC)
 
 
 def mistakes_of(manifest: Manifest) -> list[str]:
     """Every inconsistency, one line each; none for a manifest that may be admitted."""
     return [
         *_units(manifest),
+        *_protections(manifest),
         *_noise(manifest),
         *_ring(manifest),
         *_frame(manifest),
@@ -44,6 +49,15 @@ def _units(manifest: Manifest) -> list[str]:
     return []
 
 
+def _protections(manifest: Manifest) -> list[str]:
+    found = {choice.protection.value for choice in manifest.release.values()}
+    if len(found) == 1:
+        return []
+    # A partial is one document, and one institution or two open it.
+    mixed = " and ".join(sorted(found))
+    return [f"release: {mixed} in one bundle; write the same protection for every release"]
+
+
 def _noise(manifest: Manifest) -> list[str]:
     if set(manifest.needs.classes) == {DataClass.PUBLIC}:
         return []
@@ -56,13 +70,33 @@ def _noise(manifest: Manifest) -> list[str]:
 
 
 def _ring(manifest: Manifest) -> list[str]:
+    if {rules.protection for rules in manifest.rules()} == {Protection.ENCRYPTED}:
+        return _ciphertext(manifest)
     found = []
     for rules in manifest.rules():
         try:
-            accounting.check_ring(rules, manifest.rounds.maximum)
+            if rules.protection is Protection.SHARED:
+                ring_of(rules, manifest.rounds.maximum)
+            else:
+                accounting.check_ring(rules, manifest.rounds.maximum)
         except ProtectionError as error:
             found.append(f"release.{error.sentence}; {error.remedy}")
+    if not found and {rules.protection for rules in manifest.rules()} == {Protection.SHARED}:
+        try:
+            Layout.of(manifest.rules(), manifest.rounds.maximum)
+        except ProtectionError as error:
+            found.append(f"release: {error.sentence}; {error.remedy}")
     return found
+
+
+def _ciphertext(manifest: Manifest) -> list[str]:
+    """What one ciphertext cannot carry: one line, for all releases share its slots."""
+    data_class = min(manifest.needs.classes, key=_MOST_PROTECTED_FIRST.index)
+    try:
+        check_admission(SOMME, manifest.rules(), data_class)
+    except ProtectionError as error:
+        return [f"release: {error.sentence}; {error.remedy}"]
+    return []
 
 
 def _frame(manifest: Manifest) -> list[str]:

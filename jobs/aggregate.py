@@ -1,10 +1,13 @@
 """The blobs between `contribute` and `conclude`: partials in steps, the aggregate in units.
 
-A partial's blob holds the table `aggregate` with one int64 column of whole steps per output. The
-aggregate's blob is what `conclude` reads: the sum in each output's own unit, and beside it the
-column `<output>.variance`: how much the noise of all partials together varies in each cell, in
-that unit squared. Both are functions of signed bytes alone, so an auditor computes them again
-and compares digests.
+A `clear` partial's blob holds the table `aggregate` with one int64 column of whole steps per
+output. The aggregate's blob is what `conclude` reads: the sum in each output's own unit, and
+beside it the column `<output>.variance`: how much all the noise inside varies in each cell, in
+that unit squared. Under `shared` a partial's blob is the leader's share (protection.layout) and the
+aggregate is made of two sums, one per aggregator. Under `encrypted` it is one masked ciphertext
+(protection.ckks.residues), and the aggregate is made of the noised steps that the keyholder
+opened, which are written like a `clear` partial's. All are functions of signed bytes alone, so
+an auditor computes them again and compares digests.
 """
 
 from __future__ import annotations
@@ -17,11 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.errors import AggregateRefused
-from protection import accounting, columns
+from protection import accounting, aggregators, columns
+from protection.ckks import residues
+from protection.ckks.profile import SOMME
 from protection.columns import Column
-from protection.errors import ColumnsMalformed, RingOverflow
+from protection.errors import ColumnsMalformed, ProtectionError, RingOverflow
+from protection.layout import Layout, Role, Vector
 from protection.quantise import from_steps
-from trust.documents.rules import ReleaseRules
+from protection.shares import combine as combine_shares
+from trust.documents.rules import Protection, ReleaseRules
 
 TABLE = "aggregate"
 VARIANCE = ".variance"
@@ -68,6 +75,24 @@ def decode_partial(rules: tuple[ReleaseRules, ...], blob: bytes) -> dict[str, ND
     return values
 
 
+def require_partial(rules: tuple[ReleaseRules, ...], blob: bytes, *, rounds: int) -> None:
+    """Return when `blob` has the layout of a partial under `rules`. Raises AggregateRefused.
+
+    What the elements of a share or a ciphertext stand for, nobody can check one by one.
+    """
+    protections = {rule.protection for rule in rules}
+    if not protections <= {Protection.SHARED, Protection.ENCRYPTED}:
+        decode_partial(rules, blob)
+        return
+    try:
+        if Protection.ENCRYPTED in protections:
+            residues.parse(blob, SOMME)
+        else:
+            Vector.decode(Layout.of(rules, rounds), Role.SHARE, blob)
+    except ProtectionError as error:
+        raise AggregateRefused(error.sentence, remedy=error.remedy) from error
+
+
 def combine(rules: tuple[ReleaseRules, ...], parts: Sequence[Part]) -> bytes:
     """The aggregate's blob: exact sums of whole steps, then one conversion to the unit.
 
@@ -77,18 +102,37 @@ def combine(rules: tuple[ReleaseRules, ...], parts: Sequence[Part]) -> bytes:
     _require(bool(parts), "there is no partial to open")
     table: dict[str, Column] = {}
     for rule in rules:
-        step = accounting.step_of(rule)
         total = _sum(rule, [part.values[rule.output] for part in parts])
         variance = sum(
             (accounting.decimal(part.variances[rule.output], "variance") for part in parts),
             Fraction(0),
         )
         _require(variance >= 0, f"{rule.output}: a variance is negative")
-        try:
-            table[rule.output] = from_steps(total, step, rule.dtype)
-        except RingOverflow as error:
-            raise AggregateRefused(error.sentence, remedy=error.remedy) from error
-        table[rule.output + VARIANCE] = np.full(rule.shape, float(variance * step * step))
+        _tell(table, rule, total, variance)
+    return columns.encode({TABLE: table})
+
+
+def open_shares(
+    rules: tuple[ReleaseRules, ...], leader: bytes, helper: bytes, *, rounds: int, contributors: int
+) -> bytes:
+    """The aggregate's blob from the two noised sums of one `shared` batch.
+
+    `contributors` is how many stand behind it at most. Raises AggregateRefused on a wrong layout,
+    or where a sum is beyond what so many and the noise can make.
+    """
+    try:
+        layout = Layout.of(rules, rounds)
+        sums = combine_shares(
+            Vector.decode(layout, Role.SHARE, leader), Vector.decode(layout, Role.MASKS, helper)
+        )
+        aggregators.check_sums(rules, rounds, contributors, sums)
+        variances = aggregators.total_variances(rules, rounds)
+    except ProtectionError as error:
+        raise AggregateRefused(error.sentence, remedy=error.remedy) from error
+    table: dict[str, Column] = {}
+    for rule in rules:
+        variance = accounting.decimal(variances[rule.output], "variance")
+        _tell(table, rule, sums[rule.output], variance)
     return columns.encode({TABLE: table})
 
 
@@ -104,6 +148,18 @@ def decode_aggregate(rules: tuple[ReleaseRules, ...], blob: bytes) -> dict[str, 
                 f"{name} is not {dtype} of shape {list(rule.shape)}",
             )
     return table
+
+
+def _tell(
+    table: dict[str, Column], rule: ReleaseRules, total: NDArray[np.int64], variance: Fraction
+) -> None:
+    """One output's sum and variance (steps, steps squared) in its unit, once."""
+    step = accounting.step_of(rule)
+    try:
+        table[rule.output] = from_steps(total, step, rule.dtype)
+    except RingOverflow as error:
+        raise AggregateRefused(error.sentence, remedy=error.remedy) from error
+    table[rule.output + VARIANCE] = np.full(rule.shape, float(variance * step * step))
 
 
 def _sum(rule: ReleaseRules, vectors: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -25,7 +25,10 @@ def releases(manifest: Manifest) -> list[dict[str, Any]]:
                 "shape": "x".join(map(str, rules.shape)),
                 "step": rules.step,
                 "clip": f"{rules.norm.value} <= {rules.bound}",
+                "protection": rules.protection.value,
                 "noise": rules.mechanism.value,
+                # Of one draw: `clear` adds one per worker, `shared` one per aggregator, and
+                # `encrypted` one in all, by the keyholder.
                 "noise sigma": round(noise.sigma * float(accounting.step_of(rules)), 4),
                 "rho": rules.rho,
                 "bits per release": round(bits_per_release(rules), 1),

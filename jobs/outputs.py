@@ -54,7 +54,7 @@ class ReleaseChoice(Part):
     step: PositiveText = Field(description="quantisation grid", examples=[1])
     clip: Clip = Field(description="norm and bound", examples=[{"norm": "l2", "bound": 1}])
     unit: PrivacyUnit = Field(description="owner or person", examples=["owner"])
-    protection: Protection = Field(description="clear for now", examples=["clear"])
+    protection: Protection = Field(description="clear, shared or encrypted", examples=["shared"])
     noise: NoiseChoice = Field(
         description="mechanism and rho",
         examples=[{"mechanism": "discrete_gaussian", "rho": "0.1"}],
@@ -82,10 +82,6 @@ class ReleaseChoice(Part):
             raise ValueError(
                 "an operator has at least one worker; "
                 f"write minimum_workers = {self.minimum_operators}"
-            )
-        if self.protection is not Protection.CLEAR:
-            raise ValueError(
-                f'protection {self.protection.value} is not available yet; write "clear"'
             )
         # A Fraction, not a remainder of Decimals: that one overflows its 28 digits.
         if self.dtype == "int64" and Fraction(self.step).denominator != 1:

@@ -13,7 +13,8 @@ from pydantic import Field, model_validator
 from jobs import mistakes
 from jobs.fields import DecimalText, Entry, Identifier, Line, Part, Whole
 from jobs.outputs import ReleaseChoice, ReportArray
-from trust.documents.rules import Bound, DataClass, PrivacyUnit, ReleaseRules
+from protection.ckks.profile import LIBRARY
+from trust.documents.rules import Bound, DataClass, PrivacyUnit, Protection, ReleaseRules
 
 MAXIMUM_OUTPUTS = 64  # as the sandbox
 LIBRARIES = frozenset({"numpy"})  # what the runtime image of profile `min` holds
@@ -194,6 +195,13 @@ class Manifest(Part):
     def bounds(self) -> dict[str, Bound]:
         """The parameters' bounds."""
         return {name: parameter.bound() for name, parameter in self.parameters.items()}
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """What a worker must have: the sandbox's libraries, and what its broker encrypts with."""
+        protections = {choice.protection for choice in self.release.values()}
+        outside = (LIBRARY,) if Protection.ENCRYPTED in protections else ()
+        return (*self.needs.libraries, *outside)
 
     @property
     def unit(self) -> PrivacyUnit:

@@ -22,6 +22,7 @@ from trust.entropy import Entropy
 from trust.ids import AttemptId
 from trust.problem import Problem
 from worker import exchange, upkeep
+from worker.checkpoints import Checkpoints, Post
 from worker.condition import Condition
 from worker.conversation import Conversation, Heard, Saying
 from worker.exchange import BackOff, Desk, Step
@@ -52,6 +53,7 @@ class Ports:
     scheduler: Scheduler
     fetch_status: Callable[[str], Awaitable[bytes]]
     fetch_root: Callable[[str, int], Awaitable[bytes | None]]
+    post_checkpoint: Post
     clock: Clock
     entropy: Entropy
 
@@ -75,6 +77,13 @@ class Agent:
             self,
             self.journal,
             self.ports.scheduler,
+            clock=self.ports.clock,
+            entropy=self.ports.entropy,
+        )
+        self.checkpoints = Checkpoints(
+            self._identity,
+            self.journal.ledger,
+            self.ports.post_checkpoint,
             clock=self.ports.clock,
             entropy=self.ports.entropy,
         )
@@ -174,7 +183,8 @@ class Agent:
             level=readiness.level,
             image=readiness.image,
             libraries=readiness.libraries,
-            contributes=capsules > 0,
+            # An old copy of a ledger contributes nothing until its keeper has seen to it.
+            contributes=capsules > 0 and not self.checkpoints.rolled_back,
             concludes=capsules == 0 if self.concludes is None else self.concludes,
             draining=self.desk.draining,
         )
@@ -222,6 +232,7 @@ class Agent:
             broker=self.broker,
             standing=self.standing,
             fetch=self.ports.scheduler.fetch,
+            checkpoint=self.checkpoints.require,
             clock=self.ports.clock,
             entropy=self.ports.entropy,
             doubt=self.readiness.doubt,
@@ -316,6 +327,7 @@ class Agent:
             total=running.total if running else 0,
             status_number=self.journal.status_number(),
             waiting=self._waiting,
+            ledger=self.checkpoints.problem,
             problem=self._problem,
         )
         if condition != self._shown:

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from capsule_runtime.broker.channel import Channel
 from capsule_runtime.broker.errors import BrokerLost, ConsentWithdrawn, MessageRefused
@@ -36,7 +36,7 @@ from capsule_runtime.broker.messages import (
 )
 from trust.clock import Clock
 from trust.entropy import Entropy
-from trust.ids import CampaignId, CapsuleId
+from trust.ids import CapsuleId
 from trust.problem import Kind, Problem
 from worker import broker_program
 from worker.exchange import BackOff
@@ -129,22 +129,24 @@ class BrokerProcess:
 
     async def contribute(
         self,
-        order: tuple[CampaignId, int, str],
+        order: Contribute,
         bundle: bytes,
         parameters: bytes,
         progress: OnProgress,
-    ) -> tuple[Contributed, bytes]:
-        run = self._next()
-        request = Contribute(run, *order)
-        answer, attachments = await self._request(request, (bundle, parameters), progress)
-        if not isinstance(answer, Contributed) or len(attachments) != 1:
+        public: bytes | None = None,
+    ) -> tuple[Contributed, bytes, bytes | None]:
+        request = replace(order, run=self._next())
+        beside = (bundle, parameters) if public is None else (bundle, parameters, public)
+        answer, attachments = await self._request(request, beside, progress)
+        halves = 1 if order.sealing is None else 2
+        if not isinstance(answer, Contributed) or len(attachments) != halves:
             raise _confused(answer)
         if answer.withdrawals != self._withdrawals:
             raise ConsentWithdrawn(
                 "an owner withdrew while the unit's answer was on its way",
                 remedy="the unit starts again with the present consents",
             )
-        return answer, attachments[0]
+        return answer, attachments[0], attachments[1] if halves == 2 else None
 
     async def conclude(self, bundle: bytes, parameters: bytes, aggregate: bytes) -> bytes:
         run = self._next()

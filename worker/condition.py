@@ -19,4 +19,5 @@ class Condition:
     total: int
     status_number: int
     waiting: tuple[str, ...]
+    ledger: str  # why governance's registry lets nothing be contributed; "" while it does
     problem: str

@@ -107,6 +107,29 @@ class StatusUnreachable(WorkerError):
     retryable = True
 
 
+class CheckpointUnacknowledged(WorkerError):
+    """Governance's registry did not say that this ledger is the newest: nothing is contributed."""
+
+    code = "checkpoint-unacknowledged"
+    kind = Kind.UNAVAILABLE
+    retryable = True
+
+
+class LedgerRolledBack(WorkerError):
+    """The registry saw this worker's privacy ledger further on: the one here is an old copy."""
+
+    code = "ledger-rolled-back"
+    kind = Kind.CONFLICT
+
+
+class TooManyOpenRounds(WorkerError):
+    """Many rounds were begun here within a day and never answered: no further one is charged."""
+
+    code = "too-many-open-rounds"
+    kind = Kind.EXHAUSTED
+    retryable = True
+
+
 class TokenRefused(WorkerError):
     """A token that is damaged, expired, for another role, or for another territory."""
 

@@ -37,11 +37,15 @@ RETENTION = Retention()
 
 @dataclass(frozen=True)
 class Statement:
-    """A signed partial or conclusion with the blob that it names, as first made."""
+    """A signed partial or conclusion with the blob that it names, as first made.
+
+    `sealed` is the helper's share that goes with a partial where the protection has a helper.
+    """
 
     plan: Digest
     envelope: bytes
     content: bytes
+    sealed: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -118,12 +122,18 @@ class Journal:
         plan: Digest,
         authorisation: AuthorisationId,
         rho: str | None = None,
+        *,
+        now: datetime | None = None,
     ) -> None:
-        """Remember the round's one plan, its vote and price. Raises TwoPlans on another plan."""
+        """Remember the round's one plan, its vote and price. Raises TwoPlans on another plan.
+
+        `now` is when it is begun; a round without it never counts as open.
+        """
+        begun_at = 0 if now is None else int(now.timestamp())
         with self._file.transaction() as run:
             run.execute(
-                "INSERT OR IGNORE INTO round VALUES (?,?,?,NULL,?)",
-                (campaign, round_, plan, authorisation),
+                "INSERT OR IGNORE INTO round VALUES (?,?,?,NULL,?,?)",
+                (campaign, round_, plan, authorisation, begun_at),
             )
             (known,) = run.execute(
                 "SELECT plan FROM round WHERE campaign=? AND round=?", (campaign, round_)
@@ -151,6 +161,20 @@ class Journal:
             rho=sum((Fraction(row[1]) for row in rows if row[1] is not None), Fraction(0)),
         )
 
+    def open_rounds(self, campaign: CampaignId, round_: int, since: datetime) -> int:
+        """How many rounds were begun after `since`, may have been charged and were not answered.
+
+        The round that is named does not count.
+        """
+        count = self._file.one(
+            "SELECT count(*) FROM round WHERE rho IS NOT NULL AND begun_at > ?"
+            " AND NOT (campaign=? AND round=?) AND NOT EXISTS (SELECT 1 FROM statement WHERE"
+            " statement.campaign=round.campaign AND statement.round=round.round"
+            " AND statement.kind=?)",
+            (int(since.timestamp()), campaign, round_, UnitKind.CONTRIBUTE.value),
+        )
+        return int(count)
+
     def charged_rounds(self) -> bytes:
         """Every round that the ledger may have been charged for: lines `campaign round rho`."""
         rows = self._file.rows(
@@ -164,7 +188,7 @@ class Journal:
         Raises StatementRetired when it was said so long ago that its bytes are gone.
         """
         row = self._file.row(
-            "SELECT plan, envelope, content, retired_at FROM statement"
+            "SELECT plan, envelope, content, retired_at, sealed FROM statement"
             " WHERE campaign=? AND round=? AND kind=?",
             (campaign, round_, kind.value),
         )
@@ -176,7 +200,8 @@ class Journal:
                 remedy="nothing to do: a round takes one contribution, and it had this one",
                 campaign=campaign,
             )
-        return Statement(Digest(row[0]), bytes(row[1]), bytes(row[2]))
+        sealed = None if row[4] is None else bytes(row[4])
+        return Statement(Digest(row[0]), bytes(row[1]), bytes(row[2]), sealed)
 
     def keep_statement(
         self, campaign: CampaignId, round_: int, kind: UnitKind, statement: Statement
@@ -187,7 +212,7 @@ class Journal:
         """
         with self._file.transaction() as run:
             run.execute(
-                "INSERT OR IGNORE INTO statement VALUES (?,?,?,?,?,?,?,NULL)",
+                "INSERT OR IGNORE INTO statement VALUES (?,?,?,?,?,?,?,NULL,?)",
                 (
                     campaign,
                     round_,
@@ -196,6 +221,7 @@ class Journal:
                     Digest.of(statement.envelope),
                     statement.envelope,
                     statement.content,
+                    statement.sealed,
                 ),
             )
         kept = self.statement(campaign, round_, kind)

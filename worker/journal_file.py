@@ -19,7 +19,7 @@ from worker.errors import JournalRefused
 FILE_NAME = "journal.sqlite"
 BUSY_SECONDS = 10.0
 _APPLICATION = 0x43414405  # "CAD", file kind 5
-_VERSION = 3
+_VERSION = 5
 _SCHEMA = (
     # One row: counters that only grow, and the exchange that waits for its answer.
     """CREATE TABLE counter (
@@ -29,10 +29,12 @@ _SCHEMA = (
     )""",
     "INSERT INTO counter VALUES (1, 0, 0, 0, zeroblob(32), NULL)",
     # The one plan of a round and the vote that it rests on; rho is the price of one
-    # contribution, once it is known. Never deleted: budgets and campaigns are counted from it.
+    # contribution, once it is known; begun_at: seconds since 1970, 0 for those of before
+    # version 5. Never deleted: budgets and campaigns are counted from it.
     """CREATE TABLE round (
         campaign TEXT NOT NULL, round INTEGER NOT NULL, plan TEXT NOT NULL, rho TEXT,
-        authorisation TEXT NOT NULL, PRIMARY KEY (campaign, round)
+        authorisation TEXT NOT NULL, begun_at INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (campaign, round)
     ) WITHOUT ROWID""",
     "CREATE INDEX round_vote ON round(authorisation)",
     # What this worker said about one round: never a second one, whatever the attempt. The row
@@ -40,7 +42,8 @@ _SCHEMA = (
     """CREATE TABLE statement (
         campaign TEXT NOT NULL, round INTEGER NOT NULL, kind TEXT NOT NULL,
         plan TEXT NOT NULL, digest TEXT NOT NULL UNIQUE, envelope BLOB NOT NULL,
-        content BLOB NOT NULL, retired_at INTEGER, PRIMARY KEY (campaign, round, kind)
+        content BLOB NOT NULL, retired_at INTEGER, sealed BLOB,
+        PRIMARY KEY (campaign, round, kind)
     )""",
     # Finished attempts; a receipt ends the repetition. `receipted_at`: seconds since 1970 at the
     # first pruning that saw the receipt.
@@ -57,6 +60,13 @@ _STEPS = {
         "ALTER TABLE statement ADD COLUMN retired_at INTEGER",
         "ALTER TABLE report ADD COLUMN receipted_at INTEGER",
     ),
+    # Reports say from now on whether a sealed share goes with them; those before had none.
+    3: (
+        "ALTER TABLE statement ADD COLUMN sealed BLOB",
+        """UPDATE report SET body = CAST(json_set(CAST(body AS TEXT), '$.sealed', NULL) AS BLOB)
+        WHERE length(body) > 0""",
+    ),
+    4: ("ALTER TABLE round ADD COLUMN begun_at INTEGER NOT NULL DEFAULT 0",),
 }
 
 

@@ -8,9 +8,9 @@ from typing import Protocol
 
 from cryptography import x509
 
-from capsule_runtime.broker.messages import Contributed, Inspected, Ready
+from capsule_runtime.broker.messages import Contribute, Contributed, Inspected, Ready
 from trust.clock import Clock
-from trust.ids import CampaignId, Digest
+from trust.ids import Digest
 from trust.policy import Exhibit
 from worker.identity import Identity
 
@@ -71,13 +71,15 @@ class Broker(Protocol):
 
     async def contribute(
         self,
-        order: tuple[CampaignId, int, str],
+        order: Contribute,
         bundle: bytes,
         parameters: bytes,
         progress: OnProgress,
-    ) -> tuple[Contributed, bytes]:
-        """The protected sum of this worker's capsules; `order` is (campaign, round, purpose).
+        public: bytes | None = None,
+    ) -> tuple[Contributed, bytes, bytes | None]:
+        """The protected sum of this worker's capsules; with it the sealed share, if `order` seals.
 
+        `public` is the epoch's key, where the sum is encrypted.
         Raises RunFailed, BrokerLost, or ConsentWithdrawn when a withdrawal crossed with the
         answer: then nothing was released and the unit may start again.
         """

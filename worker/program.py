@@ -20,7 +20,7 @@ from durable.errors import StorageFailed
 from durable.files import write_atomic
 from trust.clock import Clock, SystemClock
 from trust.entropy import SYSTEM
-from worker import governance, identity
+from worker import checkpoints, governance, identity
 from worker.agent import Agent, Ports
 from worker.condition import Condition
 from worker.errors import AlreadyRunning, NotRunning
@@ -139,6 +139,7 @@ def _ports(who: identity.Identity, clock: Clock) -> Ports:
         scheduler=Link(who),
         fetch_status=governance.fetch,
         fetch_root=governance.fetch_root,
+        post_checkpoint=checkpoints.post,
         clock=clock,
         entropy=SYSTEM,
     )

@@ -52,7 +52,8 @@ def prune(run: Connection, retention: Retention, now: datetime) -> int:
     for item in gone:
         if item.statement is not None and item.statement not in needed:
             run.execute(
-                "UPDATE statement SET envelope=x'', content=x'', retired_at=? WHERE digest=?",
+                "UPDATE statement SET envelope=x'', content=x'', sealed=NULL, retired_at=? "
+                "WHERE digest=?",
                 (moment, item.statement),
             )
         run.execute("DELETE FROM report WHERE attempt=?", (item.attempt,))

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
 
 from capsule_runtime.broker.errors import BrokerLost, ConsentWithdrawn
-from capsule_runtime.broker.messages import Inspected, Ready, plain
+from capsule_runtime.broker.messages import Contribute, Inspected, Ready, plain
 from capsule_runtime.errors import SandboxUnavailable
 from trust import clock as clocks
 from trust.clock import Clock
@@ -27,12 +27,13 @@ from trust.policy import RUN_POLICIES, BundleFacts, Exhibit, Permit, RunRequest
 from trust.policy.errors import BundleAltered, RunRefused
 from trust.policy.standing import require_not_suspended
 from trust.problem import Kind, Problem
-from worker.errors import ExhibitMissing, WorkerError
+from worker.errors import ExhibitMissing, TooManyOpenRounds, WorkerError
 from worker.governance import Standing
 from worker.identity import Identity
 from worker.journal import Journal, Statement
 from worker.ports import Broker, OnProgress
 from worker.readiness import NO_SANDBOX
+from worker.sealing import named, public_key, sealing_of
 
 # A cohort in which owners keep withdrawing is tried this often before the unit is given up.
 MAXIMUM_RESTARTS = 8
@@ -41,6 +42,11 @@ MAXIMUM_RESTARTS = 8
 # a failure it would halve the worker's quota of the day, so that four of them end its work; but a
 # unit that loses its third broker is ill itself, or its machine is, and that is worth saying.
 MAXIMUM_BROKER_LOSSES = 2
+# A round is charged before it runs. One that is begun and never answered (cancelled, lost, too few
+# after all) has cost its owners for nothing, so only so many may stand open within OPEN_FOR: a
+# scheduler that begins rounds in order to burn budgets gets no further.
+MAXIMUM_OPEN_ROUNDS = 8
+OPEN_FOR = timedelta(hours=24)
 # A refusal's own words, cut so that a report batch stays small.
 MAXIMUM_SENTENCE = 1000
 
@@ -69,6 +75,7 @@ class Workshop:
     broker: Broker
     standing: Standing
     fetch: FetchBlob
+    checkpoint: Callable[[], Awaitable[None]]  # `Checkpoints.require`
     clock: Clock
     entropy: Entropy
     doubt: Callable[[], None] = lambda: None  # the broker that proved its level is gone
@@ -107,6 +114,7 @@ async def undertake(workshop: Workshop, received: Received, progress: OnProgress
             statement=statement.envelope,
             reason="",
             sentence="",
+            sealed=statement.sealed,
         )
     workshop.journal.keep_report(report)
     return report
@@ -150,23 +158,47 @@ async def _statement(workshop: Workshop, received: Received, progress: OnProgres
     if known is not None:
         # Said before, perhaps heard: the same bytes again, whatever the attempt.
         return known
+    contributing = order.kind is UnitKind.CONTRIBUTE
+    if contributing:
+        _require_few_open(workshop, order)
+        # A key that is not to be had, or is another's, is found before anybody is charged.
+        public = await public_key(permit, workshop.fetch)
+        # An old copy of this worker is found before it charges anybody.
+        await workshop.checkpoint()
     workshop.journal.begin_round(
         order.campaign,
         order.round,
         permit.plan.digest,
         order.authorisation,
-        inspected.charge if order.kind is UnitKind.CONTRIBUTE else None,
+        inspected.charge if contributing else None,
+        now=workshop.clock.now(),
     )
-    if order.kind is UnitKind.CONTRIBUTE:
-        work = _contribute(workshop, permit, (bundle, parameters, ready), progress)
+    if contributing:
+        work = _contribute(workshop, permit, (bundle, parameters, public, ready), progress)
     else:
         work = _conclude(workshop, permit, (bundle, parameters, ready))
     try:
         statement = await work
+        if contributing:
+            # What is said is known at the registry first: whoever restores this worker to before
+            # the charge, and lets it draw its noise again, is found by the line above.
+            await workshop.checkpoint()
     finally:
         # A suspension that came meanwhile is the reason, whatever else ended the unit.
         _require_standing(workshop, order)
     return workshop.journal.keep_statement(order.campaign, order.round, order.kind, statement)
+
+
+def _require_few_open(workshop: Workshop, order: Order) -> None:
+    """Raise TooManyOpenRounds; a repetition of an open round is none more."""
+    since = workshop.clock.now() - OPEN_FOR
+    if workshop.journal.open_rounds(order.campaign, order.round, since) >= MAXIMUM_OPEN_ROUNDS:
+        raise TooManyOpenRounds(
+            f"{MAXIMUM_OPEN_ROUNDS} rounds were begun on this worker within "
+            f"{OPEN_FOR.total_seconds() / 3600:.0f} h and none of them was answered",
+            remedy="each charged its owners; find out from the worker's log why they end, and "
+            "wait until a day has passed since",
+        )
 
 
 def _request(
@@ -213,18 +245,29 @@ def _request(
         served=workshop.journal.served(order.authorisation, order.campaign, order.round),
         status=workshop.standing.recent(workshop.clock.boottime()),
         status_number=workshop.journal.status_number(),
+        helper=named(plan, received.exhibits, lambda claimed: claimed.helper),
+        epoch=named(plan, received.exhibits, lambda claimed: claimed.epoch),
     )
 
 
 async def _contribute(
-    workshop: Workshop, permit: Permit, inputs: tuple[bytes, bytes, Ready], progress: OnProgress
+    workshop: Workshop,
+    permit: Permit,
+    inputs: tuple[bytes, bytes, bytes | None, Ready],
+    progress: OnProgress,
 ) -> Statement:
     order, purpose = permit.request.order, permit.authorisation.document.purpose
-    bundle, parameters, ready = inputs
+    bundle, parameters, public, ready = inputs
+    report = ReportId.draw(workshop.entropy)
+    sealing = sealing_of(permit, report)
     for restart in range(MAXIMUM_RESTARTS + 1):
         try:
-            answer, values = await workshop.broker.contribute(
-                (order.campaign, order.round, purpose), bundle, parameters, progress
+            answer, values, sealed = await workshop.broker.contribute(
+                Contribute(0, order.campaign, order.round, purpose, sealing),
+                bundle,
+                parameters,
+                progress,
+                public,
             )
             break
         except Problem as problem:
@@ -237,22 +280,29 @@ async def _contribute(
         round=order.round,
         unit=order.unit,
         worker=workshop.identity.worker,
-        report=ReportId.draw(workshop.entropy),
+        report=report,
         bundle=order.bundle,
         plan=permit.plan.digest,
         parameters=order.parameters,
         capsules=answer.capsules,
         contributors=answer.contributors,
         values=Digest.of(values),
-        protection=Protection.CLEAR,
+        protection=_protection(permit),
         variances=answer.variances,
         rho=answer.rho,
         image=ready.image,
         level=ready.level,
         made_at=_whole_seconds(workshop.clock),
+        sealed=None if sealed is None else Digest.of(sealed),
     )
     envelope = signed.sign(partial, [workshop.identity.keys.node]).envelope
-    return Statement(permit.plan.digest, envelope.raw, values)
+    return Statement(permit.plan.digest, envelope.raw, values, sealed)
+
+
+def _protection(permit: Permit) -> Protection:
+    """The one protection of a bundle's releases, which the vote repeats."""
+    (protection,) = {rule.protection for rule in permit.request.facts.rules}
+    return protection
 
 
 async def _conclude(

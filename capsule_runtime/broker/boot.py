@@ -8,6 +8,7 @@ import logging
 import socket
 from pathlib import Path
 
+from capsule_runtime import encrypting
 from capsule_runtime.broker import unit
 from capsule_runtime.broker.channel import Channel
 from capsule_runtime.broker.errors import BrokerLost, MessageRefused
@@ -77,7 +78,7 @@ def _serve(channel: Channel, setup: Setup, rounds: bytes, runtime: unit.Runtime)
             level=level.level.name,
             reasons=tuple(plain(reason, 1000) for reason in level.reasons),
             image=RuntimeImage.of(layout).digest,
-            libraries=setup.libraries,
+            libraries=(*setup.libraries, *encrypting.libraries()),
             capsules=len(runtime.store.hosted(setup.worker)),
             ledger_counter=checkpoint.counter,
             ledger_hash=checkpoint.hash,

@@ -66,3 +66,9 @@ class JournalMissing(BrokerError):
     """The ledger has charged owners, and the journal that must know of it knows nothing."""
 
     code = "journal-missing"
+
+
+class SealingUnfit(BrokerError):
+    """A helper's key is missing where the protection needs one, or came where it has none."""
+
+    code = "sealing-unfit"

@@ -14,7 +14,7 @@ from capsule_runtime.broker.errors import MessageRefused
 from trust import schema
 from trust.documents.rules import Bound, ReleaseRules
 from trust.errors import Malformed
-from trust.ids import CampaignId, CapsuleId, Digest, WorkerId
+from trust.ids import CampaignId, CapsuleId, Digest, ReportId, WorkerId
 
 # SOCK_SEQPACKET keeps the borders; a longer packet is a fault of ours (sandbox.md 8.4).
 MAXIMUM_PACKET_BYTES = 64 * 1024
@@ -39,7 +39,7 @@ class Ready:
     level: str
     reasons: tuple[str, ...]
     image: Digest
-    libraries: tuple[str, ...]
+    libraries: tuple[str, ...]  # of the warm sandbox; and tenseal, if this process can encrypt
     capsules: int
     ledger_counter: int
     ledger_hash: bytes
@@ -70,16 +70,29 @@ class Inspected:
 
 
 @dataclass(frozen=True)
+class Sealing:
+    """To whom and for which report a share is sealed; the agent has verified the keys."""
+
+    helper: bytes  # the helper's X25519 key for this campaign, 32 bytes
+    plan: Digest
+    report: ReportId
+    profile: str | None = None  # of the epoch's public key, under `encrypted`
+
+
+@dataclass(frozen=True)
 class Contribute:
     """Agent: run `contribute` over every eligible capsule. Beside it: bundle, parameters.
 
-    The agent has checked that this may run; the broker checks consents and budget.
+    Under `encrypted` the epoch's public key lies there too. The agent has checked that this may
+    run; the broker checks consents and budget. `sealing` is there exactly when the voted
+    protection has a helper.
     """
 
     run: int
     campaign: CampaignId
     round: int
     purpose: str
+    sealing: Sealing | None = None
 
 
 @dataclass(frozen=True)
@@ -127,7 +140,7 @@ class Advanced:
 
 @dataclass(frozen=True)
 class Contributed:
-    """Broker: the protected sum; its column-format blob lies beside this.
+    """Broker: the protected sum; its blob lies beside this, and the sealed seed, if any.
 
     `withdrawals` counts the Withdraw messages that the broker had seen when it decided: a
     result that crossed with a later one is thrown away by the agent.

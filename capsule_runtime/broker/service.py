@@ -213,10 +213,12 @@ class Broker:
         match message, attachments:
             case Inspect(), (bundle,):
                 self._send_inspected(self._read(bundle).inspected(message.run))
-            case Contribute(), (bundle, parameters):
+            case Contribute(), (bundle, parameters, *public) if len(public) <= 1:
                 sandboxed = self._sandboxed(bundle, parameters)
-                answer, blob = unit.contribute(self._runtime, sandboxed, message, line)
-                self._channel.send(answer, (blob,))
+                answer, halves = unit.contribute(
+                    self._runtime, sandboxed, message, line, public[0] if public else None
+                )
+                self._channel.send(answer, halves)
             case Conclude(), (bundle, parameters, aggregate):
                 sandboxed = self._sandboxed(bundle, parameters)
                 result = unit.conclude(sandboxed, aggregate, line)

@@ -1,9 +1,9 @@
-"""One work unit, from the cohort to the one blob that may leave: the trusted inner loop.
+"""One work unit, from the cohort to what alone may leave: the trusted inner loop.
 
 Order: gate -> ONE ledger transaction -> per capsule: key, decrypt, run, judge, add, forget ->
-noise -> time slot -> a last look at cancellations. If we crash anywhere before the agent has
-persisted the answer nothing was released; the repetition draws fresh noise and is not charged
-again.
+noise, shares or a ciphertext -> time slot -> a last look at cancellations. If we crash anywhere
+before the agent has persisted the answer nothing was released; the repetition draws fresh noise,
+or a fresh seed, and is not charged again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from capsule_runtime.broker.eligibility import Cohort, Register, Use, eligible
 from capsule_runtime.broker.errors import NobodyEligible, NotConcluded
 from capsule_runtime.broker.messages import Contribute, Contributed
 from capsule_runtime.broker.program import Program
+from capsule_runtime.broker.protecting import Reporter, prepare
 from capsule_runtime.capsules import sealed
 from capsule_runtime.capsules.store import CapsuleStore
 from capsule_runtime.consents import ConsentGate, ConsentStore
@@ -29,13 +30,12 @@ from capsule_runtime.portions import portions
 from capsule_runtime.sandbox.packing import LoadedJob
 from capsule_runtime.sandbox.timing import next_slot
 from capsule_runtime.sandbox.zygote import Zygote
-from jobs import aggregate as aggregate_blobs
 from jobs import report
 from protection import cohort as minima
 from protection import columns
 from protection.errors import ProtectionError, RingOverflow
 from trust.clock import Clock
-from trust.documents.rules import PrivacyUnit
+from trust.documents.rules import PrivacyUnit, Protection
 from trust.entropy import Entropy
 from trust.ids import CapsuleId, Digest, WorkerId
 
@@ -94,15 +94,22 @@ class Sandboxed:
 
 
 def contribute(
-    runtime: Runtime, sandboxed: Sandboxed, order: Contribute, line: Line
-) -> tuple[Contributed, bytes]:
-    """The protected sum over every eligible capsule, and its column-format blob.
+    runtime: Runtime,
+    sandboxed: Sandboxed,
+    order: Contribute,
+    line: Line,
+    public: bytes | None = None,
+) -> tuple[Contributed, tuple[bytes, ...]]:
+    """The protected sum over every eligible capsule: its blob, and the sealed seed, if any.
 
-    Raises NobodyEligible, CohortTooSmall, BudgetExhausted, RunCancelled, ConsentWithdrawn,
-    SandboxError; what one capsule does never raises, it only makes that capsule neutral.
+    `public` is the epoch's key under `encrypted`. Raises SealingUnfit, TensealMissing,
+    KeyMaterialRefused, NobodyEligible, CohortTooSmall, RingOverflow, BudgetExhausted,
+    RunCancelled, ConsentWithdrawn, SandboxError; what one capsule does never raises, it only
+    makes that capsule neutral.
     """
     started = time.monotonic()
     program, parameters = sandboxed.program, sandboxed.parameters
+    protector = prepare(program, order, public)
     cohort = _cohort(runtime, program, order, line.revoked())
     rules, rounds = program.rules, program.rounds
     # Before anybody is charged: parameters that no job can be made of would cost them for nothing.
@@ -121,10 +128,14 @@ def contribute(
             runs = _one_capsule(runtime, sandboxed, job, capsule, line)
             neutral += _add(program, total, runs)
             line.advanced(done, len(reservation.reserved))
-    protected = guard.protect_clear(
-        rules, total, runtime.entropy, data_class=cohort.data_class, rounds=rounds
+    protected, halves = protector.protect(
+        total,
+        order,
+        parameters,
+        Reporter(runtime.territory, runtime.worker),
+        runtime.entropy,
+        data_class=cohort.data_class,
     )
-    blob = aggregate_blobs.encode_partial(rules, protected.values)
     _wait_for_slot(started, line, cohort.tokens)
     answer = Contributed(
         run=order.run,
@@ -135,7 +146,7 @@ def contribute(
         withdrawals=line.withdrawals(),
         neutral=neutral,
     )
-    return answer, blob
+    return answer, halves
 
 
 def conclude(sandboxed: Sandboxed, aggregate: bytes, line: Line) -> bytes:
@@ -178,19 +189,38 @@ def _cohort(
         )
     # Before anybody is charged: a cohort that is too small from the start would pay for nothing.
     _require_size(program, len(cohort.charges))
+    _require_room(program, len(cohort.charges))
     return cohort
 
 
 def _require_size(program: Program, capsules: int) -> None:
     """Raise CohortTooSmall when so many capsules cannot stand behind a sum.
 
+    Only a `clear` sum stands alone; otherwise those who open the whole batch hold the minima.
     How many persons a capsule speaks of is only known once it is opened: where they are the
     unit, the number of contributors is judged again with the whole sum.
     """
     for rule in program.rules:
+        if rule.protection is not Protection.CLEAR:
+            continue
         owners = program.unit is PrivacyUnit.OWNER
         contributors = capsules if owners else rule.minimum_contributors
         minima.check_cohort((rule,), minima.Cohort(contributors, capsules))
+
+
+def _require_room(program: Program, capsules: int) -> None:
+    """Raise RingOverflow when so many owners are more than one ciphertext has room for.
+
+    Where persons are the unit, those of a capsule are only known once it is opened: see `_add`.
+    """
+    if not any(rule.protection is Protection.ENCRYPTED for rule in program.rules):
+        return
+    room = guard.room(program.rules, rounds=program.rounds)
+    if program.unit is PrivacyUnit.OWNER and capsules > room:
+        raise RingOverflow(
+            f"{capsules} owners consented here, one worker's ciphertext has room for {room}",
+            remedy="spread the capsules over more workers, or vote a coarser step",
+        )
 
 
 def _add(program: Program, total: guard.Sum, runs: tuple[tuple[Judged, int], ...]) -> int:

@@ -24,12 +24,12 @@ from capsule_runtime.ledger import chain
 from capsule_runtime.ledger.chain import Checkpoint, Link, MissingRound, Writer, account_of
 from trust import clock
 from trust.clock import Clock
+from trust.documents.budget import LEDGER_CAP
 from trust.ids import CampaignId, CapsuleId
 from trust.keys import PublicKey
 
-# zCDP adds up, so this is a lifetime ceiling per owner. By epsilon = rho + 2 sqrt(rho ln 1/delta)
-# (Bun and Steinke 2016, proposition 1.3) rho = 1 is at most epsilon = 8.5 at delta = 1e-6.
-DEFAULT_CAP = Fraction(1)
+# A lifetime ceiling per owner and worker; the registry's cap per owner rests on it.
+DEFAULT_CAP = LEDGER_CAP
 
 FILE_NAME = "ledger.sqlite"
 _APPLICATION = 0x43414402  # "CAD", file kind 2
@@ -105,10 +105,11 @@ class Ledger:
                     continue
                 writer.append(Link("reserve", account, charge.capsule, campaign, round_, rho, cost))
                 reserved.add(charge.capsule)
+            writer.seal()
             checkpoint = chain.head(connection)
         if skipped and not reserved:
             raise BudgetExhausted(
-                f"none of the {len(skipped)} capsules has {rho} zCDP left of its {self._cap}",
+                f"no capsule here has {rho} zCDP left of its {self._cap}",
                 remedy="run a cheaper campaign, or one over other owners",
                 skipped=frozenset(skipped),
             )
@@ -170,6 +171,7 @@ class Ledger:
                 else:
                     for item in missing:
                         _charge_gap(writer, item, accounts)
+                writer.seal()
         return self.checkpoint()
 
     def charge_gap(self, missing: MissingRound, hosted: Sequence[Charge]) -> Checkpoint:
@@ -177,6 +179,7 @@ class Ledger:
         with self._database.transaction() as connection:
             writer = Writer(connection, clock.to_text(self._clock.now()))
             _charge_gap(writer, missing, _accounts(writer, hosted))
+            writer.seal()
         return self.checkpoint()
 
     def _close_accounts(self, writer: Writer, accounts: set[str]) -> None:

@@ -17,7 +17,8 @@ SCHEMA = (
     # One row per link.
     # kind: reserve (charged before dispatch) | gap (charged after a restore) | closed (the rest
     #   of an account, when nobody knows what is missing) | splice (takes up a checkpoint seen
-    #   elsewhere, whose hash stands in `capsule`; the counter jumps past it).
+    #   elsewhere, whose hash stands in `capsule`; the counter jumps past it) | seal (ends a
+    #   transaction: the counter jumps to the next multiple of COUNTER_STEP).
     # unit_rho: the price of one contribution; rho: what it cost. Fractions, zCDP.
     """CREATE TABLE entry (
         counter INTEGER PRIMARY KEY, kind TEXT NOT NULL, account TEXT NOT NULL,
@@ -31,6 +32,12 @@ SCHEMA = (
     # The sum of `entry.rho` per account: a cache, compared with the chain at every start.
     "CREATE TABLE account (account TEXT PRIMARY KEY, spent TEXT NOT NULL) WITHOUT ROWID",
 )
+
+
+# Checkpoints leave this worker. Their counters are rounded up, so that the growth between two of
+# them tells nobody how many capsules were charged, and so how many could not pay.
+COUNTER_STEP = 10
+_JUMPING = frozenset({"splice", "seal"})
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class Writer:
     def __init__(self, connection: sqlite3.Connection, now: str) -> None:
         self._connection = connection
         self._now = now
-        self._head = head(connection)
+        self._head = self._first = head(connection)
 
     def known(self, capsule: str, campaign: str, round_: int) -> str | None:
         """The unit price already charged for this contribution, if any."""
@@ -142,6 +149,12 @@ class Writer:
                 (link.account, str(self.spent(link.account) + link.rho)),
             )
 
+    def seal(self) -> None:
+        """End the transaction's links, if it made any, at a multiple of COUNTER_STEP."""
+        counter = self._head.counter
+        if self._head != self._first and counter % COUNTER_STEP:
+            self.append(Link("seal"), after=counter + -counter % COUNTER_STEP - 1)
+
 
 def head(connection: sqlite3.Connection) -> Checkpoint:
     """The chain's present end."""
@@ -162,7 +175,7 @@ def verify(connection: sqlite3.Connection, path: Path) -> None:
     previous, totals = START, dict[str, Fraction]()
     for fields, value in _rows(connection):
         follows = fields[0] == previous.counter + 1 or (
-            fields[1] == "splice" and fields[0] > previous.counter
+            fields[1] in _JUMPING and fields[0] > previous.counter
         )
         if not follows or _hash(previous.hash, fields) != value:
             raise _damaged(path, f"entry {fields[0]} does not follow from the one before")

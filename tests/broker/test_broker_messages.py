@@ -21,6 +21,7 @@ from capsule_runtime.broker.messages import (
     KeyWanted,
     Message,
     Reserved,
+    Sealing,
     Setup,
     Withdraw,
     decode,
@@ -28,13 +29,16 @@ from capsule_runtime.broker.messages import (
 )
 from capsule_runtime.broker.service import parse_rounds
 from trust.entropy import seeded
-from trust.ids import CampaignId, CapsuleId, WorkerId
+from trust.ids import CampaignId, CapsuleId, Digest, ReportId, WorkerId
 
 CAPSULE = CapsuleId.draw(seeded(b"c"))
 CAMPAIGN = CampaignId.draw(seeded(b"c"))
 MESSAGES: tuple[Message, ...] = (
     Setup("/state", "t.example", WorkerId.draw(seeded(b"w")), ("numpy",), 3, bytes(32)),
     Contribute(1, CAMPAIGN, 1, "mobility: {}: planning"),
+    Contribute(
+        1, CAMPAIGN, 1, "mobility", Sealing(b"k" * 32, Digest.of(b"p"), ReportId.draw(seeded(b"r")))
+    ),
     KeyWanted(1, CAPSULE),
     Key(1, CAPSULE, b"k" * 32),
     Key(1, CAPSULE, None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
@@ -16,10 +17,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hosting import Owner, host, people
 
-from capsule_runtime import guard
+from capsule_runtime import encrypting, guard
 from capsule_runtime.broker import boot, unit
 from capsule_runtime.broker.channel import Channel
-from capsule_runtime.broker.errors import JournalMissing
+from capsule_runtime.broker.errors import JournalMissing, SealingUnfit
 from capsule_runtime.broker.messages import (
     MAXIMUM_PACKET_BYTES,
     Contribute,
@@ -27,10 +28,12 @@ from capsule_runtime.broker.messages import (
     Failed,
     Inspect,
     Message,
+    Sealing,
     Setup,
+    encode,
 )
 from capsule_runtime.broker.program import Program
-from capsule_runtime.broker.service import Broker, reconciled
+from capsule_runtime.broker.service import Broker, failed, reconciled
 from capsule_runtime.capsules.card import make_card, verify_card
 from capsule_runtime.capsules.store import CapsuleStore
 from capsule_runtime.consents import ConsentStore
@@ -41,12 +44,21 @@ from capsule_runtime.ledger.chain import START
 from capsule_runtime.sandbox.model import Job, Outcome, Status
 from capsule_runtime.sandbox.zygote import Zygote
 from jobs import archive
-from protection.errors import CohortTooSmall
+from jobs.aggregate import require_partial
+from protection.ckks import masks, packing, residues, scheme
+from protection.ckks.errors import KeyMaterialRefused, TensealMissing
+from protection.ckks.profile import PRODUIT, SOMME
+from protection.errors import CohortTooSmall, RingOverflow
+from protection.layout import Layout, Role, Vector
+from protection.scope import Binding, Scope
+from protection.seeds import open_seed
+from protection.shares import MaskSum, ShareSum, combine
 from trust.clock import SystemClock
 from trust.documents.rules import PrivacyUnit
 from trust.entropy import SYSTEM, seeded
-from trust.ids import CampaignId, CapsuleId, Digest
+from trust.ids import CampaignId, CapsuleId, Digest, ReportId
 from trust.keys import PrivateKey
+from trust.problem import Problem
 
 CLOCK = SystemClock()
 FOLDER = Path(__file__).parents[2] / "jobs" / "bundles" / "commute_flows"
@@ -132,9 +144,17 @@ class House:
         self.line = FakeLine({owner.capsule: owner.capsule_key for owner in self.owners})
 
     def contribute(self, parameters: bytes = b"{}") -> Contributed:
+        return self.halves(parameters)[0]
+
+    def halves(
+        self,
+        parameters: bytes = b"{}",
+        sealing: Sealing | None = None,
+        public: bytes | None = None,
+    ) -> tuple[Contributed, tuple[bytes, ...]]:
         sandboxed = unit.Sandboxed(cast("Zygote", self.zygote), self.program, parameters)
-        order = Contribute(1, CAMPAIGN, 1, "mobility")
-        return unit.contribute(self.runtime, sandboxed, order, self.line)[0]
+        order = Contribute(1, CAMPAIGN, 1, "mobility", sealing)
+        return unit.contribute(self.runtime, sandboxed, order, self.line, public)
 
     def setup(self, seen: Checkpoint) -> Setup:
         """What an agent whose journal has seen `seen` says first."""
@@ -183,6 +203,42 @@ def test_too_few_who_can_pay_run_nothing(tmp_path: Path) -> None:
     assert house.zygote.runs == 0
 
 
+def test_skipped_capsules_are_named_nowhere(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither what leaves the broker nor its log says who could not pay, or how many."""
+    caplog.set_level(0)
+    house = House(tmp_path)
+    poor = house.owners[:3]
+    spent = [Charge(owner.capsule, owner.key.public) for owner in poor]
+    house.ledger.reserve(spent, CampaignId.draw(SYSTEM), 1, Fraction(1))
+    before = house.ledger.checkpoint().counter
+    answer, halves = house.halves()
+    assert answer.capsules == answer.contributors == PEOPLE - 3
+    # Twenty-one links, as nineteen or thirty would have: in tens.
+    assert house.ledger.checkpoint().counter == before + 30
+    # The next round: nobody can pay, and what is said of it counts nobody.
+    rest = [Charge(owner.capsule, owner.key.public) for owner in house.owners[3:]]
+    house.ledger.reserve(rest, CampaignId.draw(SYSTEM), 1, Fraction(9, 10))
+    order = Contribute(1, CampaignId.draw(SYSTEM), 1, "mobility", None)
+    with pytest.raises(Problem) as caught:
+        unit.contribute(
+            house.runtime,
+            unit.Sandboxed(cast("Zygote", house.zygote), house.program, b"{}"),
+            order,
+            house.line,
+        )
+    told = failed(1, caught.value)
+    assert told.code == "budget-exhausted"
+    said = [encode(answer), encode(told), *halves, caplog.text.encode()]
+    for owner in house.owners:
+        for name in (owner.capsule, str(owner.key.public), owner.key.public.raw):
+            raw = name if isinstance(name, bytes) else name.encode()
+            assert not any(raw in text for text in said)
+    for count in (3, PEOPLE):
+        assert str(count) not in told.sentence.replace("1/10", "")
+
+
 @dataclass(frozen=True)
 class _Persons:
     """The parts of a program over company capsules that the sum looks at."""
@@ -205,6 +261,220 @@ def test_a_capsule_over_the_maximum_is_nobody_and_the_unit_goes_on(tmp_path: Pat
     assert unit._add(program, total, ((judged, 10),)) == 0
     assert (total.cohort.contributors, total.cohort.capsules) == (30, 3)
     assert total.values["flows"][0, 0, 0] == 30
+
+
+# --- shared ---
+
+SHARED = (b'protection = "clear"', b'protection = "shared"')
+HELPER = X25519PrivateKey.generate()
+REPORT = ReportId.draw(seeded(b"report"))
+
+
+def sealing() -> Sealing:
+    return Sealing(HELPER.public_key().public_bytes_raw(), Digest.of(b"plan"), REPORT)
+
+
+def opened(house: House, share: bytes, sealed: bytes) -> dict[str, Any]:
+    """What both institutions together would see, without their noise."""
+    scope = Scope(
+        "t.example", CAMPAIGN, 1, house.program.bundle, Digest.of(b"plan"), Digest.of(b"{}")
+    )
+    seed = open_seed(sealed, HELPER, Binding(scope, house.runtime.worker, REPORT))
+    layout = Layout.of(house.program.rules)
+    zeros = guard.neutral(house.program.rules)
+    shares, masks = ShareSum(layout), MaskSum(layout)
+    shares.add(Vector.decode(layout, Role.SHARE, share))
+    masks.add(seed)
+    return combine(shares.answer(zeros), masks.answer(zeros))
+
+
+def test_a_shared_sum_leaves_in_two_halves_without_noise(tmp_path: Path) -> None:
+    house = House(tmp_path, SHARED)
+    answer, (share, sealed) = house.halves(sealing=sealing())
+    assert answer.contributors == PEOPLE
+    assert set(answer.variances.values()) == {"0"}
+    assert house.line.charged == [PEOPLE]
+    flows = opened(house, share, sealed)["flows"]
+    assert flows[0, 0, 0] == PEOPLE == flows.sum()
+    layout = Layout.of(house.program.rules)
+    leader = Vector.decode(layout, Role.SHARE, share)
+    # The leader's half: no cell of it is small, as every cell of the truth is.
+    assert np.count_nonzero(leader.elements(layout.slots[0]) < 2 * PEOPLE) <= 1
+
+
+def test_a_repetition_draws_a_fresh_seed_and_charges_nobody_again(tmp_path: Path) -> None:
+    house = House(tmp_path, SHARED)
+    first = house.halves(sealing=sealing())
+    charged = house.ledger.checkpoint()
+    second = house.halves(sealing=sealing())
+    assert first[1] != second[1]
+    assert first[0].rho == second[0].rho
+    assert house.ledger.checkpoint() == charged
+
+
+def test_shared_needs_no_minimum_on_one_worker(tmp_path: Path) -> None:
+    house = House(
+        tmp_path,
+        SHARED,
+        (b"minimum_capsules = 20", b"minimum_capsules = 25"),
+        (b"minimum_contributors = 20", b"minimum_contributors = 25"),
+    )
+    assert house.halves(sealing=sealing())[0].contributors == PEOPLE
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_sealing_and_protection_go_together_before_anybody_pays(
+    tmp_path: Path,
+    shared: bool,
+) -> None:
+    house = House(tmp_path, *([SHARED] if shared else []))
+    with pytest.raises(SealingUnfit):
+        house.halves(sealing=None if shared else sealing())
+    assert house.ledger.checkpoint() == START
+
+
+# --- encrypted ---
+
+ENCRYPTED = (b'protection = "clear"', b'protection = "encrypted"')
+PROFILED = replace(sealing(), profile=SOMME.name)
+
+
+@pytest.fixture(scope="module")
+def epoch() -> scheme.KeyPair:
+    return scheme.generate(SOMME)
+
+
+def decrypted(house: House, epoch: scheme.KeyPair, masked: bytes, sealed: bytes) -> dict[str, Any]:
+    """What helper and keyholder together would see, without noise."""
+    scope = Scope(
+        "t.example", CAMPAIGN, 1, house.program.bundle, Digest.of(b"plan"), Digest.of(b"{}")
+    )
+    seed = open_seed(sealed, HELPER, Binding(scope, house.runtime.worker, REPORT))
+    opened = scheme.Decryptor(SOMME, epoch.secret).decrypt(
+        masks.unmasked(residues.parse(masked, SOMME), masks.mask_of(SOMME, seed))
+    )
+    return packing.unpack(SOMME, house.program.rules, opened, ciphertexts=1, contributors=PEOPLE)
+
+
+def test_an_encrypted_sum_leaves_masked_and_without_noise(
+    tmp_path: Path, epoch: scheme.KeyPair
+) -> None:
+    house = House(tmp_path, ENCRYPTED)
+    answer, (masked, sealed) = house.halves(sealing=PROFILED, public=epoch.public)
+    assert answer.contributors == PEOPLE
+    assert set(answer.variances.values()) == {"0"}
+    assert house.line.charged == [PEOPLE]
+    require_partial(house.program.rules, masked, rounds=1)
+    flows = decrypted(house, epoch, masked, sealed)["flows"]
+    assert flows[0, 0, 0] == PEOPLE == flows.sum()
+
+
+def test_the_keyholder_alone_sees_garbage(tmp_path: Path, epoch: scheme.KeyPair) -> None:
+    house = House(tmp_path, ENCRYPTED)
+    _, (masked, _) = house.halves(sealing=PROFILED, public=epoch.public)
+    alone = scheme.Decryptor(SOMME, epoch.secret).decrypt(residues.parse(masked, SOMME))
+    assert packing.find_faults(
+        SOMME, house.program.rules, alone, ciphertexts=1, contributors=PEOPLE
+    ) == set(packing.Fault) - {packing.Fault.SHAPE}
+
+
+def test_a_repeated_encryption_has_a_fresh_seed_and_charges_nobody_again(
+    tmp_path: Path, epoch: scheme.KeyPair
+) -> None:
+    house = House(tmp_path, ENCRYPTED)
+    first = house.halves(sealing=PROFILED, public=epoch.public)
+    charged = house.ledger.checkpoint()
+    second = house.halves(sealing=PROFILED, public=epoch.public)
+    assert not set(first[1]) & set(second[1])
+    assert house.ledger.checkpoint() == charged
+
+
+@pytest.mark.parametrize(
+    ("order", "public"),
+    [
+        (None, None),
+        (sealing(), None),
+        (sealing(), b"key"),
+        (PROFILED, None),
+        (replace(PROFILED, profile="produit"), b"key"),
+        (replace(PROFILED, profile=""), b"key"),
+    ],
+)
+def test_keys_that_do_not_go_with_encrypted_charge_nobody(
+    tmp_path: Path, order: Sealing | None, public: bytes | None
+) -> None:
+    house = House(tmp_path, ENCRYPTED)
+    with pytest.raises(SealingUnfit):
+        house.halves(sealing=order, public=public)
+    assert house.ledger.checkpoint() == START
+
+
+@pytest.mark.parametrize("change", [(), (SHARED,)])
+def test_an_epochs_key_without_encryption_charges_nobody(
+    tmp_path: Path, change: tuple[tuple[bytes, bytes], ...]
+) -> None:
+    house = House(tmp_path, *change)
+    for order, public in ((PROFILED, b"key"), (sealing() if change else None, b"key")):
+        with pytest.raises(SealingUnfit):
+            house.halves(sealing=order, public=public)
+    assert house.ledger.checkpoint() == START
+
+
+def test_bytes_that_are_no_public_key_charge_nobody(tmp_path: Path, epoch: scheme.KeyPair) -> None:
+    house = House(tmp_path, ENCRYPTED)
+    cut = epoch.public[: len(epoch.public) // 2]
+    for public in (b"", b"no key", cut, epoch.secret, scheme.generate(PRODUIT).public):
+        with pytest.raises(KeyMaterialRefused):
+            house.halves(sealing=PROFILED, public=public)
+    assert house.ledger.checkpoint() == START
+
+
+def test_without_tenseal_nobody_is_charged(
+    tmp_path: Path, epoch: scheme.KeyPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House(tmp_path, ENCRYPTED)
+    monkeypatch.setitem(sys.modules, "tenseal", None)
+    with pytest.raises(TensealMissing):
+        house.halves(sealing=PROFILED, public=epoch.public)
+    assert house.ledger.checkpoint() == START
+
+
+@pytest.mark.parametrize("missing", ["tenseal", "backports", "backports.zstd"])
+def test_only_who_can_encrypt_says_so(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    assert encrypting.libraries() == ("tenseal",)
+    monkeypatch.delitem(sys.modules, "backports.zstd", raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert encrypting.libraries() == ()
+
+
+def test_more_owners_than_a_ciphertext_has_room_for_charge_nobody(
+    tmp_path: Path, epoch: scheme.KeyPair
+) -> None:
+    # 699,051 steps each: 23 make a sum that fits 2^24, one worker's partial has half that room.
+    house = House(
+        tmp_path,
+        ENCRYPTED,
+        (b"bound = 1 }", b"bound = 699051 }"),
+        (b"maximum_contributors = 1000000", b"maximum_contributors = 23"),
+    )
+    with pytest.raises(RingOverflow, match="room for 11"):
+        house.halves(sealing=PROFILED, public=epoch.public)
+    assert house.ledger.checkpoint() == START
+
+
+def test_persons_over_the_room_of_a_ciphertext_are_nobody(tmp_path: Path) -> None:
+    rules = tuple(
+        replace(rule, bound="699051", maximum_contributors=23)
+        for rule in House(tmp_path, ENCRYPTED).program.rules
+    )
+    program, total = cast("Program", _Persons(rules)), guard.Sum(rules)
+    most = guard.neutral(rules)
+    most["flows"][0, 0, 0] = 699051
+    judged = Judged(most, Verdict.ACCEPTED)
+    assert unit._add(program, total, ((judged, 11),)) == 0
+    assert unit._add(program, total, ((judged, 1),)) == 1
+    assert (total.cohort.contributors, total.cohort.capsules) == (11, 2)
+    packing.pack(SOMME, rules, total.values)
 
 
 # --- a journal that is gone ---

@@ -170,7 +170,7 @@ def test_without_a_journal_every_account_is_closed(world: Any, state: Path, tmp_
 def test_a_copy_that_went_its_own_way_is_seen(world: Any, state: Path, tmp_path: Path) -> None:
     ledger, seen, missing, known, absent = restored(world, state, tmp_path)
     ledger.reserve([known, absent, charge(world)], campaign(world), 1, TENTH)
-    assert ledger.checkpoint().counter > seen.counter
+    assert ledger.checkpoint().counter >= seen.counter
     with pytest.raises(LedgerRestored):
         ledger.confirm(seen)
     ledger.reconcile(seen, [missing], [known, absent])
@@ -193,6 +193,33 @@ def test_a_ledger_that_is_ahead_of_the_checkpoint_is_fine(world: Any, ledger: An
     seen = ledger.checkpoint()
     ledger.reserve([charge(world)], campaign(world), 1, TENTH)
     ledger.confirm(seen)
+
+
+def test_a_checkpoint_tells_how_many_were_charged_in_tens_only(world: Any, ledger: Any) -> None:
+    """It leaves the worker; the growth of an exact counter would tell how many could not pay."""
+    run = campaign(world)
+    batch = [charge(world) for _ in range(13)]
+    first = ledger.reserve(batch, run, 1, TENTH).checkpoint
+    assert first.counter == 20
+    assert ledger.reserve(batch, run, 1, TENTH).checkpoint == first  # nothing was charged
+    assert ledger.reserve(batch[:1], run, 2, TENTH).checkpoint.counter == 30
+    assert (
+        ledger.reserve([charge(world) for _ in range(10)], run, 2, TENTH).checkpoint.counter == 40
+    )
+    gap = ledger.charge_gap(MissingRound(campaign(world), 1, TENTH), batch)
+    assert gap.counter % 10 == 0
+
+
+def test_a_refusal_tells_nobody_how_many_could_not_pay(world: Any, ledger: Any) -> None:
+    """It said "none of the 7 capsules", and a unit's report carries that to the scheduler."""
+    poor = [charge(world) for _ in range(7)]
+    ledger.reserve(poor, campaign(world), 1, Fraction(1))
+    with pytest.raises(BudgetExhausted) as caught:
+        ledger.reserve(poor, campaign(world), 1, TENTH)
+    assert "7" not in str(caught.value)
+    assert caught.value.ids == {}
+    for each in poor:
+        assert each.capsule not in str(caught.value)
 
 
 class LedgerModel(RuleBasedStateMachine):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from capsule_runtime import guard
 from capsule_runtime.guard import Judged, Sum, Verdict
 from protection import clip
+from protection.ckks.errors import ProfileRefused
 from protection.errors import CohortTooSmall, NoiselessRefused, RingOverflow, RuleRefused
 from trust.documents.rules import (
     DataClass,
@@ -227,6 +228,17 @@ def test_rules_that_do_not_fit_the_ring_are_refused_before_the_first_capsule() -
         Sum((dataclasses.replace(FLOWS, bound=str(1 << 44), maximum_contributors=1 << 22),))
     with pytest.raises(RuleRefused):
         Sum(())
+
+
+def test_an_encrypted_sum_has_the_room_of_one_ciphertext() -> None:
+    rule = dataclasses.replace(
+        FLOWS, protection=Protection.ENCRYPTED, bound="1000", maximum_contributors=16_000
+    )
+    assert guard.room((rule,)) == ((1 << 23) - 1) // 1000
+    small = dataclasses.replace(rule, maximum_contributors=100)
+    assert guard.room((small,)) == 100
+    with pytest.raises(ProfileRefused):
+        Sum((dataclasses.replace(rule, maximum_contributors=17_000),))
 
 
 def test_a_dtype_from_another_version_is_refused() -> None:

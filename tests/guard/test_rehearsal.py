@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +17,8 @@ from capsule_runtime.broker.program import Program, read_program
 from capsule_runtime.portions import TablesRefused
 from capsule_runtime.rehearsal import Rehearsal, rehearse
 from capsule_runtime.sandbox import Zygote
-from jobs import archive, opening, parameters
+from jobs import archive, description, opening, parameters
+from protection.ckks.errors import TensealMissing
 from trust.entropy import seeded
 
 pytestmark = pytest.mark.sandbox
@@ -39,8 +42,7 @@ def program_of(name: str, contribute: str | None = None) -> Program:
 
 def rehearsed(zygote: Zygote, program: Program, capsules: int = 40) -> Rehearsal:
     manifest = program.bundle_file.manifest
-    values = {"shortest": "5"} if manifest.parameters else {}
-    blob = parameters.encode(values, manifest.bounds())
+    blob = parameters.encode(description.defaults(manifest), manifest.bounds())
     return rehearse(zygote, program, blob, mock.invented(manifest, capsules, 3), seeded(b"n"))
 
 
@@ -53,10 +55,45 @@ def test_every_built_in_bundle_runs(zygote: Zygote, name: str) -> None:
     assert found.facts["memory MiB, peak"] > 5
 
 
+def protected(name: str, protection: str) -> Program:
+    """A built-in bundle with one word of its manifest changed."""
+    folder = opening.built_in_folder(name)
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    word = f'protection = "{protection}"'.encode()
+    files["bundle.toml"] = re.sub(rb'protection = "[a-z]+"', word, files["bundle.toml"])
+    return read_program(archive.pack(files), {"numpy"})
+
+
+@pytest.mark.parametrize("protection", ["clear", "shared", "encrypted"])
+@pytest.mark.parametrize("name", opening.built_in())
+def test_every_built_in_bundle_runs_protected_by_one_word(
+    zygote: Zygote, name: str, protection: str
+) -> None:
+    program = protected(name, protection)
+    found = rehearsed(zygote, program, 40 if name != "commute_flows_territory" else 4)
+    assert found.well, found.complaints
+
+
+def test_an_encrypted_rehearsal_needs_tenseal_and_says_so_first(
+    zygote: Zygote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tenseal", None)
+    with pytest.raises(TensealMissing, match="TenSEAL is not installed here"):
+        rehearsed(zygote, protected("example", "encrypted"))
+
+
 def cells(found: Rehearsal, name: str) -> list[float]:
     assert found.report is not None
     values = json.loads(found.report)["arrays"][name]["cells"]
     return [0.0 if isinstance(value, str) else value for value in values]
+
+
+@pytest.mark.parametrize(("protection", "draws"), [("clear", 1), ("shared", 2), ("encrypted", 1)])
+def test_bands_tell_how_many_noises_are_inside(zygote: Zygote, protection: str, draws: int) -> None:
+    found = rehearsed(zygote, protected("travel_statistics", protection))
+    (lower,), (upper,) = cells(found, "persons_lower"), cells(found, "persons_upper")
+    assert upper - lower == pytest.approx(2 * 1.959964 * (draws * 21 / 0.2) ** 0.5, rel=1e-3)
+    assert abs((lower + upper) / 2 - 40) < 6 * (draws * 21 / 0.2) ** 0.5
 
 
 def test_a_bundle_that_fills_every_cell_gets_nothing_out(zygote: Zygote) -> None:

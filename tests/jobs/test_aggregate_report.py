@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import math
+import struct
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,10 @@ from jobs import aggregate, description, manifest, opening, report
 from jobs.aggregate import Part
 from jobs.errors import AggregateRefused, ReportRefused
 from protection import columns
+from protection.ckks import residues
+from protection.ckks.profile import PRODUIT, SOMME, Profile
+from protection.ckks.residues import Residues
+from trust.documents.rules import Protection
 
 EXAMPLE = manifest.read((opening.built_in_folder("example") / "bundle.toml").read_bytes())
 TRAVEL = manifest.read((opening.built_in_folder("travel_statistics") / "bundle.toml").read_bytes())
@@ -33,16 +39,42 @@ def test_partials_add_up_with_their_variances_in_any_order() -> None:
 
 
 def test_the_aggregate_is_in_the_outputs_unit() -> None:
-    steps = np.arange(21, dtype=np.int64) * 1000
+    steps = np.arange(21, dtype=np.int64) * 800
     blob = aggregate.combine(TRAVEL.rules(), [Part({"moments": steps}, {"moments": "100"})])
     table = aggregate.decode_aggregate(TRAVEL.rules(), blob)
     assert table["moments"].tolist() == [float(i) for i in range(21)]
-    assert table["moments.variance"][0] == pytest.approx(1e-4)
+    assert table["moments.variance"][0] == pytest.approx(100 * 0.00125**2)
 
 
 def test_a_partial_comes_back_in_steps() -> None:
     blob = aggregate.encode_partial(RULES, {"modes": np.array([1, 2, 3, -4])})
     assert aggregate.decode_partial(RULES, blob)["modes"].tolist() == [1, 2, 3, -4]
+
+
+ENCRYPTED = tuple(replace(rule, protection=Protection.ENCRYPTED) for rule in RULES)
+
+
+def test_an_encrypted_partial_is_one_ciphertext_of_the_profile() -> None:
+    honest = residues.write(ciphertext(SOMME))
+    aggregate.require_partial(ENCRYPTED, honest, rounds=1)
+    prime = struct.pack("<Q", SOMME.data_primes[0])
+    start = len(residues.template_of(SOMME).before)
+    for forged in (
+        b"",
+        honest[:-1],
+        honest + b"\0",
+        honest[:start] + prime + honest[start + 8 :],
+        honest[:40] + bytes([honest[40] ^ 1]) + honest[41:],
+        residues.write(ciphertext(PRODUIT)),
+        aggregate.encode_partial(RULES, {"modes": np.array([1, 2, 3, -4])}),
+    ):
+        with pytest.raises(AggregateRefused):
+            aggregate.require_partial(ENCRYPTED, forged, rounds=1)
+
+
+def ciphertext(profile: Profile) -> Residues:
+    shape = (2, len(profile.data_primes), profile.degree)
+    return Residues.checked(profile, np.full(shape, 5, np.uint64))
 
 
 @pytest.mark.parametrize(

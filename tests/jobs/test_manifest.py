@@ -66,7 +66,8 @@ MISTAKES = [
     ("[4]\ndtype", "[2000, 2000]\ndtype", ["4000000 cells"]),
     ('"l1"', '"l3"', ["'l1', 'l2' or 'linf'", "found 'l3'", 'write for example norm = "l2"']),
     ("bound = 1", "bound = 0.5", ["lets nothing through"]),
-    ('"clear"', '"shared"', ["not available yet", '"clear"']),
+    ('"clear"', '"encrypted"', []),
+    ('"clear"', '"hidden"', ["'clear', 'shared' or 'encrypted'"]),
     ('"discrete_gaussian"', '"none"', ["remove rho"]),
     (
         'mechanism = "discrete_gaussian", rho = "0.1"',
@@ -139,6 +140,39 @@ def test_every_mistake_is_told_with_what_to_write(old: str, new: str, said: list
 def test_all_mistakes_are_told_at_once() -> None:
     text = EXAMPLE.replace("step = 1", "stepp = 1").replace('"l1"', '"l9"')
     assert len(re.findall(r"^  - ", refusal(text), re.MULTILINE)) == 3
+
+
+ENCRYPTED = EXAMPLE.replace('"clear"', '"encrypted"')
+
+
+@pytest.mark.parametrize("name", opening.built_in())
+def test_every_built_in_bundle_may_be_encrypted_by_one_word(name: str) -> None:
+    text = (opening.built_in_folder(name) / "bundle.toml").read_text()
+    for protection, libraries in (
+        (Protection.ENCRYPTED, ("numpy", "tenseal")),
+        (Protection.SHARED, ("numpy",)),
+    ):
+        edited = re.sub('protection = "[a-z]+"', f'protection = "{protection.value}"', text)
+        read = manifest.read(edited.encode())
+        assert {rule.protection for rule in read.rules()} == {protection}
+        assert read.libraries == libraries
+
+
+def test_a_sum_that_a_ciphertext_cannot_carry_is_told() -> None:
+    text = ENCRYPTED.replace("maximum_contributors = 1000000", "maximum_contributors = 16777216")
+    told = refusal(text)
+    assert "release: modes: 16777216 contributors of 1 steps" in told
+    assert "lower maximum_contributors" in told
+
+
+def test_more_cells_than_a_ciphertext_holds_are_told() -> None:
+    # Two releases that would each fit: all of them share one ciphertext.
+    start = ENCRYPTED.index("[release.modes]")
+    more = ENCRYPTED[start : ENCRYPTED.index("[report.modes]")]
+    text = ENCRYPTED[:start] + more.replace("[4]", "[1917]").replace(".modes", ".more")
+    told = refusal(text + ENCRYPTED[start:])
+    assert "1921 cells" in told
+    assert "holds 1 to 1920" in told
 
 
 def test_bundles_for_public_data_may_do_without_noise() -> None:

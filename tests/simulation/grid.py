@@ -21,10 +21,11 @@ from typing import Any
 
 import numpy as np
 from cryptography import x509
+from fake_registry import FakeRegistry
 from sqlmodel import select
 
 from capsule_runtime.broker.errors import BrokerLost
-from capsule_runtime.broker.messages import Contributed, Inspected, Ready
+from capsule_runtime.broker.messages import Contribute, Contributed, Inspected, Ready
 from jobs import aggregate
 from jobs import report as reports
 from protection import accounting, columns
@@ -187,15 +188,20 @@ class Summer:
         )
 
     async def contribute(
-        self, order: Any, bundle: bytes, parameters: bytes, progress: Any
-    ) -> tuple[Contributed, bytes]:
+        self,
+        order: Contribute,
+        bundle: bytes,
+        parameters: bytes,
+        progress: Any,
+        public: bytes | None = None,
+    ) -> tuple[Contributed, bytes, bytes | None]:
         await self._work()
         rules = self.grid.world.bundle.manifest.rules()
         self.grid.runs += 1
         cells = np.array([self.mark, 1, 10 + 100 * self.grid.runs], np.int64)
         blob = aggregate.encode_partial(rules, {"counts": cells})
-        self.grid.drawn[Digest.of(blob)] = (self.worker, str(order[0]), order[1])
-        return Contributed(1, CAPSULES, CAPSULES, {"counts": "5"}, "0.1", 0, 0), blob
+        self.grid.drawn[Digest.of(blob)] = (self.worker, str(order.campaign), order.round)
+        return Contributed(1, CAPSULES, CAPSULES, {"counts": "5"}, "0.1", 0, 0), blob, None
 
     async def conclude(self, bundle: bytes, parameters: bytes, aggregate_: bytes) -> bytes:
         await self._work()
@@ -245,6 +251,7 @@ class Machine:
                 scheduler=self.wire,
                 fetch_status=self._no_status,
                 fetch_root=self._no_root,
+                post_checkpoint=self.grid.registry,
                 clock=world.clock,
                 entropy=world.desk.entropy,
             ),
@@ -322,6 +329,7 @@ class Grid:
         self.world = scheduler_world.build(folder / "scheduler", faults=self.faults)
         self.folder = folder
         self.machines: list[Machine] = []
+        self.registry = FakeRegistry(self.world.keys["status"])
         self.said: dict[tuple[str, str, int], bytes] = {}
         self.runs = 0
         self.drawn: dict[Digest, tuple[str, str, int]] = {}  # blob -> worker, campaign, round

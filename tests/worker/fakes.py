@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from cryptography import x509
 from scene import Scene
 
-from capsule_runtime.broker.messages import Contributed, Inspected, Ready
+from capsule_runtime.broker.messages import Contribute, Contributed, Inspected, Ready
 from trust import certificates
 from trust.clock import Clock
 from trust.documents import signed
 from trust.documents.campaign import Acknowledgement, Cancellation, Order
 from trust.documents.reporting import AttemptReport, ReportBatch
-from trust.ids import AttemptId, CampaignId, Digest, UnitId
+from trust.ids import AttemptId, Digest, UnitId
 from trust.policy import Exhibit
 from wire.errors import Unreachable
 from worker.identity import Identity
@@ -171,6 +171,8 @@ class FakeBroker:
 
     scene: Scene
     runs: int = 0
+    orders: list[Contribute] = field(default_factory=list)
+    publics: list[bytes | None] = field(default_factory=list)
     level: str = "L2"
     starts: int = 0
     during: Callable[[], Awaitable[None]] = _at_once  # what happens in the middle of a unit
@@ -215,19 +217,24 @@ class FakeBroker:
 
     async def contribute(
         self,
-        order: tuple[CampaignId, int, str],
+        order: Contribute,
         bundle: bytes,
         parameters: bytes,
         progress: OnProgress,
-    ) -> tuple[Contributed, bytes]:
+        public: bytes | None = None,
+    ) -> tuple[Contributed, bytes, bytes | None]:
         self.runs += 1
         progress(1, 2)
         await self.during()
         if self.failures:
             raise self.failures.pop(0)
         progress(2, 2)
+        self.orders.append(order)
+        self.publics.append(public)
         blob = b"noise of run %d" % self.runs
-        return Contributed(1, 30, 30, {"flows": "5"}, "0.1", 0, 0), blob
+        sealed = None if order.sealing is None else b"seed of run %d" % self.runs
+        variances = {"flows": "5" if sealed is None else "0"}
+        return Contributed(1, 30, 30, variances, "0.1", 0, 0), blob, sealed
 
     async def conclude(self, bundle: bytes, parameters: bytes, aggregate_: bytes) -> bytes:
         return b"result of " + aggregate_

@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,28 +21,38 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent / name) for name in ("policy", "broker", "worker")]
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from scene import PARAMETERS, Scene
 
 from jobs import aggregate
 from protection import columns
+from protection.ckks import masks, packing, residues, scheme
+from protection.ckks.profile import SOMME
+from protection.scope import Binding
+from protection.seeds import open_seed
+from trust import schema
 from trust.documents import signed
+from trust.documents.aggregation import HelperKey
 from trust.documents.campaign import UnitKind
 from trust.documents.consent import Decision
 from trust.documents.reporting import AttemptReport, Conclusion, Partial
+from trust.dsse import Envelope
 from trust.ids import Digest
+from trust.log.entry import Kind
 from trust.problem import Problem
 from worker.hosting import Hosting
 from worker.journal import Journal
 from worker.undertaking import Workshop, undertake
 
 PEOPLE = 30
+EPOCH = scheme.generate(SOMME)
 
 
 class Bench:
     """One scene with its journal and broker."""
 
-    def __init__(self, home: Path) -> None:
-        self.scene = Scene(home, PEOPLE)
+    def __init__(self, home: Path, public: bytes | None = None) -> None:
+        self.scene = Scene(home, PEOPLE, public=public)
         self.journal = Journal(self.scene.identity.state)
         self.hosting = Hosting(self.scene.identity, self.scene.clock)
         self.workshop: Workshop = self.scene.workshop(self.journal)
@@ -234,11 +245,71 @@ async def restored(bench: Bench) -> dict[str, Any]:
     return {"before": before, "after": ready.ledger_counter, "damaged": damaged}
 
 
+def certify_helper(scene: Scene, secret: X25519PrivateKey) -> None:
+    """A helper's key whose other half this program has, in a plan of its own."""
+    assert scene.helper is not None
+    assert scene.epoch is not None
+    made = schema.decode(HelperKey, Envelope.parse(scene.helper.envelope).payload)
+    key = replace(made, key=secret.public_key().public_bytes_raw())
+    envelope = signed.sign(key, [scene.territory.helper_key]).envelope.raw
+    scene.helper = scene.territory.logged(Kind.HELPER_KEY, envelope)
+    scene.plan = scene.territory.plan(
+        scene.facts,
+        PARAMETERS,
+        helper=Digest.of(envelope),
+        epoch=Digest.of(scene.epoch.envelope),
+    )
+
+
+def resident_mib(bench: Bench) -> float:
+    """What the broker holds of this machine's memory."""
+    process = bench.workshop.broker.process_id  # type: ignore[attr-defined]
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+async def encrypts(bench: Bench) -> dict[str, Any]:
+    """TenSEAL inside the confined broker; helper and keyholder are played by this program."""
+    scene, secret = bench.scene, X25519PrivateKey.generate()
+    certify_helper(scene, secret)
+    ready = await bench.workshop.broker.ready()
+    before = resident_mib(bench)
+    first = await bench.attempt()
+    after = resident_mib(bench)
+    second = await bench.attempt()
+    partial = bench.partial(first)
+    kept = bench.journal.statement(partial.campaign, partial.round, UnitKind.CONTRIBUTE)
+    assert kept is not None
+    assert kept.sealed is not None
+    seed = open_seed(kept.sealed, secret, Binding.of(partial))
+    sent = residues.parse(kept.content, SOMME)
+    opened = scheme.Decryptor(SOMME, EPOCH.secret).decrypt(
+        masks.unmasked(sent, masks.mask_of(SOMME, seed))
+    )
+    flows = packing.unpack(
+        SOMME, scene.facts.rules, opened, ciphertexts=1, contributors=partial.contributors
+    )["flows"]
+    truth = np.zeros((9, 9, 6), np.int64)
+    for owner in scene.owners:
+        truth[owner.home - 1, owner.work - 1, owner.mode - 1] += 1
+    return {
+        "outcome": first.outcome,
+        "replayed": (first.statement, first.sealed) == (second.statement, second.sealed),
+        "protection": partial.protection,
+        "variances": partial.variances,
+        "digests": [partial.values, partial.sealed]
+        == [Digest.of(kept.content), Digest.of(kept.sealed)],
+        "exact": bool((flows == truth).all()),
+        "libraries": list(ready.libraries),
+        "resident": [round(before, 1), round(after, 1)],
+    }
+
+
 async def main() -> None:
     seen: dict[str, Any] = {}
-    for scenario in (contributes, withdraws, stops, refuses, nobody, restored):
+    for scenario in (contributes, withdraws, stops, refuses, nobody, restored, encrypts):
         home = Path(tempfile.mkdtemp(prefix="cadastre-scenario-"))
-        bench = Bench(home)
+        bench = Bench(home, EPOCH.public if scenario is encrypts else None)
         try:
             seen[scenario.__name__] = await scenario(bench)
         finally:

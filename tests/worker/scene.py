@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from fake_registry import FakeRegistry
 from hosting import Owner, host, people
 from worker_territory import NAME, Territory
 
@@ -19,8 +20,9 @@ from trust.documents.campaign import Order
 from trust.documents.reporting import Capacity, ReportBatch
 from trust.entropy import SYSTEM
 from trust.ids import Digest
-from trust.policy import BundleFacts
+from trust.policy import BundleFacts, Exhibit
 from worker import identity
+from worker.checkpoints import Checkpoints
 from worker.governance import Standing
 from worker.hosting import Hosting, broker_of
 from worker.journal import Journal
@@ -33,10 +35,21 @@ PARAMETERS = b"{}"
 class Scene:
     """One worker's state directory below `home`, with `count` consenting owners."""
 
-    def __init__(self, home: Path, count: int) -> None:
+    def __init__(
+        self, home: Path, count: int, *, shared: bool = False, public: bytes | None = None
+    ) -> None:
+        """`public` is the epoch's key of an `encrypted` bundle."""
         self.clock = SystemClock()
         self.territory = Territory(now=self.clock.now().replace(microsecond=0))
         self.bundle = archive.pack_folder(BUNDLE)
+        if shared or public is not None:
+            files = {path.name: path.read_bytes() for path in BUNDLE.iterdir() if path.is_file()}
+            clear, word = (
+                b'protection = "clear"',
+                b'protection = "%s"' % (b"shared" if shared else b"encrypted"),
+            )
+            files["bundle.toml"] = files["bundle.toml"].replace(clear, word)
+            self.bundle = archive.read(archive.pack(files))
         self.image = RuntimeImage.of(find_layout(("numpy",))).digest
         self.identity = self._join(home / "state")
         self.card = cards.verify_card((self.identity.state / "card.json").read_bytes())
@@ -57,7 +70,16 @@ class Scene:
             Digest.of(PARAMETERS): PARAMETERS,
         }
         self.authorisation = self.territory.authorisation(self.facts, images=(self.image,))
-        self.plan = self.territory.plan(self.facts, PARAMETERS)
+        self.helper: Exhibit | None = None
+        if shared or public is not None:
+            self.helper = self.territory.helper(bundle=self.bundle.digest)
+        self.epoch: Exhibit | None = None
+        if public is not None:
+            self.blobs[Digest.of(public)] = public
+            self.epoch = self.territory.epoch(bundle=self.bundle.digest, public=Digest.of(public))
+        self.plan = self.territory.plan(
+            self.facts, PARAMETERS, helper=_named(self.helper), epoch=_named(self.epoch)
+        )
 
     def _join(self, state: Path) -> identity.Identity:
         keys = identity.load_or_draw_keys(state, SYSTEM)
@@ -97,6 +119,13 @@ class Scene:
             ),
             standing=standing,
             fetch=self.fetch,
+            checkpoint=Checkpoints(
+                lambda: self.identity,
+                journal.ledger,
+                FakeRegistry(self.territory.status_key),
+                clock=self.clock,
+                entropy=SYSTEM,
+            ).require,
             clock=self.clock,
             entropy=SYSTEM,
         )
@@ -110,7 +139,7 @@ class Scene:
             orders=self.territory.orders(self.identity.worker, (order,)),
             answers=1,
             received_at=self.clock.boottime(),
-            exhibits={Digest.of(self.plan.envelope): self.plan},
+            exhibits={Digest.of(e.envelope): e for e in (self.plan, self.helper, self.epoch) if e},
             authorisations={order.authorisation: self.authorisation},
             statements={order.bundle: statement},
         )
@@ -136,3 +165,7 @@ class Scene:
                 draining=False,
             ),
         )
+
+
+def _named(exhibit: Exhibit | None) -> Digest | None:
+    return None if exhibit is None else Digest.of(exhibit.envelope)

@@ -9,12 +9,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from fake_registry import FakeRegistry
 from fakes import FakeBroker, FakeScheduler
 from scene import Scene
 
 from capsule_runtime.broker.errors import BrokerLost, ConsentWithdrawn
 from trust.clock import Clock
 from trust.documents import signed
+from trust.documents.budget import LedgerCheckpoint
 from trust.documents.campaign import Cancellation
 from trust.documents.consent import Decision, revocation_token
 from trust.documents.reporting import Outcome, Partial
@@ -59,6 +61,7 @@ class Stage:
     def __post_init__(self) -> None:
         self.clock = ShiftedClock(self.scene.clock)
         self.status = self.scene.territory.status()
+        self.registry = FakeRegistry(self.scene.territory.status_key)
 
     async def _fetch_status(self, url: str) -> bytes:
         self.statuses += 1
@@ -80,6 +83,7 @@ class Stage:
                 scheduler=self.scheduler,
                 fetch_status=self._fetch_status,
                 fetch_root=self._fetch_root,
+                post_checkpoint=self.registry,
                 clock=self.clock,
                 entropy=SYSTEM,
             ),
@@ -484,3 +488,28 @@ def test_the_status_kept_on_disk_counts_after_a_restart(stage: Stage) -> None:
     agent.journal.keep_status_number(6)
     agent.standing.recall(stage.scene.identity.root, 0.0)
     assert agent.standing.status is None
+
+
+def test_a_rolled_back_ledger_is_shown_and_no_round_is_planned_for_it(stage: Stage) -> None:
+    identity = stage.scene.identity
+    stage.registry.furthest[identity.worker] = LedgerCheckpoint(
+        territory=identity.names.territory,
+        worker=identity.worker,
+        key=identity.keys.node.public,
+        counter=70,
+        head=Digest.of(b"the newest copy"),
+        nonce=bytes(16),
+        made_at=stage.scene.territory.now,
+    )
+    order = stage.scene.territory.order(stage.scene.plan)
+
+    async def plot(agent: Agent) -> None:
+        await stage.scheduler.say(lambda: stage.scheduler.orders.append(order))
+        await stage.scheduler.until(lambda: order.attempt in stage.scheduler.reports)
+        await stage.scheduler.until(lambda: not stage.scheduler.batches[-1].capacity.contributes)
+
+    stage.play(plot).close()
+    report = stage.scheduler.reports[order.attempt]
+    assert (report.outcome, report.reason) == (Outcome.REFUSED, "ledger-rolled-back")
+    assert stage.broker.runs == 0
+    assert "[ledger-rolled-back]" in stage.conditions[-1].ledger

@@ -85,6 +85,22 @@ def test_what_the_scheduler_may_not_do(seen: dict[str, Any]) -> None:
     }
 
 
+def test_an_encrypted_unit_runs_in_the_confined_broker(seen: dict[str, Any]) -> None:
+    """TenSEAL under the broker's seccomp filter.
+
+    Measured: 60 MiB resident before the unit, 71 after it, and after 60 of them.
+    """
+    found = seen["encrypts"]
+    assert (found["outcome"], found["protection"]) == ("contributed", "encrypted")
+    assert found["exact"], "helper and keyholder together see the sum"
+    assert found["replayed"]
+    assert found["digests"]
+    assert found["variances"] == {"flows": "0"}
+    assert found["libraries"] == ["numpy", "tenseal"]
+    before, after = found["resident"]
+    assert after - before < 40
+
+
 def test_nobody_is_charged_when_nobody_or_too_few_consent(seen: dict[str, Any]) -> None:
     assert seen["nobody"] == {"reason": "nobody-eligible", "few": "cohort-too-small", "charged": 0}
 
@@ -94,8 +110,8 @@ def test_a_ledger_restored_from_a_copy_is_charged_for_everything_since(
 ) -> None:
     found = seen["restored"]
     assert found["before"] == 30
-    # One splice and thirty gaps.
-    assert found["after"] == 61
+    # One splice and thirty gaps; what leaves this worker is rounded up to tens.
+    assert found["after"] == 70
 
 
 def test_a_damaged_ledger_is_not_served(seen: dict[str, Any]) -> None:
