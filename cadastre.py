@@ -48,6 +48,7 @@ NOUNS = (
         ("capsule_runtime.cli:add_consent", "client.consents:add_consents"),
         "capsule",
     ),
+    Noun("budget", "privacy budgets", ("capsule_runtime.ledger.cli:add_budget",), "capsule"),
     Noun(
         "bundle",
         "signed algorithms",
@@ -70,6 +71,19 @@ NOUNS = (
     ),
     Noun(
         "status", "governance's signed status", ("governance.status.cli:add_status",), "governance"
+    ),
+    Noun("helper", "the second aggregator", ("governance.helper.cli:add_helper",), "governance"),
+    Noun(
+        "keyholder",
+        "who opens encrypted sums",
+        ("governance.keyholder.cli:add_keyholder",),
+        "governance",
+    ),
+    Noun(
+        "trustee",
+        "who holds a share of its keys",
+        ("governance.trustee.cli:add_trustee",),
+        "governance",
     ),
     Noun(
         "witness",

@@ -35,6 +35,13 @@ class VoteRefused(GovernanceError):
     code = "vote-refused"
 
 
+class RootMissing(GovernanceError):
+    """A server's folder that holds no territory root yet."""
+
+    code = "root-missing"
+    kind = Kind.CONFLICT
+
+
 class StateRefused(GovernanceError):
     """The status server's folder is missing, foreign, or written by another release."""
 
@@ -112,6 +119,46 @@ class RegistryFull(ConsentRefused):
     advice = (
         "tell the cooperative; until there is room, a revocation still acts through the scheduler"
     )
+
+
+class OwnerBudgetExceeded(ConsentRefused):
+    """A grant to one host more than an owner's lifetime budget allows."""
+
+    code = "owner-budget-exceeded"
+    kind = Kind.EXHAUSTED
+    advice = (
+        "grant it to one of the hosts that you chose before; `cadastre budget show FOLDER` counts"
+    )
+
+
+class CheckpointRefused(GovernanceError):
+    """A ledger checkpoint that the registry does not take; subclasses give the reason code."""
+
+    code = "checkpoint-refused"
+    kind = Kind.REFUSED
+
+
+class CheckpointForeign(CheckpointRefused):
+    """A checkpoint for another territory, or signed by another node than it speaks of."""
+
+    code = "checkpoint-foreign"
+    kind = Kind.UNVERIFIED
+    advice = "check that the worker's territory root names this registry's own status address"
+
+
+class CheckpointMalformed(CheckpointRefused):
+    """A checkpoint whose counter, nonce or size no ledger could have."""
+
+    code = "checkpoint-malformed"
+    kind = Kind.INVALID
+    advice = "run the worker's own release; it posts checkpoints in the right form"
+
+
+class CheckpointUnexpected(CheckpointRefused):
+    """A checkpoint of a worker that no owner chose as a host."""
+
+    code = "checkpoint-unexpected"
+    advice = "hand the owners' consents in to the registry first: `cadastre consent submit`"
 
 
 class BodyRefused(GovernanceError):

@@ -34,6 +34,21 @@ def add_root(verbs: Verbs) -> None:
     draft.add_argument("--status-key", required=True, metavar="PUB")
     draft.add_argument("--registry-key", metavar="PUB", help="when budgets have their own key")
     draft.add_argument(
+        "--helper-key", metavar="PUB", help="for campaigns under `shared` or `encrypted`"
+    )
+    draft.add_argument("--keyholder-key", metavar="PUB", help="for `encrypted` campaigns")
+    draft.add_argument(
+        "--trustee-key",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="PUB",
+        help="who each hold a share of every `encrypted` campaign's key",
+    )
+    draft.add_argument(
+        "--trustee-threshold", type=int, metavar="T", help="how many of them open a batch"
+    )
+    draft.add_argument(
         "--witness", nargs="+", action="extend", required=True, metavar="VKEYFILE=URL"
     )
     draft.add_argument("--quorum", type=int, required=True, metavar="N")
@@ -81,6 +96,12 @@ def _root_draft(arguments: argparse.Namespace) -> int:
         registry_key=(
             drafts.read_public_key(arguments.registry_key) if arguments.registry_key else None
         ),
+        helper_key=drafts.read_public_key(arguments.helper_key) if arguments.helper_key else None,
+        keyholder_key=(
+            drafts.read_public_key(arguments.keyholder_key) if arguments.keyholder_key else None
+        ),
+        trustee_keys=tuple(map(drafts.read_public_key, arguments.trustee_key)),
+        trustee_threshold=arguments.trustee_threshold,
         witnesses=tuple(map(read_witness, arguments.witness)),
         quorum=arguments.quorum,
         status_url=arguments.status_url,

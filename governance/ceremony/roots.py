@@ -21,6 +21,8 @@ from trust.log.policy import Policy
 DEFAULT_DAYS = 730
 MAXIMUM_DAYS = 3660
 MAXIMUM_ADDRESS = 500  # letters
+# One trustee who can act alone would be a second keyholder; protection.shamir deals so many.
+LEAST_TRUSTEES, MAXIMUM_TRUSTEES = 2, 16
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _QUORUM = "quorum-of-witnesses"
 
@@ -43,6 +45,10 @@ class Composition:
     college_threshold: int
     status_key: PublicKey
     registry_key: PublicKey | None
+    helper_key: PublicKey | None
+    keyholder_key: PublicKey | None
+    trustee_keys: tuple[PublicKey, ...]
+    trustee_threshold: int | None
     witnesses: tuple[Witness, ...]
     quorum: int
     status_url: str
@@ -72,6 +78,9 @@ def compose(offer: Offer, choice: Composition, now: datetime, previous: Root | N
     }
     if choice.registry_key is not None:
         duties[Duty.REGISTRY] = DutyKeys((choice.registry_key,), 1)
+    if choice.helper_key is not None:
+        duties[Duty.HELPER] = DutyKeys((choice.helper_key,), 1)
+    duties |= _custody(choice)
     watching = (offer.log_key.public, *(witness.key.public for witness in choice.witnesses))
     _refuse_double_duty(duties, watching)
     return Root(
@@ -101,6 +110,39 @@ def log_policy(offer: Offer, witnesses: Sequence[Witness], quorum: int) -> str:
     text = "".join(f"{line}\n" for line in lines)
     Policy.parse(text.encode())  # refuses repeated names and keys before anybody signs them
     return text
+
+
+def _custody(choice: Composition) -> dict[Duty, DutyKeys]:
+    """Keyholder and trustees: both or neither, beside a helper. Raises CeremonyRefused."""
+    if choice.keyholder_key is None and not choice.trustee_keys:
+        if choice.trustee_threshold is not None:
+            raise CeremonyRefused(
+                "a threshold of trustees is given, and no trustee",
+                remedy="name them with --trustee-key, or leave --trustee-threshold out",
+            )
+        return {}
+    if choice.keyholder_key is None or not choice.trustee_keys or choice.trustee_threshold is None:
+        raise CeremonyRefused(
+            "a keyholder opens nothing without trustees, and trustees nothing without a keyholder",
+            remedy="give --keyholder-key, --trustee-key and --trustee-threshold together",
+        )
+    if choice.helper_key is None:
+        raise CeremonyRefused(
+            "without a helper nobody masks what the keyholder could open alone",
+            remedy="give --helper-key too",
+        )
+    if not choice.trustee_threshold >= LEAST_TRUSTEES or (
+        len(choice.trustee_keys) > MAXIMUM_TRUSTEES
+    ):
+        raise CeremonyRefused(
+            f"{choice.trustee_threshold} of {len(choice.trustee_keys)} trustees can't share a key",
+            remedy=f"name at most {MAXIMUM_TRUSTEES} trustees, of whom {LEAST_TRUSTEES} or more "
+            "must act, as in 3 of 5",
+        )
+    return {
+        Duty.KEYHOLDER: DutyKeys((choice.keyholder_key,), 1),
+        Duty.TRUSTEE: _duty(Duty.TRUSTEE, choice.trustee_keys, choice.trustee_threshold),
+    }
 
 
 def _duty(duty: Duty, keys: tuple[PublicKey, ...], threshold: int) -> DutyKeys:

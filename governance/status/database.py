@@ -17,7 +17,7 @@ from durable.files import make_directory, write_new
 from governance.errors import StateRefused
 from trust.entropy import Entropy
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 10.0  # for another process, the command line, to finish its transaction
 _SALT_BYTES = 32
 
@@ -51,6 +51,24 @@ CREATE TABLE suspensions (
   envelope BLOB NOT NULL            -- the college's own bytes
 ) WITHOUT ROWID;
 """
+
+_BUDGETS = """
+-- Every host that an owner (keyed hash) ever granted anything: each has a ledger of its own.
+CREATE TABLE hosts (
+  owner BLOB NOT NULL, worker TEXT NOT NULL, PRIMARY KEY (owner, worker)
+) WITHOUT ROWID;
+CREATE INDEX hosts_by_worker ON hosts (worker);
+-- The furthest point that a worker's privacy ledger was ever said to have reached.
+CREATE TABLE checkpoints (
+  worker TEXT PRIMARY KEY, counter INTEGER NOT NULL, head TEXT NOT NULL, kept_at TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+_HOSTS_OF_BEFORE = """
+INSERT OR IGNORE INTO hosts SELECT owners.owner, consents.worker
+FROM consents JOIN owners ON owners.capsule = consents.capsule;
+"""
+# Version -> what makes it the next one. Whoever has a consent of version 1 chose its host.
+_STEPS = {1: (_BUDGETS, _HOSTS_OF_BEFORE)}
 
 
 class RegistryFile:
@@ -161,12 +179,14 @@ def _open(path: Path) -> sqlite3.Connection:
 def _prepare(sql: sqlite3.Connection, territory: str, path: Path) -> None:
     (version,) = sql.execute("PRAGMA user_version").fetchone()
     if version == 0:
-        for statement in _SCHEMA.split(";\n"):
-            if statement.strip():
-                sql.execute(statement)
+        _run(sql, _SCHEMA, _BUDGETS)
         sql.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         sql.execute("INSERT INTO state VALUES (1, ?, 0, 0)", [territory])
         return
+    while version in _STEPS:
+        _run(sql, *_STEPS[version])
+        version += 1
+        sql.execute(f"PRAGMA user_version = {version}")
     if version != SCHEMA_VERSION:
         raise StateRefused(
             f"{path} has schema {version}, this program knows {SCHEMA_VERSION}",
@@ -178,3 +198,10 @@ def _prepare(sql: sqlite3.Connection, territory: str, path: Path) -> None:
             f"{path} is the registry of {owner}, not of {territory}",
             remedy="give the state folder of this territory",
         )
+
+
+def _run(sql: sqlite3.Connection, *scripts: str) -> None:
+    for script in scripts:
+        for statement in script.split(";\n"):
+            if statement.strip():
+                sql.execute(statement)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from durable.keyfile import read_key
-from governance import drafts
+from governance import drafts, held_root
 from governance.errors import StateRefused
 from governance.serving import parse_address, until_stopped
 from governance.status import state
@@ -43,7 +43,7 @@ def open_programme(
     not open.
     """
     raw = drafts.read_file(root_file)
-    trusted = state.judge_root(folder, raw)
+    trusted = held_root.judge(folder, raw)
     key = read_key(key_file)
     state.require_status_key(trusted, key)
     territory = trusted.document.territory
@@ -54,7 +54,7 @@ def open_programme(
             if number_above is not None:
                 registry.raise_number(number_above)
             registry.require_number(last)
-            state.keep_root(folder, raw)
+            held_root.keep(folder, raw)
             yield Programme(
                 territory,
                 registry,
@@ -81,7 +81,7 @@ def serve(
 
 def suspend(folder: Path, raw: bytes, root_raw: bytes | None) -> tuple[bool, Suspension]:
     """Record a suspension signed by the college's threshold; a running server sees it at once."""
-    trusted = state.held_root(folder) if root_raw is None else state.judge_root(folder, root_raw)
+    trusted = held_root.held(folder) if root_raw is None else held_root.judge(folder, root_raw)
     suspension = trusted.verify(Suspension, raw, Duty.COLLEGE)
     if suspension.document.territory != trusted.document.territory:
         raise StateRefused(
@@ -95,10 +95,10 @@ def suspend(folder: Path, raw: bytes, root_raw: bytes | None) -> tuple[bool, Sus
     finally:
         registry.close()
     if root_raw is not None:
-        state.keep_root(folder, root_raw)
+        held_root.keep(folder, root_raw)
     return added, suspension.document
 
 
 def last_status(folder: Path) -> Status:
     """The status last published here, verified under the held root."""
-    return state.last_status(folder, state.held_root(folder))
+    return state.last_status(folder, held_root.held(folder))

@@ -18,6 +18,7 @@ from governance.status.registry import Registry
 from trust import dsse
 from trust.clock import Clock
 from trust.documents import signed
+from trust.documents.budget import LedgerStanding
 from trust.documents.governance import Status
 from trust.keys import PrivateKey
 
@@ -75,6 +76,10 @@ class Publisher:
             ):
                 return current
             return self._publish()
+
+    def answer(self, standing: LedgerStanding) -> bytes:
+        """What stands for a worker's ledger, signed with the status key."""
+        return signed.sign(standing, [self._key]).envelope.raw
 
     def _publish(self) -> Published:
         now = self._clock.now()

@@ -19,6 +19,7 @@ from governance.errors import (
     ConsentForeign,
     ConsentOwnerChanged,
     ConsentStale,
+    OwnerBudgetExceeded,
     RegistryFull,
     StateRefused,
 )
@@ -30,9 +31,11 @@ from governance.status.admission import (
     admit,
     kept_until,
 )
+from governance.status.checkpoints import Checkpoints
 from governance.status.database import RegistryFile
 from trust import clock, schema
 from trust.documents import signed
+from trust.documents.budget import LEDGER_CAP, OWNER_CAP
 from trust.documents.consent import Consent, Decision, revocation_token
 from trust.documents.governance import Suspended, Suspension
 from trust.entropy import Entropy
@@ -44,6 +47,9 @@ MAXIMUM_CONSENTS = 2_000_000
 # An envelope of at most 4 MiB holds 3 MiB of status: what consents may fill of it (35,000
 # withdrawals, or 50,000 pairs of worker and purpose), and what is kept for the college.
 STATUS_BYTES = 2_600_000
+# Each host's ledger lets an owner spend LEDGER_CAP and forgets nothing; what was spent on a host
+# that an owner left stays spent. The registry sees whom owners choose, never what they spend.
+MAXIMUM_HOSTS = OWNER_CAP // LEDGER_CAP
 MAXIMUM_NUMBER = 2**53  # one a second for as long as anybody needs; an SQL integer has room
 SUSPENSIONS_BYTES = 500_000
 
@@ -89,6 +95,7 @@ class Registry:
     def __init__(self, folder: Path, territory: str, entropy: Entropy) -> None:
         self._file = RegistryFile(folder, territory, entropy)
         self._territory = territory
+        self.checkpoints = Checkpoints(self._file, territory)
 
     def close(self) -> None:
         """Release the file."""
@@ -241,7 +248,11 @@ class Registry:
         line = _line(sql, document, clock.to_text(now)) if granted else TOKEN_BYTES
         if known is not None and not known[2]:
             line -= TOKEN_BYTES  # the token that goes away, or is there already
+        if granted:
+            _require_host(sql, owner, document.worker)
         room.take(rows=int(known is None), status=line)
+        if granted:
+            sql.execute("INSERT OR IGNORE INTO hosts VALUES (?, ?)", [owner, document.worker])
         sql.execute("INSERT OR IGNORE INTO owners VALUES (?, ?)", [capsule, owner])
         sql.execute(
             "INSERT OR REPLACE INTO consents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -275,6 +286,16 @@ def _room(sql: sqlite3.Connection, moment: str) -> Room:
     used = tokens * TOKEN_BYTES + pairs * WORKER_BYTES
     used += sum(_spelled(target) for (target,) in targets)
     return Room(MAXIMUM_CONSENTS - rows, STATUS_BYTES - used)
+
+
+def _require_host(sql: sqlite3.Connection, owner: bytes, worker: WorkerId) -> None:
+    """Raise OwnerBudgetExceeded when `worker` would be one host too many; never for a known one."""
+    rows = sql.execute("SELECT worker FROM hosts WHERE owner = ?", [owner]).fetchall()
+    if (worker,) not in rows and len(rows) >= MAXIMUM_HOSTS:
+        raise OwnerBudgetExceeded(
+            f"this owner has consented to {len(rows)} hosts, each with a budget of {LEDGER_CAP} "
+            f"zCDP; a further one would pass {OWNER_CAP}"
+        )
 
 
 def _line(sql: sqlite3.Connection, document: Consent, moment: str) -> int:

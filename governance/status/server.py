@@ -1,4 +1,4 @@
-"""The HTTP edge of the status server: GET /status.json, POST /consents, GET /healthz."""
+"""The HTTP edge of the status server: GET /status.json, POST /consents and /checkpoints."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from dataclasses import asdict
 from http import HTTPStatus
 
 from governance.bounded_http import BoundedHandler, BoundedServer, Bounds
-from governance.errors import BodyRefused
+from governance.errors import BodyRefused, CheckpointRefused
 from governance.status.publisher import Publisher
 from governance.status.registry import Registry
 from trust.clock import Clock
+from trust.documents import budget
+from trust.errors import TrustError
 from trust.problem import Problem
 
 MAXIMUM_LINES = 5_000
@@ -64,10 +66,21 @@ class _Handler(BoundedHandler):
     do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
 
     def do_POST(self) -> None:  # noqa: N802 - as below
+        """Take what owners and workers sign."""
+        match self.path:
+            case "/consents":
+                self._consents()
+            case budget.CHECKPOINTS_PATH:
+                self._checkpoint()
+            case _:
+                self._say(
+                    HTTPStatus.NOT_FOUND,
+                    "not-found",
+                    f"consents are posted to /consents, checkpoints to {budget.CHECKPOINTS_PATH}",
+                )
+
+    def _consents(self) -> None:
         """Take consents, one envelope a line, and publish what they change before answering."""
-        if self.path != "/consents":
-            self._say(HTTPStatus.NOT_FOUND, "not-found", "consents are posted to /consents")
-            return
         try:
             lines = _lines(self.read_body())
             receipt = self.server.registry.submit(lines, self.server.clock.now())
@@ -78,6 +91,18 @@ class _Handler(BoundedHandler):
             self._problem(problem)
             return
         self.answer(HTTPStatus.OK, json.dumps(asdict(receipt)).encode(), _JSON)
+
+    def _checkpoint(self) -> None:
+        """Keep one ledger checkpoint durably, and sign what stands for its worker."""
+        try:
+            standing = self.server.registry.checkpoints.keep(
+                self.read_body(), self.server.clock.now()
+            )
+            raw = self.server.publisher.answer(standing)
+        except Problem as problem:
+            self._problem(problem)
+            return
+        self.answer(HTTPStatus.OK, raw, _JSON)
 
     def _status(self) -> None:
         try:
@@ -90,7 +115,7 @@ class _Handler(BoundedHandler):
     def _problem(self, problem: Problem) -> None:
         # Whatever is not about the body is about this server's disk.
         status = HTTPStatus.SERVICE_UNAVAILABLE
-        if isinstance(problem, BodyRefused):
+        if isinstance(problem, BodyRefused | CheckpointRefused | TrustError):
             status = HTTPStatus.BAD_REQUEST
         # A remedy for our own trouble names files of this machine, as its sentence does.
         remedy = problem.remedy if status is HTTPStatus.BAD_REQUEST else ""

@@ -1,4 +1,4 @@
-"""The status server's folder: the root it serves under, its registry, its last status."""
+"""The status server's folder: its last status, and that one server alone publishes from it."""
 
 from __future__ import annotations
 
@@ -9,49 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from durable.errors import StorageFailed
-from durable.files import make_directory, write_atomic
+from durable.files import make_directory
 from governance.errors import StateRefused
-from trust import dsse, root, schema
+from trust import dsse, schema
 from trust.documents.governance import Status
 from trust.documents.root import Duty
 from trust.errors import Malformed
 from trust.keys import PrivateKey
 from trust.root import TrustedRoot
 
-ROOT_FILE = "root.json"
 STATUS_FILE = "status.json"
 _LOCK_FILE = "serving.lock"
-
-
-def judge_root(folder: Path, raw: bytes) -> TrustedRoot:
-    """The root that the operator hands in, if this folder may take it; nothing is written.
-
-    The first is pinned by the operator's own hand; later ones must succeed the one held, or be
-    the same bytes. Raises RootRefused or SignatureInvalid.
-    """
-    held = folder / ROOT_FILE
-    if not held.exists() or held.read_bytes() == raw:
-        return root.trust_pinned(raw, dsse.Envelope.parse(raw).digest)
-    return root.rotate(held_root(folder), raw)
-
-
-def keep_root(folder: Path, raw: bytes) -> None:
-    """Serve under `raw` from now on: once everything else about it was found right."""
-    make_directory(folder, mode=0o700)
-    write_atomic(folder / ROOT_FILE, raw)
-
-
-def held_root(folder: Path) -> TrustedRoot:
-    """The root kept before. Raises StateRefused when there is none."""
-    held = folder / ROOT_FILE
-    try:
-        raw = held.read_bytes()
-    except OSError as error:
-        raise StateRefused(
-            f"{folder} holds no territory root",
-            remedy="give --root root.json once, or start `cadastre status serve` first",
-        ) from error
-    return root.trust_pinned(raw, dsse.Envelope.parse(raw).digest)
 
 
 def require_status_key(trusted: TrustedRoot, key: PrivateKey) -> None:

@@ -150,7 +150,7 @@ def test_what_was_answered_is_there_after_a_restart(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("version", [2, 99])
+@pytest.mark.parametrize("version", [3, 99])
 def test_a_future_schema_is_refused(tmp_path: Path, version: int) -> None:
     opened(tmp_path).close()
     with sqlite3.connect(tmp_path / "registry.sqlite") as connection:
