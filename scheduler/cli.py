@@ -46,9 +46,19 @@ def add_scheduler(verbs: Verbs) -> None:
         "serve",
         _serve,
         summary="run the scheduler until it is told to stop",
-        example="cadastre scheduler serve --state S",
+        example="cadastre scheduler serve --state S --helper http://127.0.0.1:7005 "
+        "--keyholder http://127.0.0.1:7006",
     )
     _state(serve)
+    serve.add_argument(
+        "--helper",
+        default="",
+        metavar="URL",
+        help="the second aggregator, for `shared` and `encrypted` campaigns",
+    )
+    serve.add_argument(
+        "--keyholder", default="", metavar="URL", help="who opens `encrypted` campaigns"
+    )
     status = leaf(
         verbs,
         "status",
@@ -143,7 +153,9 @@ def _serve(arguments: argparse.Namespace) -> int:
     from scheduler.program import serve
     from scheduler.state import State
 
-    asyncio.run(serve(State(arguments.state)))
+    asyncio.run(
+        serve(State(arguments.state), helper=arguments.helper, keyholder=arguments.keyholder)
+    )
     return 0
 
 

@@ -264,3 +264,64 @@ class StateRefused(SchedulerError):
     code = "state-refused"
     kind = Kind.INVALID
     advice = "install root version 1 first, or restore the scheduler's whole folder from one backup"
+
+
+class HelperUnavailable(SchedulerError):
+    """The second aggregator does not answer, or not to the question."""
+
+    code = "helper-unavailable"
+    kind = Kind.UNAVAILABLE
+    retryable = True
+    advice = "check that `cadastre helper serve` runs at the address given with --helper"
+
+
+class HelperDenied(SchedulerError):
+    """The second aggregator said no; `envelope` is its signed refusal, not yet verified."""
+
+    code = "helper-refused"
+    kind = Kind.REFUSED
+    advice = "read the helper's signed refusal, which is in the log, for its reason"
+
+    def __init__(self, envelope: bytes) -> None:
+        super().__init__(
+            "the helper refused", remedy="its signed refusal, in the log, gives the reason"
+        )
+        self.envelope = envelope
+
+
+class KeyholderUnavailable(SchedulerError):
+    """The keyholder does not answer, not to the question, or waits for people."""
+
+    code = "keyholder-unavailable"
+    kind = Kind.UNAVAILABLE
+    retryable = True
+    advice = "check that `cadastre keyholder serve` runs at the address given with --keyholder"
+
+    def __init__(
+        self, sentence: str, *, remedy: str = "", awaits: str = "", **context: str
+    ) -> None:
+        super().__init__(sentence, remedy=remedy, **context)
+        self.awaits = awaits  # the keyholder's own code for what it waits for
+
+
+class KeyholderDenied(SchedulerError):
+    """The keyholder said no; `envelope` is its signed refusal, not yet verified."""
+
+    code = "keyholder-refused"
+    kind = Kind.REFUSED
+    advice = "read the keyholder's signed refusal, which is in the log, for its reason"
+
+    def __init__(self, envelope: bytes, retired: bytes | None) -> None:
+        super().__init__(
+            "the keyholder refused", remedy="its signed refusal, in the log, gives the reason"
+        )
+        self.envelope = envelope
+        self.retired = retired  # the notice that goes with it, once the epoch is retired
+
+
+class BatchUnfit(SchedulerError):
+    """A frozen batch that cannot be opened, whatever the helper says."""
+
+    code = "batch-unfit"
+    kind = Kind.REFUSED
+    advice = "the round gives no release; start the campaign again once its cause is mended"

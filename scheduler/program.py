@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from cryptography import x509
 
@@ -17,6 +18,8 @@ from durable.files import make_directory
 from scheduler import logs
 from scheduler.clockwork import make_clockwork
 from scheduler.errors import StateRefused
+from scheduler.helper import Helper, HttpHelper, NoHelper
+from scheduler.keyholder import HttpKeyholder, Keyholder, NoKeyholder
 from scheduler.log.cosigners import HttpCosigner
 from scheduler.log.writer import LogWriter
 from scheduler.meters import Meters
@@ -116,15 +119,32 @@ def alone(state: State) -> Iterator[None]:
         os.close(descriptor)
 
 
-async def serve(state: State, limits: Limits | None = None) -> None:
-    """Run until SIGTERM or SIGINT. Raises before it listens when anything is not in order."""
+async def serve(
+    state: State, limits: Limits | None = None, helper: str = "", keyholder: str = ""
+) -> None:
+    """Run until SIGTERM or SIGINT. Raises before it listens when anything is not in order.
+
+    `helper` and `keyholder` are the addresses of those two, "" where there is none.
+    """
     clock = SystemClock()
     logs.set_up(clock)
+    others = Others(
+        HttpHelper(helper) if helper else NoHelper(),
+        HttpKeyholder(keyholder) if keyholder else NoKeyholder(),
+    )
     with alone(state):
-        await _serve(state, clock, limits or Limits())
+        await _serve(state, clock, limits or Limits(), others)
 
 
-async def _serve(state: State, clock: Clock, limits: Limits) -> None:
+@dataclass(frozen=True)
+class Others:
+    """The institutions that the scheduler asks."""
+
+    helper: Helper
+    keyholder: Keyholder
+
+
+async def _serve(state: State, clock: Clock, limits: Limits, others: Others) -> None:
     configuration = state.configuration()
     trusted = state.trusted_root()
     trusted.require_current(clock.now())
@@ -150,6 +170,8 @@ async def _serve(state: State, clock: Clock, limits: Limits) -> None:
         bell=Bell(),
         work_address=configuration.work_address,
         limits=limits,
+        helper=others.helper,
+        keyholder=others.keyholder,
     )
     try:
         await _run(state, desk, log)

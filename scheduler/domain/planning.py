@@ -68,8 +68,10 @@ class Needs:
         """
         least = 1
         for rule in self.rules:
+            if rule.protection is not Protection.CLEAR:
+                continue
             least = max(least, rule.minimum_capsules)
-            if rule.protection is Protection.CLEAR and rule.unit is PrivacyUnit.OWNER:
+            if rule.unit is PrivacyUnit.OWNER:
                 least = max(least, rule.minimum_contributors)
         return least
 

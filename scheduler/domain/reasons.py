@@ -23,6 +23,10 @@ class Reason(enum.StrEnum):
     WAITING_FOR_WITNESSES = "waiting-for-witnesses"
     WAITING_FOR_PARTIALS = "waiting-for-partials"
     WAITING_FOR_CONCLUDER = "waiting-for-concluder"
+    WAITING_FOR_HELPER = "waiting-for-helper"
+    WAITING_FOR_KEYHOLDER = "waiting-for-keyholder"
+    WAITING_FOR_CEREMONY = "waiting-for-ceremony"
+    WAITING_FOR_TRUSTEES = "waiting-for-trustees"
     WAITING_FOR_BACK_OFF = "waiting-for-back-off"
     WAITING_FOR_SLOT = "waiting-for-slot"
     WORKER_QUOTA = "worker-quota"
@@ -56,6 +60,14 @@ class Reason(enum.StrEnum):
     AUTHORISATION_SUSPENDED = "authorisation-suspended"
     AUTHORISATION_EXPIRED = "authorisation-expired"
     NEVER_PLANNED = "never-planned"
+    LEFT_OUT = "left-out"
+    HELPER_REFUSED = "helper-refused"
+    HELPER_UNREACHABLE = "helper-unreachable"
+    KEYHOLDER_REFUSED = "keyholder-refused"
+    KEYHOLDER_UNREACHABLE = "keyholder-unreachable"
+    TRUSTEES_ABSENT = "trustees-absent"
+    WITNESSES_ABSENT = "witnesses-absent"
+    BATCH_UNFIT = "batch-unfit"
     CONCLUSION_FAILED = "conclusion-failed"
     REPORT_REFUSED = "report-refused"
 
@@ -69,6 +81,10 @@ _SENTENCES: dict[Reason, str] = {
     Reason.WAITING_FOR_WITNESSES: "waiting until witnesses have cosigned the log",
     Reason.WAITING_FOR_PARTIALS: "waiting for partials: {have} of {need} arrived",
     Reason.WAITING_FOR_CONCLUDER: "waiting for a worker that concludes",
+    Reason.WAITING_FOR_HELPER: "waiting for the helper: {what}",
+    Reason.WAITING_FOR_KEYHOLDER: "waiting for the keyholder: {what}",
+    Reason.WAITING_FOR_CEREMONY: "waiting for the key ceremony: {what}",
+    Reason.WAITING_FOR_TRUSTEES: "waiting for trustees: {what}",
     Reason.WAITING_FOR_BACK_OFF: "the next attempt starts in {seconds} s",
     Reason.WAITING_FOR_SLOT: "the worker has no free slot",
     Reason.WORKER_QUOTA: "the worker used its {quota} attempts of today",
@@ -102,6 +118,14 @@ _SENTENCES: dict[Reason, str] = {
     Reason.AUTHORISATION_SUSPENDED: "the college suspended the authorisation: {what}",
     Reason.AUTHORISATION_EXPIRED: "the authorisation ended before the campaign did",
     Reason.NEVER_PLANNED: "no round could be planned in time; the last obstacle: {what}",
+    Reason.LEFT_OUT: "the helper left this worker's report out of the batch ({code})",
+    Reason.HELPER_REFUSED: "the helper refused ({code}): {what}",
+    Reason.HELPER_UNREACHABLE: "the helper was not reached in time; the last: {what}",
+    Reason.KEYHOLDER_REFUSED: "the keyholder refused ({code}): {what}",
+    Reason.KEYHOLDER_UNREACHABLE: "the keyholder was not reached in time; the last: {what}",
+    Reason.TRUSTEES_ABSENT: "too few trustees gave their share in time; the last: {what}",
+    Reason.WITNESSES_ABSENT: "the log was not witnessed in time; the last: {what}",
+    Reason.BATCH_UNFIT: "the batch cannot be opened: {what}",
     Reason.CONCLUSION_FAILED: "the aggregate could not be concluded: {what}",
     Reason.REPORT_REFUSED: "the conclusion cannot be turned into a report: {what}",
 }

@@ -151,6 +151,7 @@ def _keep(
         partial = checked.partial
         attempt.report, attempt.values_digest = str(partial.report), str(partial.values)
         attempt.capsules, attempt.contributors = partial.capsules, partial.contributors
+        attempt.sealed = checked.report.sealed
         unit.done = unit.capsules
     if checked.conclusion is not None:
         attempt.values_digest = str(checked.conclusion.result)

@@ -212,13 +212,16 @@ def _order(
         aggregate=Digest(rounds.aggregate) if concluding and rounds.aggregate else None,
         lease_seconds=max(1, int((attempt.expires_at - tx.now).total_seconds())),
     )
+    shown = [
+        (authorisation.digest, outbox.proof_of(tx, authorisation.digest)),
+        (rounds.plan, outbox.proof_of(tx, rounds.plan)),
+        (bundle.statement, ""),
+    ]
+    keys = [key for key in (campaign.helper, campaign.epoch) if key is not None]
+    shown += [(key, outbox.proof_of(tx, key)) for key in keys]
     exhibits = {
         digest: work_pb2.Exhibit(envelope=desk.blobs.get(Digest(digest)), proof=proof)
-        for digest, proof in (
-            (authorisation.digest, outbox.proof_of(tx, authorisation.digest)),
-            (rounds.plan, outbox.proof_of(tx, rounds.plan)),
-            (bundle.statement, ""),
-        )
+        for digest, proof in shown
     }
     return order, exhibits
 

@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from durable.blobs import BlobFolder
 from scheduler.domain.backoff import BackOff
 from scheduler.errors import WrongTerritory
+from scheduler.helper import Helper, NoHelper
+from scheduler.keyholder import Keyholder, NoKeyholder
 from scheduler.meters import Meters
 from scheduler.service.bell import Bell
 from scheduler.store.store import Store, Transaction
@@ -45,6 +47,10 @@ class Limits:
     maximum_attempts: int = 5
     back_off: BackOff = field(default_factory=BackOff)
     planning: timedelta = timedelta(hours=1)  # a draft that finds no workers fails then
+    helper: timedelta = timedelta(hours=24)  # how long past its deadline a round waits for it
+    ceremony: timedelta = timedelta(days=7)  # how long a draft waits for its keys
+    trustees: timedelta = timedelta(days=7)  # past its deadline, for keyholder and trustees
+    patience: timedelta = timedelta(seconds=15)  # between two questions that wait for people
     token_life: timedelta = timedelta(hours=1)
     exchanges_kept: int = 8  # per worker: a duplicate older than this cannot be in flight
     message_age: timedelta = timedelta(hours=24)  # a certificate's life
@@ -78,6 +84,9 @@ class Desk:
     bell: Bell
     work_address: str
     limits: Limits = field(default_factory=Limits)
+    helper: Helper = field(default_factory=NoHelper)
+    keyholder: Keyholder = field(default_factory=NoKeyholder)
+    asked: dict[str, datetime] = field(default_factory=dict)  # see service.keyholding
     facts: dict[tuple[str, str], object] = field(default_factory=dict)  # see service.facts
 
     @property

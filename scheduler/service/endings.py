@@ -7,7 +7,7 @@ from sqlmodel import col, select
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.states import CAMPAIGN_STEPS, FINAL_CAMPAIGN, FINAL_ROUND, CampaignState
 from scheduler.domain.states import RoundState as Rounds
-from scheduler.service import committing
+from scheduler.service import committing, shares
 from scheduler.service.bell import PACE, for_campaign
 from scheduler.service.desk import Desk
 from scheduler.service.units import cancel_all
@@ -47,5 +47,6 @@ def end(
     )
     for entry in tx.session.exec(query).all():
         entry.state, entry.reason, entry.why = Rounds.ABORTED.value, reason.value, why
+    shares.forget_halves(tx, row.id)
     committing.commit_campaign(tx, desk, row.id)
     move(tx, row, state, reason, why or sentence(reason))

@@ -12,7 +12,7 @@ from sqlmodel import col, select
 from durable.errors import BlobMissing
 from scheduler.domain.states import AttemptState
 from scheduler.errors import Unknown
-from scheduler.service import outbox
+from scheduler.service import outbox, shares
 from scheduler.service.desk import Desk, Log
 from scheduler.store.store import Transaction
 from scheduler.store.tables import (
@@ -21,6 +21,7 @@ from scheduler.store.tables import (
     CommitmentRow,
     LogRow,
     RestrictedRow,
+    RoundRow,
     UnitRow,
 )
 from trust.certificates import Role
@@ -141,7 +142,9 @@ async def _restricted(
             if digest not in sent:
                 sent.add(digest)
                 yield EvidenceFile("restricted/" + _object_path(digest), envelope)
-    for digest in await desk.look("list-values", lambda tx: _values(tx, campaign)):
+    values = await desk.look("list-values", lambda tx: _values(tx, campaign))
+    lists = await desk.look("list-accepted", lambda tx: _accept_lists(tx, campaign))
+    for digest in (*values, *lists):
         if digest not in sent:
             sent.add(digest)
             async for file in _object(desk, digest, "restricted/"):
@@ -171,12 +174,22 @@ def _values(tx: Transaction, campaign: str) -> list[str]:
         .where(
             AttemptRow.state == AttemptState.ACCEPTED.value,
             col(AttemptRow.values_digest).is_not(None),
+            # One worker's share and the helper's answer in one hand would open that worker's sum.
+            col(AttemptRow.values_digest).not_in(shares.single_shares()),
         )
         .distinct()
     )
     if campaign:
         query = query.where(UnitRow.campaign == campaign)
     return [digest for digest in tx.session.exec(query) if digest]
+
+
+def _accept_lists(tx: Transaction, campaign: str) -> list[str]:
+    """Helper's and keyholder's answers: why an acknowledged report is not in its batch."""
+    query = select(RoundRow.accepted, RoundRow.examined)
+    if campaign:
+        query = query.where(RoundRow.campaign == campaign)
+    return [digest for pair in tx.session.exec(query) for digest in pair if digest]
 
 
 async def _object(desk: Desk, digest: str, prefix: str = "") -> AsyncIterator[EvidenceFile]:

@@ -8,9 +8,12 @@ from datetime import timedelta
 from jobs import archive
 from scheduler.domain.planning import Needs
 from scheduler.service.desk import Desk
+from trust.documents.custody import EpochKey
 from trust.documents.governance import Authorisation
 from trust.documents.root import Duty
+from trust.documents.rules import Protection
 from trust.ids import Digest
+from trust.policy.aggregation import WITH_HELPER
 
 # Parsed bundles kept in memory: a territory has few campaigns at a time.
 MAXIMUM_KEPT = 32
@@ -24,13 +27,23 @@ class CampaignFacts:
     bundle: archive.Bundle
 
     @property
+    def with_helper(self) -> bool:
+        """Whether the voted protection has a helper."""
+        return any(rule.protection in WITH_HELPER for rule in self.authorisation.rules)
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether partials are ciphertexts, which the keyholder opens."""
+        return any(rule.protection is Protection.ENCRYPTED for rule in self.authorisation.rules)
+
+    @property
     def needs(self) -> Needs:
         """What a round of it asks for."""
         manifest = self.bundle.manifest
         return Needs(
             rules=self.authorisation.rules,
             images=self.authorisation.images,
-            libraries=tuple(manifest.needs.libraries),
+            libraries=manifest.libraries,
             quorum=manifest.rounds.quorum,
             deadline=timedelta(seconds=manifest.rounds.deadline_seconds),
             not_after=self.authorisation.not_after,
@@ -50,7 +63,22 @@ def facts_of(desk: Desk, authorisation: str, bundle: str) -> CampaignFacts:
     signed = desk.root.verify(Authorisation, raw, Duty.COLLEGE)
     digest = Digest(bundle)
     facts = CampaignFacts(signed.document, archive.read(desk.blobs.get(digest), digest))
+    _remember(desk, key, facts)
+    return facts
+
+
+def epoch_of(desk: Desk, epoch: str) -> EpochKey:
+    """The key epoch by its envelope's digest. Raises BlobCorrupted, SignatureInvalid."""
+    key = ("epoch", epoch)
+    known = desk.facts.get(key)
+    if isinstance(known, EpochKey):
+        return known
+    found = desk.root.verify(EpochKey, desk.blobs.get(Digest(epoch)), Duty.KEYHOLDER).document
+    _remember(desk, key, found)
+    return found
+
+
+def _remember(desk: Desk, key: tuple[str, str], facts: object) -> None:
     if len(desk.facts) >= MAXIMUM_KEPT:
         desk.facts.clear()
     desk.facts[key] = facts
-    return facts

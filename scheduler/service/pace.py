@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from scheduler.service import leases, outbox, planning, release, rounds
+from scheduler.service import helping, keyholding, leases, outbox, planning, release, rounds
 from scheduler.service.bell import PACE
 from scheduler.service.desk import Desk
 from trust.problem import Problem
@@ -32,6 +32,8 @@ async def turn(desk: Desk) -> None:
         await leases.release_inputs(desk)
         await rounds.close_rounds(desk)
         await release.release_concluded(desk)
+        await helping.end_all(desk)
+        await keyholding.end_all(desk)
         if desk.bell.heard(PACE) == heard:
             return
 

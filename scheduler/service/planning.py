@@ -9,7 +9,7 @@ from sqlmodel import select
 from scheduler.domain.planning import RoundPlan, WorkerFacts, plan_round
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.states import CampaignState, RoundState, UnitState
-from scheduler.service import committing, consents, endings, outbox
+from scheduler.service import committing, consents, endings, helping, keyholding, outbox
 from scheduler.service.desk import Desk
 from scheduler.service.facts import CampaignFacts, facts_of
 from scheduler.store.store import Transaction
@@ -40,6 +40,11 @@ async def plan_drafts(desk: Desk) -> None:
 
     for campaign, authorisation, bundle in await desk.look("list-drafts", drafts):
         facts = await asyncio.to_thread(facts_of, desk, authorisation, bundle)
+        # Workers seal and encrypt to the keys that the plan names: there is no plan before them.
+        if facts.with_helper and not await helping.engage(desk, campaign):
+            continue
+        if facts.encrypted and not await keyholding.engage(desk, campaign, facts):
+            continue
         await _plan_one(desk, campaign, facts)
 
 
@@ -114,6 +119,8 @@ def _plan(tx: Transaction, desk: Desk, campaign: str, facts: CampaignFacts) -> N
         parameters=Digest(row.parameters),
         issued_at=tx.now.replace(microsecond=0),
         deadline=plan.deadline.replace(microsecond=0),
+        helper=None if row.helper is None else Digest(row.helper),
+        epoch=None if row.epoch is None else Digest(row.epoch),
     )
     # The consents that the plan rests on are committed before it is logged.
     committing.commit(tx, desk, committing.CONSENTS, None)

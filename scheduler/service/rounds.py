@@ -3,61 +3,40 @@
 Prepare (one transaction): no report is accepted any more, the accept list is frozen and its
 digest stored. Commit (one transaction): the aggregate of exactly that list is bound to the round
 by its Opening. If we crash before prepare, the round is still open; between the two, the next
-turn finds the frozen list and computes the same aggregate again (only the Opening's moment may
-differ, and none was published); after commit, the Opening is in the outbox and is the only one:
-the round's state and a unique column both refuse a second.
+turn finds the frozen list and computes the aggregate again (what differs was never published);
+after commit, the Opening is in the outbox and is the only one: the round's state and a unique
+column both refuse a second. Between the two others are asked: under `shared` the helper
+(`collecting`), under `encrypted` also the keyholder (`ciphering`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 from sqlmodel import col, select
 
 from jobs import aggregate
 from jobs.errors import AggregateRefused
-from scheduler.domain.batches import batch_lines
+from protection.batch import Batch, BatchMember
 from scheduler.domain.planning import PartialFacts, may_open, round_down
 from scheduler.domain.reasons import Reason, sentence
-from scheduler.domain.states import (
-    FINAL_UNIT,
-    AttemptState,
-    CampaignState,
-    RoundState,
-    UnitState,
-)
-from scheduler.service import endings, outbox
+from scheduler.domain.states import FINAL_UNIT, CampaignState, RoundState, UnitState
+from scheduler.errors import BatchUnfit
+from scheduler.service import ciphering, collecting, endings, outbox
 from scheduler.service.bell import for_campaign
 from scheduler.service.desk import Desk
 from scheduler.service.facts import CampaignFacts, facts_of
+from scheduler.service.members import Member, members_of
+from scheduler.service.opened import Opened
+from scheduler.service.shares import forget_halves
 from scheduler.service.units import cancel_all
 from scheduler.store.store import Transaction
-from scheduler.store.tables import (
-    AttemptRow,
-    AuthorisationRow,
-    CampaignRow,
-    MemberRow,
-    RestrictedRow,
-    RoundRow,
-    UnitRow,
-)
+from scheduler.store.tables import AuthorisationRow, CampaignRow, RoundRow, UnitRow
 from trust.documents import signed
 from trust.documents.campaign import Opening, UnitKind
 from trust.documents.reporting import Partial
-from trust.ids import CampaignId, Digest, ReportId, UnitId
-from trust.keys import PublicKey
+from trust.ids import CampaignId, Digest, UnitId
 from trust.log.entry import Kind
-
-
-@dataclass(frozen=True)
-class _Member:
-    """One accepted partial: its envelope, its worker's key, its operator."""
-
-    attempt: AttemptRow
-    envelope: bytes
-    key: PublicKey
-    operator: str
 
 
 async def close_rounds(desk: Desk) -> None:
@@ -98,7 +77,7 @@ async def _prepare_one(desk: Desk, campaign: str, number: int, facts: CampaignFa
 
 def _decide(
     tx: Transaction, row: RoundRow, facts: CampaignFacts
-) -> tuple[tuple[bool, Reason, str], list[_Member]]:
+) -> tuple[tuple[bool, Reason, str], list[Member]]:
     units = tx.session.exec(
         select(UnitRow).where(
             UnitRow.campaign == row.campaign,
@@ -106,7 +85,7 @@ def _decide(
             UnitRow.kind == UnitKind.CONTRIBUTE.value,
         )
     ).all()
-    members = _members(tx, row)
+    members = members_of(tx, row)
     partials = [
         PartialFacts(
             worker=member.key.worker_id,
@@ -127,37 +106,13 @@ def _decide(
     return (closes, reason, why), members
 
 
-def _members(tx: Transaction, row: RoundRow) -> list[_Member]:
-    query = (
-        select(AttemptRow, RestrictedRow.envelope, MemberRow.key, MemberRow.operator)
-        .join(UnitRow, col(UnitRow.id) == col(AttemptRow.unit))
-        .join(RestrictedRow, col(RestrictedRow.digest) == col(AttemptRow.statement))
-        .join(MemberRow, col(MemberRow.name) == col(AttemptRow.worker))
-        .where(
-            UnitRow.campaign == row.campaign,
-            UnitRow.round == row.number,
-            UnitRow.kind == UnitKind.CONTRIBUTE.value,
-            AttemptRow.state == AttemptState.ACCEPTED.value,
-        )
-        .order_by(col(AttemptRow.report))
-    )
-    return [
-        _Member(attempt, envelope, PublicKey.parse(key), operator)
-        for attempt, envelope, key, operator in tx.session.exec(query)
-    ]
-
-
 def _prepare(tx: Transaction, desk: Desk, campaign: str, number: int, facts: CampaignFacts) -> None:
     row = tx.session.get(RoundRow, (campaign, number))
     if row is None or row.state != RoundState.OPEN.value:
         return
     (closes, reason, why), members = _decide(tx, row, facts)
     if closes and reason is Reason.NONE:
-        lines = batch_lines(
-            (ReportId(member.attempt.report or ""), Digest.of(member.envelope))
-            for member in members
-        )
-        row.batch = outbox.keep_blob(tx, desk, lines)
+        row.batch = outbox.keep_blob(tx, desk, batch_of(members).encode())
         row.contributors = sum(member.attempt.contributors for member in members)
         row.state, row.reason, row.why = RoundState.PREPARING.value, "", ""
         tx.session.flush()
@@ -171,24 +126,35 @@ def _prepare(tx: Transaction, desk: Desk, campaign: str, number: int, facts: Cam
 
 
 async def _open_one(desk: Desk, campaign: str, number: int, facts: CampaignFacts) -> None:
-    def frozen(tx: Transaction) -> list[_Member]:
-        row = tx.session.get(RoundRow, (campaign, number))
+    key = (campaign, number)
+
+    def frozen(tx: Transaction) -> list[Member]:
+        row = tx.session.get(RoundRow, key)
         assert row is not None
-        return _members(tx, row)
+        return members_of(tx, row)
 
     members = await desk.look("read-batch", frozen)
     try:
-        blob = await asyncio.to_thread(_sum, desk, members, facts)
-    except AggregateRefused as error:
-        why = error.sentence
-        await desk.run(
-            "abort-round", lambda tx: _abort(tx, desk, campaign, Reason.VALUES_REFUSED, why)
-        )
+        opened: Opened | None = None
+        if facts.with_helper:
+            collect = ciphering.collect if facts.encrypted else collecting.collect
+            opened = await collect(desk, key, facts, members)
+            if opened is None:
+                return
+            blob, partials = opened.aggregate, opened.partials
+        else:
+            blob = await asyncio.to_thread(_sum, desk, members, facts)
+            partials = len(members)
+    except (AggregateRefused, BatchUnfit) as error:
+        unfit = isinstance(error, BatchUnfit)
+        reason = Reason.BATCH_UNFIT if unfit else Reason.VALUES_REFUSED
+        why = sentence(reason, what=error.sentence)
+        await desk.run("abort-round", lambda tx: _abort(tx, desk, campaign, reason, why))
         return
-    await desk.run("open-round", lambda tx: _open(tx, desk, (campaign, number), blob, len(members)))
+    await desk.run("open-round", lambda tx: _open(tx, desk, key, (blob, partials), opened))
 
 
-def _sum(desk: Desk, members: list[_Member], facts: CampaignFacts) -> bytes:
+def _sum(desk: Desk, members: list[Member], facts: CampaignFacts) -> bytes:
     """The aggregate of the frozen list, from bytes that are verified once more."""
     rules = facts.authorisation.rules
     parts = []
@@ -199,8 +165,15 @@ def _sum(desk: Desk, members: list[_Member], facts: CampaignFacts) -> bytes:
     return aggregate.combine(rules, parts)
 
 
-def _open(tx: Transaction, desk: Desk, key: tuple[str, int], blob: bytes, partials: int) -> None:
-    campaign, number = key
+def _open(
+    tx: Transaction,
+    desk: Desk,
+    key: tuple[str, int],
+    aggregated: tuple[bytes, int],
+    opened: Opened | None,
+) -> None:
+    """`aggregated` is the aggregate's blob and over how many partials it goes."""
+    (campaign, number), (blob, partials) = key, aggregated
     row = tx.session.get(RoundRow, key)
     entry = tx.session.get(CampaignRow, campaign)
     assert row is not None
@@ -208,6 +181,7 @@ def _open(tx: Transaction, desk: Desk, key: tuple[str, int], blob: bytes, partia
     if row.state != RoundState.PREPARING.value or row.batch is None:
         return
     row.aggregate = outbox.keep_blob(tx, desk, blob)
+    shares = () if opened is None else opened.store(tx, desk, row, entry)
     document = Opening(
         territory=desk.territory,
         campaign=CampaignId(campaign),
@@ -219,10 +193,12 @@ def _open(tx: Transaction, desk: Desk, key: tuple[str, int], blob: bytes, partia
         contributors_rounded=round_down(row.contributors),
         aggregate=Digest(row.aggregate),
         opened_at=tx.now,
+        shares=shares,
     )
     envelope = signed.sign(document, [desk.orders])
     row.opening = outbox.publish(tx, desk, Kind.OPENING, envelope, campaign)
     row.state = RoundState.OPENED.value
+    forget_halves(tx, campaign)
     tx.session.flush()
     tx.session.add(_conclude_unit(tx, desk, row))
     why = sentence(Reason.WAITING_FOR_CONCLUDER)
@@ -253,3 +229,12 @@ def _abort(tx: Transaction, desk: Desk, campaign: str, reason: Reason, why: str)
     entry = tx.session.get(CampaignRow, campaign)
     assert entry is not None
     endings.end(tx, desk, entry, CampaignState.FAILED, reason=reason, why=why)
+
+
+def batch_of(members: list[Member]) -> Batch:
+    """The batch of these partials, from bytes that are verified once more."""
+    found = []
+    for member in members:
+        partial = signed.verify(Partial, member.envelope, {member.key})
+        found.append(BatchMember.of(partial.document, partial.digest, partial.document.sealed))
+    return Batch.of(found)

@@ -59,7 +59,9 @@ async def start(
         reason=Reason.WAITING_FOR_WORKERS.value,
         why="the first round is being planned",
         created_at=desk.now(),
-        plan_before=desk.now() + desk.limits.planning,
+        # People have to meet for a key ceremony; once it was held, the planning has its time.
+        plan_before=desk.now()
+        + (desk.limits.ceremony if facts.encrypted else desk.limits.planning),
         updated_at=desk.now(),
         updated_by="start-campaign",
     )

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from jobs import aggregate, report
 from jobs.errors import AggregateRefused, ReportRefused
 from protection import accounting
+from protection.ckks import residues
+from protection.ckks.errors import CkksError
+from protection.ckks.profile import profile_named
 from protection.errors import ProtectionError
+from protection.seeds import SEALED_BYTES
 from scheduler.domain.planning import CONTRIBUTING_LEVELS
 from scheduler.domain.reasons import Reason, quote, sentence
 from scheduler.errors import (
@@ -20,7 +24,7 @@ from scheduler.errors import (
 )
 from scheduler.service import consents
 from scheduler.service.desk import Desk
-from scheduler.service.facts import CampaignFacts, facts_of
+from scheduler.service.facts import CampaignFacts, epoch_of, facts_of
 from scheduler.service.standing import Standing
 from scheduler.store.store import Transaction
 from scheduler.store.tables import AuthorisationRow, CampaignRow, RoundRow, UnitRow
@@ -89,7 +93,8 @@ async def _statement(
         document = partial.document
         _matches(context, document, desk.territory, key.worker_id)
         _fits_rules(document, facts)
-        await asyncio.to_thread(_read_partial, desk, document, facts)
+        _matches_seal(document, item, facts)
+        await asyncio.to_thread(_read_partial, desk, document, facts, context.campaign.epoch)
         await _within_consents(desk, standing, context, document, facts)
         return Checked(item, Reason.NONE, "", partial.digest, partial=document)
     conclusion = signed.verify(Conclusion, item.statement, {key})
@@ -148,29 +153,53 @@ def _fits_rules(document: Partial, facts: CampaignFacts) -> None:
         voted = accounting.variances_of(rules, facts.bundle.manifest.rounds.maximum)
     except ProtectionError as error:
         raise StatementRefused(error.sentence) from error
+    if facts.with_helper:
+        # Leader and helper add the noise; a partial that says it has some is not as voted.
+        voted = dict.fromkeys(voted, "0")
     # Bands are printed from them: noise stated as less, or as more, would make them a lie.
     if document.variances != voted:
         raise StatementRefused("its noise variances are not those of the voted rules")
     for rule in rules:
         if document.protection is not rule.protection:
             raise StatementRefused(f"{rule.output} was voted as {rule.protection.value}")
-        if not rule.minimum_contributors <= document.contributors <= rule.maximum_contributors:
+        # Under a helper the minima are the batch's.
+        least = 0 if facts.with_helper else rule.minimum_contributors
+        if not least <= document.contributors <= rule.maximum_contributors:
             raise StatementRefused(
                 f"{document.contributors} contributors; {rule.output} was voted for "
-                f"{rule.minimum_contributors} to {rule.maximum_contributors}"
+                f"{least} to {rule.maximum_contributors}"
             )
-        if document.capsules < rule.minimum_capsules:
+        if document.capsules < (1 if facts.with_helper else rule.minimum_capsules):
             raise StatementRefused(
                 f"{document.capsules} capsules; {rule.output} asks for {rule.minimum_capsules}"
             )
 
 
-def _read_partial(desk: Desk, document: Partial, facts: CampaignFacts) -> None:
+def _matches_seal(document: Partial, item: AttemptReport, facts: CampaignFacts) -> None:
+    """The helper's share came with the report exactly where the protection has a helper."""
+    if facts.with_helper != (document.sealed is not None):
+        raise StatementRefused("its sealed share does not go with the voted protection")
+    if (item.sealed is None) != (document.sealed is None):
+        raise StatementRefused("the report and its partial disagree about a sealed share")
+    if item.sealed is not None and (
+        len(item.sealed) != SEALED_BYTES or Digest.of(item.sealed) != document.sealed
+    ):
+        raise StatementRefused("the sealed share is not the one that the partial names")
+
+
+def _read_partial(desk: Desk, document: Partial, facts: CampaignFacts, epoch: str | None) -> None:
     if not desk.blobs.has(document.values):
         raise ValuesMissing("the values were not put as a blob")
+    rules, rounds = facts.authorisation.rules, facts.bundle.manifest.rounds.maximum
     try:
-        aggregate.decode_partial(facts.authorisation.rules, desk.blobs.get(document.values))
-    except AggregateRefused as error:
+        if epoch is None:
+            aggregate.require_partial(rules, desk.blobs.get(document.values), rounds=rounds)
+        else:
+            # One whole ciphertext of the epoch's profile, every residue in its range. For which
+            # key it was made, only the opening shows; that it was for this epoch, its plan says.
+            profile = profile_named(epoch_of(desk, epoch).profile)
+            residues.parse(desk.blobs.get(document.values), profile)
+    except (AggregateRefused, CkksError) as error:
         what = error.sentence
         raise ValuesRefused(sentence(Reason.VALUES_REFUSED, what=what)) from error
 

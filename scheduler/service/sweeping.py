@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from sqlmodel import col, delete, select
 
+from scheduler.service import shares
 from scheduler.service.desk import Desk
 from scheduler.store.store import Transaction
 from scheduler.store.tables import AttemptRow, BlobRow, TokenRow
@@ -26,8 +27,10 @@ async def sweep(desk: Desk) -> int:
 
     def forget(tx: Transaction) -> int:
         tx.session.exec(delete(TokenRow).where(col(TokenRow.expires_at) < tx.now - TOKEN_LIFE))
+        # Single shares have done their work when the round is over; single values may be audited.
         accepted = select(AttemptRow.values_digest).where(
-            col(AttemptRow.values_digest).is_not(None)
+            col(AttemptRow.values_digest).is_not(None),
+            col(AttemptRow.values_digest).not_in(shares.single_shares(ended=True)),
         )
         query = select(BlobRow).where(
             col(BlobRow.public).is_(False),

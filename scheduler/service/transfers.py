@@ -17,7 +17,7 @@ from durable.blobs import BlobFolder
 from durable.errors import StorageFailed
 from durable.files import make_directory
 from scheduler.errors import BlobRefused, QuotaExceeded, Unknown
-from scheduler.service import deposits, outbox
+from scheduler.service import deposits, outbox, shares
 from scheduler.service.desk import Desk
 from scheduler.store.store import Transaction
 from scheduler.store.tables import BlobRow
@@ -217,5 +217,10 @@ def _readable(tx: Transaction, peer: Peer, digest: Digest) -> BlobRow | None:
     row = tx.session.get(BlobRow, str(digest))
     if row is None:
         return None
-    mine = row.public or row.giver == peer.name or peer.role is Role.AUDITOR
+    mine = row.public or row.giver == peer.name
+    if not mine and peer.role is Role.AUDITOR:
+        query = select(BlobRow.digest).where(
+            BlobRow.digest == row.digest, col(BlobRow.digest).not_in(shares.single_shares())
+        )
+        mine = tx.session.exec(query).first() is not None
     return row if mine else None

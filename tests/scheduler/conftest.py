@@ -145,12 +145,13 @@ class World:
     status: dict[str, bytes] = field(default_factory=dict)
     faults: Faults | None = None
     root_envelope: bytes = b""
+    manifest: str = MANIFEST
     reopen: Callable[[], None] = lambda: None
 
     @property
     def bundle(self) -> archive.Bundle:
         return archive.read(
-            archive.pack({"bundle.toml": MANIFEST.encode(), "algorithm.py": ALGORITHM})
+            archive.pack({"bundle.toml": self.manifest.encode(), "algorithm.py": ALGORITHM})
         )
 
     async def authorised(self, **changes: object) -> Authorisation:
@@ -252,11 +253,13 @@ class FakeWorker:
     capsules: list[CapsuleId] = field(default_factory=list)
     delivered: list[bytes] = field(default_factory=list)
     statements: dict[str, bytes] = field(default_factory=dict)
+    sealed: dict[str, bytes] = field(default_factory=dict)  # the helper's shares, by unit
     last: bytes = b""
     exhibits: list[work_pb2.Exhibit] = field(default_factory=list)
     draining: bool = False
     image: Digest = IMAGE
     level: str = "L3"
+    libraries: tuple[str, ...] = ("numpy",)
     mark: int = 0  # what the first cell of its partial holds, instead of its capsules
 
     @property
@@ -292,7 +295,7 @@ class FakeWorker:
                 self.slots,
                 self.level,
                 self.image,
-                ("numpy",),
+                self.libraries,
                 self.contributes,
                 self.concludes,
                 self.draining,
@@ -330,7 +333,14 @@ class FakeWorker:
             self.statements[order.unit] = make(order, **changes)
         outcome = Outcome.CONTRIBUTED if contributes else Outcome.CONCLUDED
         return AttemptReport(
-            order.unit, order.attempt, order.token, outcome, self.statements[order.unit], "", ""
+            order.unit,
+            order.attempt,
+            order.token,
+            outcome,
+            self.statements[order.unit],
+            "",
+            "",
+            sealed=self.sealed.get(order.unit) if contributes else None,
         )
 
     def refusal(self, order: Order, outcome: Outcome = Outcome.REFUSED) -> AttemptReport:
@@ -392,6 +402,7 @@ def build(folder: Path, *, faults: Faults | None = None, limits: Limits | None =
     clock = ManualClock(START)
     entropy = seeded(b"scheduler tests")
     names = ["root", "college1", "college2", "college3", "status", "orders", "log", "witness"]
+    names += ["helper", "keyholder", *(f"trustee{n}" for n in range(5))]
     keys = {name: PrivateKey.generate(entropy) for name in names}
     college = tuple(keys[f"college{n}"] for n in (1, 2, 3))
     witness = Witness(keys["witness"], clock)
@@ -411,6 +422,9 @@ def build(folder: Path, *, faults: Faults | None = None, limits: Limits | None =
             Duty.COLLEGE: DutyKeys(tuple(key.public for key in college), 2),
             Duty.STATUS: DutyKeys((keys["status"].public,), 1),
             Duty.ORDERS: DutyKeys((keys["orders"].public,), 1),
+            Duty.HELPER: DutyKeys((keys["helper"].public,), 1),
+            Duty.KEYHOLDER: DutyKeys((keys["keyholder"].public,), 1),
+            Duty.TRUSTEE: DutyKeys(tuple(keys[f"trustee{n}"].public for n in range(5)), 3),
         },
         authority=certificates.to_der(authority),
         log_policy=policy,
@@ -435,7 +449,11 @@ def build(folder: Path, *, faults: Faults | None = None, limits: Limits | None =
             bell=Bell(),
             work_address="127.0.0.1:1",
             limits=limits
-            or Limits(heartbeat=0.0, back_off=BackOff(timedelta(seconds=10), timedelta(minutes=2))),
+            or Limits(
+                heartbeat=0.0,
+                back_off=BackOff(timedelta(seconds=10), timedelta(minutes=2)),
+                patience=timedelta(0),
+            ),
         )
 
     status: dict[str, bytes] = {}

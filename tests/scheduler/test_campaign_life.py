@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from protection.batch import Batch
 from scheduler.errors import InputRefused
 from scheduler.service import campaigns, starting
 from trust.documents import signed
@@ -56,7 +57,7 @@ def test_a_campaign_runs_from_start_to_release(world):
         assert opening.contributors_rounded == 0
         lines = world.desk.blobs.get(opening.batch)
         assert Digest.of(lines) == opening.batch
-        assert lines.count(b"\n") == 2
+        assert Batch.decode(lines).reports == 2
         index = world.desk.log.append([LogEntry.of(Kind.RELEASE, raw).emit()])[0]
         verify_proof(
             world.desk.log.prove(index), LogEntry.of(Kind.RELEASE, raw).emit(), world.desk.policy

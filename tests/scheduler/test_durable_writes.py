@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import functools
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,6 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from helping import publish_status
 from sqlmodel import SQLModel
 
 import scheduler
@@ -28,6 +33,8 @@ from scheduler.service import (
     committing,
     consents,
     exclusion,
+    helping,
+    keyholding,
     leases,
     membership,
     outbox,
@@ -323,6 +330,130 @@ def ends(state):
     return functools.partial(in_state, state=state)
 
 
+# --- with a helper, and with a keyholder and its trustees ---
+
+
+def beside(world, protection):
+    """Helper and keyholder in this process, also after the scheduler's restart."""
+    if protection == "encrypted":
+        for module in ("tenseal", "backports.zstd"):
+            pytest.importorskip(module, reason=f"no {module}: pip install cadastre[encrypted]")
+    from helping import InProcess
+
+    world.manifest = world.manifest.replace('"clear"', f'"{protection}"')
+    others = [InProcess(world, world.folder / "helper")]
+    if protection == "encrypted":
+        from custody import Custody
+
+        others.append(Custody(world, world.folder))
+    reopen = world.reopen
+
+    def connect():
+        world.desk.helper = others[0]
+        if len(others) > 1:
+            world.desk.keyholder = others[1]
+
+    def again():
+        reopen()
+        connect()
+
+    world.reopen = again
+    connect()
+
+
+async def sealed_draft(world, protection="shared", **changes):
+    """A draft whose vote is proven to be in the log, and nobody engaged yet."""
+    beside(world, protection)
+    story = await members(world)
+    for worker in story[1]:
+        worker.libraries = ("numpy", "tenseal")
+        await worker.exchange()
+    publish_status(world, story[1], **changes)
+    campaign = await world.start()
+    await outbox.flush(world.desk)
+    return (*story, campaign)
+
+
+async def suspend_in_status(world, story):
+    publish_status(world, story[1], 2, suspensions=(Suspended(story[0].id, "a doubt"),))
+    return story
+
+
+async def without_helper(world):
+    story = await sealed_draft(world)
+    world.desk.helper.down = True
+    return story
+
+
+async def refused_by_helper(world):
+    return await suspend_in_status(world, await sealed_draft(world))
+
+
+async def refused_by_keyholder(world):
+    story = await sealed_draft(world, "encrypted")
+    await helping.engage(world.desk, story[3])
+    return await suspend_in_status(world, story)
+
+
+async def sealed_run(world, protection="shared"):
+    """Everybody engaged and the round planned, its orders held."""
+    story = await sealed_draft(world, protection)
+    await world.turn()
+    if protection == "encrypted":
+        world.desk.keyholder.ceremony(story[3])
+        await world.turn()
+    for worker in story[1]:
+        await worker.exchange()
+        assert worker.held
+    return story
+
+
+async def ceremony_held(world):
+    story = await sealed_draft(world, "encrypted")
+    await planning.plan_drafts(world.desk)
+    world.desk.keyholder.ceremony(story[3])
+    return story
+
+
+async def cancelled(world, protection="shared"):
+    story = await sealed_run(world, protection)
+    await campaigns.cancel(world.desk, story[3], "stop")
+    return story
+
+
+async def sealed_reports(world, protection="shared"):
+    """All partials are here, the round is not closed."""
+    story = await sealed_run(world, protection)
+    for worker in story[1]:
+        if protection == "encrypted":
+            from custody import encrypt as state
+        else:
+            from helping import share as state
+        state(worker, worker.held[0])
+        batch = await worker.exchange([worker.report(worker.held[0])])
+        assert batch.acknowledgements[0].accepted
+    return story
+
+
+async def sum_logged(world):
+    story = await sealed_reports(world, "encrypted")
+    await rounds.close_rounds(world.desk)
+    await outbox.flush(world.desk)
+    return story
+
+
+def encrypted(prepare):
+    return functools.partial(prepare, protection="encrypted")
+
+
+def holds(table, column):
+    return lambda w, s: says(w, f'SELECT count(*) FROM "{table}" WHERE {column} IS NOT NULL', 1)
+
+
+async def waits_for_helper(world, story):
+    return (await world.view(story[3])).row.reason == "waiting-for-helper"
+
+
 STORIES = {
     "claim-database": Story(state_folder, claim, claimed, alone=False),
     "create-token": Story(
@@ -401,6 +532,45 @@ STORIES = {
     ),
     "fail-campaign": Story(
         stuck_conclusion, lambda w, s: release.release_concluded(w.desk), ends("failed")
+    ),
+    "engage-helper": Story(
+        sealed_draft, lambda w, s: helping.engage(w.desk, s[3]), holds("campaign", "helper")
+    ),
+    "wait-for-others": Story(
+        without_helper, lambda w, s: helping.engage(w.desk, s[3]), waits_for_helper
+    ),
+    "helper-refused": Story(
+        refused_by_helper, lambda w, s: helping.engage(w.desk, s[3]), ends("failed")
+    ),
+    "settle-helper-key": Story(
+        cancelled, lambda w, s: helping.end_all(w.desk), holds("campaign", "destroyed")
+    ),
+    "commit-batch": Story(
+        sealed_reports,
+        lambda w, s: rounds.close_rounds(w.desk),
+        holds("round", "commitment"),
+        alone=False,
+    ),
+    "engage-keyholder": Story(
+        ceremony_held,
+        lambda w, s: planning.plan_drafts(w.desk),
+        holds("campaign", "epoch"),
+        alone=False,
+    ),
+    "keyholder-refused": Story(
+        refused_by_keyholder, lambda w, s: planning.plan_drafts(w.desk), ends("failed")
+    ),
+    "commit-sum": Story(
+        encrypted(sealed_reports),
+        lambda w, s: rounds.close_rounds(w.desk),
+        holds("round", "ciphertext"),
+        alone=False,
+    ),
+    "keep-masks": Story(
+        sum_logged, lambda w, s: rounds.close_rounds(w.desk), holds("round", "masks")
+    ),
+    "settle-epoch": Story(
+        encrypted(cancelled), lambda w, s: keyholding.end_all(w.desk), holds("campaign", "retired")
     ),
     "log-root": Story(
         nothing,

@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import SQLModel
 
 from scheduler.domain.states import AttemptState, CampaignState, RoundState, UnitState
-from scheduler.store.columns import moment, whole, words
+from scheduler.store.columns import moment, raw, whole, words
 from scheduler.store.types import one_of
 from trust.documents.campaign import UnitKind
 
@@ -46,6 +46,14 @@ class CampaignRow(SQLModel, table=True):
     updated_at: datetime = moment("last change")
     updated_by: str = words("name of the transaction that changed it last")
     release: str | None = words("digest of the Release envelope", optional=True)
+    helper: str | None = words("digest of the HelperKey envelope", optional=True)
+    destroyed: str | None = words(
+        "digest of the helper's notice that its key is gone", optional=True
+    )
+    epoch: str | None = words("digest of the EpochKey envelope", optional=True)
+    retired: str | None = words(
+        "digest of the keyholder's notice that its key is gone", optional=True
+    )
 
 
 class RoundRow(SQLModel, table=True):
@@ -74,6 +82,14 @@ class RoundRow(SQLModel, table=True):
     aggregate: str | None = words("digest of the aggregate blob", optional=True)
     opening: str | None = words("digest of the Opening envelope", optional=True, unique=True)
     contributors: int = whole("privacy units in the batch, exact; never published", default=0)
+    accepted: str | None = words("digest of the helper's AcceptList envelope", optional=True)
+    commitment: str | None = words("digest of the BatchCommitment envelope", optional=True)
+    examined: str | None = words("digest of the keyholder's AcceptList envelope", optional=True)
+    leader: str | None = words("digest of the leader's AggregateShare envelope", optional=True)
+    helper: str | None = words("digest of the helper's AggregateShare envelope", optional=True)
+    # No blobs: nobody but the keyholder ever gets these, and they go with the round.
+    ciphertext: bytes | None = raw("the leader's sum of masked ciphertexts", optional=True)
+    masks: bytes | None = raw("the helper's sum of their masks", optional=True)
 
 
 class UnitRow(SQLModel, table=True):
@@ -166,3 +182,4 @@ class AttemptRow(SQLModel, table=True):
     values_digest: str | None = words("digest of the values or result blob", optional=True)
     capsules: int = whole("capsules in the partial", default=0)
     contributors: int = whole("privacy units in the partial", default=0)
+    sealed: bytes | None = raw("the helper's share, sealed; gone with the round", optional=True)
