@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
 from audit.errors import AuditFailure
+from trust.documents.aggregation import AggregateShare, BatchCommitment, HelperKey
 from trust.documents.campaign import Commitment, Opening, Plan, Release
 from trust.documents.governance import Authorisation, Suspension
 from trust.documents.membership import Banned, Enrolled
@@ -26,6 +27,7 @@ _DATES: dict[type[Any], str] = {
     Opening: "opened_at",
     Release: "released_at",
     Commitment: "committed_at",
+    BatchCommitment: "committed_at",
     Enrolled: "enrolled_at",
     Banned: "banned_at",
 }
@@ -55,8 +57,9 @@ class Records:
 
     roots: list[tuple[int, TrustedRoot]] = field(default_factory=list)
     _by_type: dict[type[Any], list[Logged[Any]]] = field(default_factory=lambda: defaultdict(list))
+    _by_digest: dict[Digest, Logged[Any]] = field(default_factory=dict)
+    _batches: dict[tuple[CampaignId, int], Logged[BatchCommitment]] = field(default_factory=dict)
     _votes: dict[AuthorisationId, Logged[Authorisation]] = field(default_factory=dict)
-    _plans: dict[Digest, Logged[Plan]] = field(default_factory=dict)
     _opened: dict[Digest, Logged[Opening]] = field(default_factory=dict)
     _openings: dict[CampaignId, list[Logged[Opening]]] = field(
         default_factory=lambda: defaultdict(list)
@@ -82,12 +85,14 @@ class Records:
             if not self._latest or moment > self._latest[-1][1]:
                 self._latest.append((logged.index, moment))
         self._by_type[type(document)].append(logged)
+        self._by_digest[logged.digest] = logged
         match document:
             case Authorisation():
                 # The first of an id stands; that there is no second one is a check of its own.
                 self._votes.setdefault(document.id, logged)
-            case Plan():
-                self._plans[logged.digest] = logged
+            case BatchCommitment():
+                # The first of a round stands; that there is no second one is a check of its own.
+                self._batches.setdefault((document.campaign, document.round), logged)
             case Opening():
                 self._opened.setdefault(document.plan, logged)
                 self._openings[document.campaign].append(logged)
@@ -103,6 +108,13 @@ class Records:
     def all(self, cls: type[D]) -> list[Logged[D]]:
         """Every logged document of one type."""
         return cast("list[Logged[D]]", self._by_type[cls])
+
+    def find(self, cls: type[D], digest: Digest, what: str) -> Logged[D]:
+        """The logged document whose envelope has this digest. Raises AuditFailure."""
+        logged = self._by_digest.get(digest)
+        if logged is None or not isinstance(logged.document, cls):
+            raise AuditFailure(f"{what} {digest} is not in the log")
+        return cast("Logged[D]", logged)
 
     @property
     def authorisations(self) -> list[Logged[Authorisation]]:
@@ -130,6 +142,21 @@ class Records:
         return self.all(Release)
 
     @property
+    def helper_keys(self) -> list[Logged[HelperKey]]:
+        """The helper's keys, one per campaign."""
+        return self.all(HelperKey)
+
+    @property
+    def batches(self) -> list[Logged[BatchCommitment]]:
+        """What the leader committed to before the helper answered."""
+        return self.all(BatchCommitment)
+
+    @property
+    def shares(self) -> list[Logged[AggregateShare]]:
+        """Both aggregators' noised sums."""
+        return self.all(AggregateShare)
+
+    @property
     def commitments(self) -> list[Logged[Commitment]]:
         """Padded roots over restricted documents."""
         return self.all(Commitment)
@@ -154,13 +181,18 @@ class Records:
 
     def plan(self, digest: Digest) -> Logged[Plan]:
         """The plan whose envelope has this digest. Raises AuditFailure."""
-        if digest not in self._plans:
-            raise AuditFailure(f"plan {digest} is not in the log")
-        return self._plans[digest]
+        return self.find(Plan, digest, "plan")
 
     def voted(self, plan: Plan) -> Authorisation:
         """What the college voted for a plan. Raises AuditFailure."""
         return self.authorisation(plan.authorisation).document
+
+    def batch_of(self, campaign: CampaignId, number: int) -> Logged[BatchCommitment]:
+        """The first batch committed for a round. Raises AuditFailure."""
+        logged = self._batches.get((campaign, number))
+        if logged is None:
+            raise AuditFailure(f"no batch was committed for round {number} of {campaign}")
+        return logged
 
     def opening_of(self, plan: Digest) -> Logged[Opening] | None:
         """The opening of a planned round, if it was opened."""

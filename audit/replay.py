@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial as bind
 
@@ -9,7 +10,10 @@ from audit.checks import (
     bundles,
     commitments,
     consents,
+    decryptions,
     documents,
+    epochs,
+    helpers,
     layout,
     log,
     objects,
@@ -19,12 +23,14 @@ from audit.checks import (
     plans,
     releases,
     roots,
+    shares,
 )
 from audit.checks.objects import Objects
 from audit.evidence import Evidence
 from audit.journal import Halted, Journal
 from audit.policy import AuditPolicy
 from audit.records import Records
+from jobs.archive import Bundle
 from trust.ids import Digest
 
 ALWAYS_OPEN = (
@@ -33,6 +39,19 @@ ALWAYS_OPEN = (
     "that noise was drawn honestly: its variance is stated and signed, its values are random",
     "that `conclude` computed the released numbers: that takes the sandbox, ask a worker to re-run",
     "that nothing was logged after the checkpoint: compare its witnesses' dates with today's",
+)
+WITH_SHARES = (
+    "that leader and helper each added their shares and drew their noise honestly: either alone "
+    "may falsify a `shared` sum, only both together can see more of it than is released"
+)
+SINGLE_SHARES = "the single shares behind a `shared` sum: they stay with the leader, on purpose"
+WITH_KEYHOLDER = (
+    "that the keyholder showed an `encrypted` batch's raw sum to nobody, and that the trustees' "
+    "machines are apart: files show who signed, not what stood in a memory or where"
+)
+SINGLE_CIPHERTEXTS = (
+    "the ciphertexts and both raw sums behind an `encrypted` aggregate: whoever had them and the "
+    "key would see more than the release, so they stay with leader, helper and keyholder"
 )
 WITHOUT_RESTRICTED = (
     "without the restricted part: orders and their receipts, partials and their workers, the sum "
@@ -101,6 +120,7 @@ def _replay(evidence: Evidence, policy: AuditPolicy | None, verdict: Verdict) ->
     journal.check("plan.rounds", bind(plans.rounds, records, voted))
     journal.check("bundle.author", bind(bundles.authors, voted, store))
     batches = journal.base("opening.batch", bind(openings.batches, records, store))
+    _shared(journal, records, voted, store)
     journal.check("release.provenance", bind(releases.provenance, records))
     journal.check("release.report", bind(releases.reports, records, voted, store))
     journal.check("commitment.public", bind(commitments.public, records))
@@ -121,7 +141,10 @@ def _replay(evidence: Evidence, policy: AuditPolicy | None, verdict: Verdict) ->
         )
     ordered = journal.base("order.signatures", bind(orders.read, records, store, opened))
     journal.check("order.plan", bind(orders.match_plans, records, ordered))
-    journal.check("order.receipts", bind(orders.receipts, records, ordered, batches))
+    dropped = journal.base("order.dropped", bind(orders.left_out, records, store, batches))
+    journal.check(
+        "order.receipts", bind(orders.receipts, records, ordered, batches, store, dropped)
+    )
     if not ordered.accepted:
         journal.not_checked.append(WITHOUT_RECEIPTS)
     rounds = journal.base(
@@ -142,9 +165,51 @@ def _campaigns(journal: Journal, records: Records, store: Objects) -> None:
     journal.check("authorisation.terms", bind(plans.authorisations, records))
     journal.base("plan.unique", lambda: (None, plans.unique(records)))
     journal.base("plan.authorised", lambda: (None, plans.authorised(records)))
+    journal.check("helper.key", bind(helpers.keys, records))
     journal.base("opening.plan", lambda: (None, openings.planned(records)))
     journal.check("plan.suspended", bind(plans.suspended, records))
     journal.check("plan.counted", bind(plans.counted, records))
     journal.check("plan.parameters", bind(plans.parameters, records, store))
     journal.check("opening.minima", bind(openings.minima, records))
     journal.check("opening.aggregate", bind(openings.aggregates, records, store))
+
+
+def _shared(
+    journal: Journal, records: Records, voted: Mapping[Digest, Bundle], store: Objects
+) -> None:
+    """What institutions opened together; one line each where none of it was voted too."""
+    journal.check("epoch.key", bind(epochs.keys, records, voted, store))
+    journal.check("epoch.trustees", bind(epochs.trustees, records))
+    journal.check("epoch.withheld", bind(epochs.withheld, records, store))
+    journal.check("batch.committed", bind(shares.committed, records))
+    journal.check("batch.first", bind(shares.first, records))
+    journal.check("batch.withheld", bind(shares.withheld, records, store))
+    journal.check("share.signatures", bind(shares.signatures, records, voted))
+    journal.check("share.sum", bind(shares.sums, records, voted, store))
+    journal.check("share.returned", bind(decryptions.returned, records))
+    journal.check("share.opened", bind(decryptions.opened, records, voted, store))
+    journal.check("helper.refusals", bind(helpers.refusals, records))
+    journal.check("helper.destroyed", bind(helpers.destroyed, records))
+    journal.check("epoch.retired", bind(epochs.retired, records))
+    _not_shown(journal, records)
+
+
+def _not_shown(journal: Journal, records: Records) -> None:
+    """What no file can show of campaigns that several institutions opened."""
+    epochs_of = {planned.digest: planned.document.epoch for planned in records.plans}
+    encrypted = {epochs_of.get(share.document.plan) is not None for share in records.shares}
+    if False in encrypted:
+        journal.not_checked += [WITH_SHARES, SINGLE_SHARES]
+    if True in encrypted:
+        journal.not_checked += [WITH_KEYHOLDER, SINGLE_CIPHERTEXTS]
+    kept = helpers.undestroyed(records)
+    if kept:
+        journal.not_checked.append(
+            f"that the helper destroyed its key of {', '.join(kept)}: no notice is in the log"
+        )
+    kept = epochs.unretired(records)
+    if kept:
+        journal.not_checked.append(
+            f"that the keyholder retired its key epoch of {', '.join(kept)}: no notice is in the "
+            "log"
+        )

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
 
 from audit.checks.objects import Objects
 from audit.errors import AuditFailure
 from audit.records import Records
 from jobs import aggregate
+from protection.batch import Batch
+from protection.scope import Scope
+from trust.documents.campaign import Opening, Plan
+from trust.documents.governance import Authorisation
 from trust.documents.rules import Protection
-from trust.ids import Digest, ReportId
+from trust.ids import Digest
 
-_LINE = re.compile(r"(rep_[0-9a-z]{26}) (sha256:[0-9a-f]{64})")
-_LINE_BYTES = 103  # with its newline
-
-
-@dataclass(frozen=True)
-class Member:
-    """One line of a batch: a partial by its random name."""
-
-    report: ReportId
-    partial: Digest
+# A line of a batch has over 250 bytes and 5 of these characters, its head over 25 bytes for each.
+_MARKS = b"{[,"
+_MARK_BYTES = 20
 
 
 def planned(records: Records) -> str:
@@ -41,41 +38,63 @@ def planned(records: Records) -> str:
     return f"{len(records.openings)} openings of planned rounds"
 
 
-def batches(records: Records, objects: Objects) -> tuple[dict[Digest, tuple[Member, ...]], str]:
-    """Each batch is a sorted list of distinct reports, as many as the opening says."""
-    found: dict[Digest, tuple[Member, ...]] = {}
+def batches(records: Records, objects: Objects) -> tuple[dict[Digest, Batch], str]:
+    """Each batch is about its round, in the voted protection, with the counts of its opening."""
+    found: dict[Digest, Batch] = {}
     for logged in records.openings:
         opening = logged.document
-        members = read_batch(objects.get(opening.batch, "the batch"))
-        if len(members) != opening.partials:
-            raise AuditFailure(
-                f"the batch of {opening.campaign} has {len(members)} partials, "
-                f"the opening says {opening.partials}"
-            )
-        found[logged.digest] = members
-    partials = [member.partial for members in found.values() for member in members]
-    reports = [member.report for members in found.values() for member in members]
-    if len(set(partials)) != len(partials) or len(set(reports)) != len(reports):
+        plan = records.plan(opening.plan).document
+        batch = read_batch(objects.get(opening.batch, "the batch"))
+        _require_matches(batch, opening, plan, records.voted(plan))
+        found[logged.digest] = batch
+    named = Counter(name for batch in found.values() for name in _names(batch))
+    if named and max(named.values()) > 1:
         raise AuditFailure("one partial was opened in two batches")
-    return found, f"{len(partials)} partials in {len(found)} batches"
+    count = sum(batch.reports for batch in found.values())
+    return found, f"{count} partials in {len(found)} batches"
 
 
-def read_batch(raw: bytes) -> tuple[Member, ...]:
-    """The lines of a batch, sorted and distinct. Raises AuditFailure."""
-    # Counted before it is split: a file of newlines alone would take its eightfold.
-    if len(raw) != _LINE_BYTES * raw.count(b"\n"):
-        raise AuditFailure(f"a batch is not made of lines of {_LINE_BYTES} bytes")
-    text = raw.decode("ascii", "replace")
-    lines = text.split("\n")
-    if lines.pop() or lines != sorted(set(lines)):
-        raise AuditFailure("a batch is not a sorted list of distinct lines")
-    members = []
-    for line in lines:
-        match = _LINE.fullmatch(line)
-        if match is None:
-            raise AuditFailure(f"{line[:120]!r} is not a line of a batch")
-        members.append(Member(ReportId.parse(match[1]), Digest.parse(match[2])))
-    return tuple(members)
+def read_batch(raw: bytes) -> Batch:
+    """The batch in its one spelling. Raises AuditFailure or BatchMalformed."""
+    # Counted before it is parsed: a file of empty lists would take its twentyfold in memory.
+    if _MARK_BYTES * sum(raw.count(mark) for mark in _MARKS) > len(raw):
+        raise AuditFailure("a batch is not made of lines that name reports")
+    return Batch.decode(raw)
+
+
+def _require_matches(batch: Batch, opening: Opening, plan: Plan, vote: Authorisation) -> None:
+    scope = Scope(
+        territory=plan.territory,
+        campaign=plan.campaign,
+        round=plan.round,
+        bundle=plan.bundle,
+        plan=opening.plan,
+        parameters=plan.parameters,
+    )
+    pairs: tuple[tuple[str, object, object], ...] = (
+        ("round", batch.scope, scope),
+        ("protection", {batch.protection}, {rule.protection for rule in vote.rules}),
+        ("number of partials", batch.reports, opening.partials),
+        ("number of contributors", batch.contributors_rounded, opening.contributors_rounded),
+    )
+    for name, said, expected in pairs:
+        if said != expected:
+            raise AuditFailure(f"the batch of {opening.campaign} has another {name}")
+    for rule in vote.rules:
+        partials = batch.reports if batch.protection is Protection.CLEAR else 1
+        if batch.capsules_rounded + 9 < partials * rule.minimum_capsules:
+            raise AuditFailure(
+                f"{opening.campaign} was opened with under {partials * rule.minimum_capsules} "
+                "capsules"
+            )
+
+
+def _names(batch: Batch) -> Iterator[str]:
+    """What no two batches may share: a report, its partial, its share and its seed."""
+    for line in batch.lines:
+        # Two workers may well have the same values in the clear; two shares are never equal.
+        masked = () if line.seed is None else (line.share, line.seed)
+        yield from (line.report, line.partial, *masked)
 
 
 def minima(records: Records) -> str:

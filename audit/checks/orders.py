@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from audit.checks.commitments import ORDERS, Opened
+from audit.checks.helpers import protection_of
 from audit.checks.objects import Objects
-from audit.checks.openings import Member
 from audit.checks.plans import SUSPENSION_REACHES
 from audit.errors import AuditFailure
 from audit.records import Records
+from protection.batch import Batch
+from trust import dsse, schema
+from trust.documents.aggregation import AcceptList
 from trust.documents.campaign import Acknowledgement, Order, OrderBatch, UnitKind
+from trust.documents.reporting import Partial
 from trust.documents.root import Duty
-from trust.errors import SignatureInvalid
-from trust.ids import AttemptId, Digest, FencingToken, UnitId, WorkerId
+from trust.documents.rules import Protection
+from trust.errors import SignatureInvalid, TrustError
+from trust.ids import AttemptId, Digest, FencingToken, ReportId, UnitId, WorkerId
+from trust.root import TrustedRoot
 
 # An exchange that was open at an exclusion ends long before (wire.limits: connection age).
 EXCLUSION_REACHES = timedelta(hours=1)
+# Who says which reports it would open: no key has two duties (trust.root).
+_ACCEPTING = (Duty.HELPER, Duty.KEYHOLDER)
 
 
 @dataclass
@@ -94,10 +102,57 @@ def match_plans(records: Records, ordered: Ordered) -> str:
     return f"{len(ordered.orders)} orders match their plans"
 
 
-def receipts(records: Records, ordered: Ordered, batches: dict[Digest, tuple[Member, ...]]) -> str:
-    """What a worker was told was accepted is what was opened: nothing swapped or left out."""
+def left_out(
+    records: Records, objects: Objects, batches: Mapping[Digest, Batch]
+) -> tuple[dict[Digest, frozenset[ReportId]], str]:
+    """By plan, the reports that helper or keyholder left out: of the helper's list is the batch."""
+    found: dict[tuple[Digest, Duty], frozenset[ReportId]] = {}
+    opened = {logged.document.plan: logged for logged in records.openings}
+    committed = {logged.document.plan: logged for logged in records.batches}
+    for digest in objects:
+        raw = objects.get(digest, "object")
+        if not _is_accept_list(raw):
+            continue
+        batch = committed.get(_read_accept_list(records, raw).plan)
+        if batch is None:
+            continue  # of a round that was never committed
+        # By those of that time, not by one that came or went.
+        answer, duty = _accepted_by(records.root_at(batch.index), raw)
+        about = (answer.campaign, answer.round)
+        if about != (batch.document.campaign, batch.document.round) or (answer.plan, duty) in found:
+            raise AuditFailure(f"{answer.campaign} has an accept list of another round, or two")
+        vote = records.voted(records.plan(answer.plan).document)
+        if duty is Duty.KEYHOLDER and protection_of(vote) is not Protection.ENCRYPTED:
+            raise AuditFailure(
+                f"{answer.campaign} has a list of a keyholder that has no part in it"
+            )
+        opening = opened.get(answer.plan)
+        if opening is not None:
+            reports = tuple(line.report for line in batches[opening.digest].lines)
+            # The helper is asked about what the keyholder accepted, and may take less of it.
+            fits = set(reports) <= set(answer.accepted)
+            if not fits or (duty is Duty.HELPER and answer.accepted != reports):
+                raise AuditFailure(f"{answer.campaign} was opened over other reports than accepted")
+        found[answer.plan, duty] = frozenset(item.report for item in answer.dropped)
+    left: dict[Digest, frozenset[ReportId]] = {}
+    for (plan, _), dropped in found.items():
+        left[plan] = left.get(plan, frozenset()) | dropped
+    return left, _lists_of(found) + f", {sum(map(len, left.values()))} reports left out"
+
+
+def receipts(
+    records: Records,
+    ordered: Ordered,
+    batches: Mapping[Digest, Batch],
+    objects: Objects,
+    dropped: Mapping[Digest, frozenset[ReportId]],
+) -> str:
+    """What a worker was told was accepted is what was opened: nothing swapped or left out.
+
+    Except by helper or keyholder, whose signed accept list says so.
+    """
     in_batch = {
-        logged.document.plan: {member.partial for member in batches[logged.digest]}
+        logged.document.plan: {line.partial for line in batches[logged.digest].lines}
         for logged in records.openings
     }
     checked = 0
@@ -114,7 +169,9 @@ def receipts(records: Records, ordered: Ordered, batches: dict[Digest, tuple[Mem
         if answer.statement is not None:
             told.add(answer.statement)
         if order.kind is UnitKind.CONTRIBUTE and order.plan in in_batch:
-            if answer.statement not in in_batch[order.plan]:
+            if answer.statement not in in_batch[order.plan] and (
+                _report(objects, answer.statement) not in dropped.get(order.plan, frozenset())
+            ):
                 raise AuditFailure(
                     f"attempt {answer.attempt} was accepted, but its partial was not opened"
                 )
@@ -128,6 +185,52 @@ def receipts(records: Records, ordered: Ordered, batches: dict[Digest, tuple[Mem
     )
     # Not a failure: a worker that was lost after its report never fetched the answer.
     return f"{checked} acknowledgements kept; {untold} opened partials without one"
+
+
+def _is_accept_list(raw: bytes) -> bool:
+    if AcceptList.TYPE.encode() not in raw:
+        return False
+    try:
+        return dsse.Envelope.parse(raw).payload_type == AcceptList.TYPE
+    except TrustError:
+        return False
+
+
+def _read_accept_list(records: Records, raw: bytes) -> AcceptList:
+    """The list, signed by one of any time: nothing unsigned is unfolded in memory."""
+    refusal: TrustError | None = None
+    for _, root in reversed(records.roots):
+        try:
+            return _accepted_by(root, raw)[0]
+        except TrustError as error:
+            refusal = refusal or error
+    raise refusal or AuditFailure("an accept list is here, and no territory root")
+
+
+def _accepted_by(root: TrustedRoot, raw: bytes) -> tuple[AcceptList, Duty]:
+    """The list and whose it is, under this root. Raises TrustError."""
+    refusal: TrustError | None = None
+    for duty in _ACCEPTING:
+        try:
+            return root.verify(AcceptList, raw, duty).document, duty
+        except TrustError as error:
+            refusal = refusal or error
+    assert refusal is not None
+    raise refusal
+
+
+def _lists_of(found: Collection[tuple[Digest, Duty]]) -> str:
+    keyholders = sum(duty is Duty.KEYHOLDER for _, duty in found)
+    lists = f"{len(found) - keyholders} accept lists of the helper"
+    return f"{lists}, {keyholders} of the keyholder" if keyholders else lists
+
+
+def _report(objects: Objects, statement: Digest | None) -> ReportId | None:
+    """The report id in an accepted partial, None where that partial is not here."""
+    if statement is None or statement not in objects:
+        return None
+    raw = objects.get(statement, "the partial")
+    return schema.decode(Partial, dsse.Envelope.parse(raw).payload).report
 
 
 def _require_released(records: Records, order: Order, answer: Acknowledgement) -> None:

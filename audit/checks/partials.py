@@ -6,15 +6,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from audit.checks.commitments import Opened
+from audit.checks.helpers import protection_of
 from audit.checks.objects import Objects
-from audit.checks.openings import Member
 from audit.checks.orders import Ordered, given
 from audit.errors import AuditFailure
 from audit.records import Logged, Records
 from jobs import aggregate
 from jobs.archive import Bundle
 from protection import accounting
-from protection.cohort import Cohort, check_cohort, check_spread
+from protection.batch import Batch, BatchLine
+from protection.cohort import Cohort, Standing, check_batch, check_cohort, check_spread
 from trust import dsse, schema
 from trust.documents import signed
 from trust.documents.campaign import Opening, UnitKind
@@ -35,12 +36,18 @@ class Round:
     vote: Authorisation
     rounds: int  # over which the campaign's rho is split
     partials: tuple[Partial, ...]
+    capsules_rounded: int  # as the batch says
+
+    @property
+    def protection(self) -> Protection:
+        """The voted protection of its partials."""
+        return protection_of(self.vote)
 
 
 def read(
     records: Records,
     objects: Objects,
-    batches: Mapping[Digest, Sequence[Member]],
+    batches: Mapping[Digest, Batch],
     bundles: Mapping[Digest, Bundle],
     covered: Collection[CampaignId],
 ) -> tuple[tuple[Round, ...], str]:
@@ -52,7 +59,7 @@ def read(
         plan = records.plan(opening.document.plan).document
         vote = records.voted(plan)
         partials = []
-        for member in batches[opening.digest]:
+        for member in batches[opening.digest].lines:
             partial = _partial(records, objects, member, opening.index)
             # What it reported before it was excluded may still be opened.
             records.require_member(partial.worker, records.plan(opening.document.plan).index)
@@ -65,7 +72,8 @@ def read(
             if len(names) != len(partials):
                 raise AuditFailure(f"a {what} stands twice in the batch of {plan.campaign}")
         maximum = bundles[plan.bundle].manifest.rounds.maximum
-        rounds.append(Round(opening, vote, maximum, tuple(partials)))
+        capsules = batches[opening.digest].capsules_rounded
+        rounds.append(Round(opening, vote, maximum, tuple(partials), capsules))
     count = sum(len(item.partials) for item in rounds)
     return tuple(rounds), f"{count} partials signed by enrolled workers"
 
@@ -73,13 +81,13 @@ def read(
 def committed(
     records: Records,
     rounds: Sequence[Round],
-    batches: Mapping[Digest, Sequence[Member]],
+    batches: Mapping[Digest, Batch],
     opened: Sequence[Opened],
 ) -> str:
     """Every opened partial and every released conclusion is in a logged commitment."""
     known = {digest for item in opened if item.kind == KIND for digest in item.envelopes}
     for item in rounds:
-        for member in batches[item.opening.digest]:
+        for member in batches[item.opening.digest].lines:
             if member.partial not in known:
                 raise AuditFailure(f"partial {member.report} is in no logged commitment")
     campaigns = {item.opening.document.campaign for item in rounds}
@@ -100,42 +108,66 @@ def ordered(rounds: Sequence[Round], orders: Ordered) -> str:
 
 
 def cohorts(rounds: Sequence[Round], records: Records) -> str:
-    """Minima hold for each partial alone and for the batch, on distinct operators."""
+    """Minima hold on distinct operators: for each partial in the clear, else for the batch.
+
+    For a batch they hold without any single operator's contributors too.
+    """
     for item in rounds:
         rules = item.vote.rules
-        for partial in item.partials:
-            if partial.protection is Protection.CLEAR:
-                check_cohort(rules, Cohort(partial.contributors, partial.capsules))
-        operators = {
-            records.enrolment(partial.worker, item.opening.index).operator
-            for partial in item.partials
-        }
-        check_spread(rules, workers=len(item.partials), operators=len(operators))
-        total = sum(partial.contributors for partial in item.partials)
-        said = item.opening.document.contributors_rounded
-        if said != total - total % 10:
-            raise AuditFailure(
-                f"the opening of {item.opening.document.campaign} says {said} contributors, its "
-                f"partials say {total - total % 10}"
+        standings = [
+            Standing(
+                worker=partial.worker,
+                operator=records.enrolment(partial.worker, item.opening.index).operator,
+                contributors=partial.contributors,
+                capsules=partial.capsules,
             )
+            for partial in item.partials
+        ]
+        if item.protection is Protection.CLEAR:
+            for partial in item.partials:
+                check_cohort(rules, Cohort(partial.contributors, partial.capsules))
+            operators = {standing.operator for standing in standings}
+            check_spread(rules, workers=len(standings), operators=len(operators))
+        else:
+            check_batch(rules, standings)
+        for what, said, total in (
+            (
+                "contributors",
+                item.opening.document.contributors_rounded,
+                sum(partial.contributors for partial in item.partials),
+            ),
+            ("capsules", item.capsules_rounded, sum(p.capsules for p in item.partials)),
+        ):
+            if said != total - total % 10:
+                raise AuditFailure(
+                    f"the opening of {item.opening.document.campaign} says {said} {what}, its "
+                    f"partials say {total - total % 10}"
+                )
     return "cohorts as large as voted"
 
 
 def noise(rounds: Sequence[Round]) -> str:
-    """Stated noise and price are those that the voted rules demand."""
+    """Stated noise and price are those that the voted rules demand.
+
+    Only a partial in the clear has noise of its own: the others get it once per institution.
+    """
     for item in rounds:
         rules = item.vote.rules
-        variances = {rule.output: accounting.noise_of(rule, item.rounds).variance for rule in rules}
+        variances = (
+            accounting.variances_of(rules, item.rounds)
+            if item.protection is Protection.CLEAR
+            else {rule.output: "0" for rule in rules}
+        )
         rho = accounting.rho_of(rules) / item.rounds
         for partial in item.partials:
             if set(partial.variances) != set(variances):
                 raise AuditFailure(f"{partial.worker} states noise for other outputs")
             for output, variance in variances.items():
-                if partial.variances[output] != accounting.to_text(variance):
+                if partial.variances[output] != variance:
                     raise AuditFailure(
                         f"{partial.worker} states a noise variance of "
                         f"{partial.variances[output][:40]} for {output}, the rules demand "
-                        f"{accounting.to_text(variance)}"
+                        f"{variance}"
                     )
             if partial.rho != accounting.to_text(rho):
                 raise AuditFailure(f"{partial.worker} charged rho {partial.rho[:40]}")
@@ -143,8 +175,9 @@ def noise(rounds: Sequence[Round]) -> str:
 
 
 def sums(rounds: Sequence[Round], objects: Objects) -> str:
-    """The aggregate is, byte for byte, the exact sum of the opened partials."""
-    for item in rounds:
+    """In the clear the aggregate is, byte for byte, the exact sum of the opened partials."""
+    clear = [item for item in rounds if item.protection is Protection.CLEAR]
+    for item in clear:
         rules = item.vote.rules
         parts = []
         for partial in item.partials:
@@ -157,20 +190,24 @@ def sums(rounds: Sequence[Round], objects: Objects) -> str:
             raise AuditFailure(
                 f"the aggregate of {opening.campaign} is not the sum of its partials"
             )
-    return "every aggregate is the sum of its partials"
+    # The other partials' values are nobody's but the leader's: see share.sum.
+    hidden = len(rounds) - len(clear)
+    return f"{len(clear)} aggregates are the sum of their partials, {hidden} are made of shares"
 
 
-def _partial(records: Records, objects: Objects, member: Member, before: int) -> Partial:
+def _partial(records: Records, objects: Objects, member: BatchLine, before: int) -> Partial:
     raw = objects.get(member.partial, "the partial")
     worker: WorkerId = schema.decode(Partial, dsse.Envelope.parse(raw).payload).worker
     return signed.verify(Partial, raw, {records.key(worker, before)}).document
 
 
 def _require_matches(
-    partial: Partial, opening: Opening, member: Member, vote: Authorisation
+    partial: Partial, opening: Opening, member: BatchLine, vote: Authorisation
 ) -> None:
     pairs: tuple[tuple[str, object, object], ...] = (
         ("report id", partial.report, member.report),
+        ("list of values or shares", partial.values, member.share),
+        ("sealed seed", partial.sealed, member.seed),
         ("territory", partial.territory, opening.territory),
         ("campaign", partial.campaign, opening.campaign),
         ("round", partial.round, opening.round),

@@ -20,6 +20,9 @@ import numpy as np
 from audit.errors import AuditFailure
 from jobs import aggregate, archive, report, statement
 from protection import accounting, columns
+from protection.batch import Batch, BatchMember
+from protection.scope import Scope
+from trust import schema
 from trust.clock import ManualClock
 from trust.documents import signed
 from trust.documents.campaign import (
@@ -66,6 +69,11 @@ EXAMPLE = Path(archive.__file__).parent / "bundles" / "example"
 Edit = Callable[[Any], Any]
 
 
+def rebatch(**fields: Any) -> Edit:
+    """An edit that replaces fields of a batch's bytes."""
+    return lambda raw: dataclasses.replace(schema.decode(Batch, raw), **fields).encode()
+
+
 def change(**fields: Any) -> Edit:
     """An edit that replaces fields of a document."""
     return lambda document: dataclasses.replace(document, **fields)
@@ -84,6 +92,9 @@ class Keys:
     author: PrivateKey
     workers: tuple[PrivateKey, ...]
     owners: tuple[PrivateKey, ...]
+    helper: PrivateKey
+    keyholder: PrivateKey
+    trustees: tuple[PrivateKey, ...]
 
     @classmethod
     def draw(cls, entropy: Entropy) -> Keys:
@@ -93,7 +104,7 @@ class Keys:
         one = PrivateKey.generate
         return cls(
             several(3), several(3), one(entropy), one(entropy), one(entropy), one(entropy),
-            one(entropy), several(4), several(4),
+            one(entropy), several(4), several(4), one(entropy), one(entropy), several(5),
         )  # fmt: skip
 
 
@@ -116,6 +127,9 @@ class FilesEvidence:
 
 class EvidenceBuilder:
     """See the module. `crowd` adds that many enrolled workers, to make the log longer."""
+
+    contributing = 3  # workers that report
+    epoch: Digest | None = None  # the key epoch that the plan names
 
     def __init__(
         self,
@@ -171,6 +185,21 @@ class EvidenceBuilder:
         self.now += timedelta(**(step or {"minutes": 1}))
         return self.now
 
+    def _manifest(self, text: str) -> str:
+        """The example's manifest, for three workers of two operators."""
+        text = text.replace(
+            "minimum_capsules = 20",
+            "minimum_capsules = 3\nminimum_workers = 3\nminimum_operators = 2",
+        )
+        return text.replace("quorum = 1", "quorum = 3")
+
+    def _engage(self) -> Digest | None:
+        """What comes before the first plan; the helper key that it names."""
+        return None
+
+    def _settle(self) -> None:
+        """What comes after the release."""
+
     def _build(self) -> None:
         self._roots()
         self._bundle()
@@ -199,6 +228,9 @@ class EvidenceBuilder:
                 Duty.COLLEGE: DutyKeys(tuple(k.public for k in keys.college), 2),
                 Duty.STATUS: DutyKeys((keys.status.public,), 1),
                 Duty.ORDERS: DutyKeys((keys.orders.public,), 1),
+                Duty.HELPER: DutyKeys((keys.helper.public,), 1),
+                Duty.KEYHOLDER: DutyKeys((keys.keyholder.public,), 1),
+                Duty.TRUSTEE: DutyKeys(tuple(k.public for k in keys.trustees), 3),
             },
             authority=b"certificate",
             log_policy=self._edit("policy", self._policy()),
@@ -224,12 +256,7 @@ class EvidenceBuilder:
             for path in EXAMPLE.iterdir()
             if path.is_file()
         }
-        text = files["bundle.toml"].decode()
-        text = text.replace(
-            "minimum_capsules = 20",
-            "minimum_capsules = 3\nminimum_workers = 3\nminimum_operators = 2",
-        ).replace("quorum = 1", "quorum = 3")
-        files["bundle.toml"] = text.encode()
+        files["bundle.toml"] = self._manifest(files["bundle.toml"].decode()).encode()
         self.bundle = archive.read(archive.pack(files))
         self._put("bundle", self.bundle.raw)
         clock = ManualClock(self._tick())
@@ -280,6 +307,7 @@ class EvidenceBuilder:
     def _campaign(self) -> None:
         self.campaign = CampaignId.draw(self._entropy)
         self.parameters = self._put("parameters", b'{"shortest":"5"}')
+        helper = self._engage()
         plan = Plan(
             territory=TERRITORY,
             campaign=self.campaign,
@@ -289,13 +317,18 @@ class EvidenceBuilder:
             parameters=self.parameters,
             issued_at=self._tick(),
             deadline=self.now + timedelta(hours=1),
+            helper=helper,
+            epoch=self.epoch,
         )
         self.plan = self._log(Kind.PLAN, self._sign("plan", plan, self.keys.orders))
         if "second_plan" in self._edits:
             self._log(Kind.PLAN, self._sign("second_plan", plan, self.keys.orders))
-        orders = [self._order(index, UnitKind.CONTRIBUTE, None) for index in range(3)]
+        orders = [
+            self._order(index, UnitKind.CONTRIBUTE, None) for index in range(self.contributing)
+        ]
         parts = [self._partial(index, order) for index, order in enumerate(orders)]
         self._open(orders, parts)
+        self._settle()
 
     def _order(self, index: int, kind: UnitKind, opened: Digest | None) -> Order:
         order = Order(
@@ -336,13 +369,8 @@ class EvidenceBuilder:
         return envelope
 
     def _partial(self, index: int, order: Order) -> tuple[Signed[Any], aggregate.Part]:
-        rules = self.vote.rules
         drawn = np.frombuffer(self._entropy(4 * 8), "<u8").astype(np.int64) % 50
         values = {"modes": np.ascontiguousarray(drawn)}
-        blob = self._edit(f"values{index}", aggregate.encode_partial(rules, values))
-        self.hidden[Digest.of(blob)] = blob
-        self.kinds[f"values{index}"] = Digest.of(blob)
-        noise = accounting.noise_of(rules[0], self.bundle.manifest.rounds.maximum)
         key = self.keys.workers[index]
         partial = Partial(
             territory=TERRITORY,
@@ -356,17 +384,48 @@ class EvidenceBuilder:
             parameters=self.parameters,
             capsules=25,
             contributors=25,
-            values=Digest.of(blob),
+            values=Digest.of(b""),
             protection=Protection.CLEAR,
-            variances={"modes": accounting.to_text(noise.variance)},
-            rho=accounting.to_text(accounting.rho_of(rules)),
+            variances={},
+            rho=accounting.to_text(accounting.rho_of(self.vote.rules)),
             image=IMAGE,
             level="L3",
             made_at=self._tick(seconds=1),
         )
+        partial = self._protect(index, partial, values)
         envelope = self._sign(f"partial{index}", partial, key)
         self.hidden[envelope.digest] = envelope.envelope.raw
         return envelope, aggregate.Part(values, envelope.document.variances)
+
+    def _protect(self, index: int, partial: Partial, values: Any) -> Partial:
+        """The partial with its values and noise."""
+        rules = self.vote.rules
+        blob = self._edit(f"values{index}", aggregate.encode_partial(rules, values))
+        self.hidden[Digest.of(blob)] = blob
+        self.kinds[f"values{index}"] = Digest.of(blob)
+        variances = accounting.variances_of(rules, self.bundle.manifest.rounds.maximum)
+        return dataclasses.replace(partial, values=Digest.of(blob), variances=variances)
+
+    def _lines(self, parts: list[tuple[Signed[Any], aggregate.Part]]) -> bytes:
+        """The batch's bytes, with their lines as `parts` has them."""
+        members = {}
+        for envelope, _ in parts:
+            partial = envelope.document
+            member = BatchMember.of(partial, envelope.digest, partial.sealed)
+            # A lie in a partial stays one: the scheduler's own list is about its round.
+            scope = Scope(TERRITORY, self.campaign, 1, self.bundle.digest, self.plan,
+                          self.parameters)  # fmt: skip
+            members[envelope.digest] = dataclasses.replace(member, scope=scope)
+        batch = Batch.of(members.values())
+        lines = {line.partial: line for line in batch.lines}
+        repeated = tuple(sorted((lines[e.digest] for e, _ in parts), key=lambda x: x.report))
+        return dataclasses.replace(batch, reports=len(parts), lines=repeated).encode()
+
+    def _sum(
+        self, parts: list[tuple[Signed[Any], aggregate.Part]], batch: Digest
+    ) -> tuple[bytes, tuple[Digest, ...]]:
+        """(the aggregate, the logged shares that it is made of)."""
+        return aggregate.combine(self.vote.rules, [part for _, part in parts]), ()
 
     def _open(self, orders: list[Order], parts: list[tuple[Signed[Any], aggregate.Part]]) -> None:
         answers = [
@@ -376,20 +435,21 @@ class EvidenceBuilder:
         ]  # fmt: skip
         parts = self._edit("parts", parts)
         batches = [self._batch(index, [order], []) for index, order in enumerate(orders)]
-        blob = aggregate.combine(self.vote.rules, [part for _, part in parts])
+        batch = self._put("batch", self._lines(parts))
+        blob, shares = self._sum(parts, batch)
         opened = self._put("aggregate", blob)
-        lines = sorted(f"{e.document.report} {e.digest}\n" for e, _ in parts)
         opening = Opening(
             territory=TERRITORY,
             campaign=self.campaign,
             round=1,
             plan=self.plan,
             parameters=self.parameters,
-            batch=self._put("batch", "".join(lines).encode()),
+            batch=batch,
             partials=len(parts),
-            contributors_rounded=70,
+            contributors_rounded=sum(e.document.contributors for e, _ in parts) // 10 * 10,
             aggregate=opened,
             opened_at=self._tick(),
+            shares=shares,
         )
         self.opening = self._log(Kind.OPENING, self._sign("opening", opening, self.keys.orders))
         conclude = self._order(3, UnitKind.CONCLUDE, opened)
@@ -438,7 +498,7 @@ class EvidenceBuilder:
             openings=(self.opening,),
             conclusion=concluded.digest,
             report=self._put("report", text),
-            contributors_rounded=70,
+            contributors_rounded=sum(e.document.contributors for e, _ in parts) // 10 * 10,
             rho="0.1",
             released_at=self._tick(),
         )
@@ -454,7 +514,7 @@ class EvidenceBuilder:
             salt = self._entropy(32)
             leaf = hashlib.sha256(b"cadastre/commit/v1" + salt + digest.raw).digest()
             rows.append((leaf, {"salt": salt.hex(), "envelope": str(digest)}))
-        while len(rows) < 8:
+        while len(rows) < 8 or len(rows) & (len(rows) - 1):
             leaf = self._entropy(32)
             rows.append((leaf, {"padding": leaf.hex()}))
         rows.sort(key=lambda row: row[0])

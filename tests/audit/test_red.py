@@ -15,13 +15,17 @@ import pytest
 
 from audit.policy import AuditPolicy
 from audit.replay import Verdict, audit
+from protection.batch import Batch
 from tests.audit.evidence_builder import (
     EvidenceBuilder,
     FilesEvidence,
     change,
     object_path,
+    rebatch,
     write,
 )
+from trust import schema
+from trust.documents.rules import Protection
 from trust.entropy import seeded
 from trust.ids import Digest, UnitId
 from trust.keys import PrivateKey
@@ -262,11 +266,27 @@ LIES: list[tuple[str, dict[str, Callable[[Any], Any]], str]] = [
     ("an opening with other parameters", {"opening": change(parameters=Digest.of(b"other"))},
      "opening.plan"),
     ("a wrong number of partials", {"opening": change(partials=4)}, "opening.batch"),
-    ("an unsorted batch", {"batch": lambda raw: b"\n".join(raw.split(b"\n")[:-1][::-1]) + b"\n"},
+    ("an unsorted batch", {"batch": lambda raw: dataclasses.replace(
+        b := schema.decode(Batch, raw), lines=b.lines[::-1]).encode()}, "opening.batch"),
+    ("a batch of another round", {"batch": lambda raw: dataclasses.replace(
+        b := schema.decode(Batch, raw), scope=dataclasses.replace(b.scope, round=2)).encode()},
      "opening.batch"),
+    ("a batch of other values", {"batch": lambda raw: dataclasses.replace(
+        b := schema.decode(Batch, raw), lines=(dataclasses.replace(
+            b.lines[0], share=Digest.of(b"x")), *b.lines[1:])).encode()}, "partial.signatures"),
     ("a count that is not rounded", {"opening": change(contributors_rounded=75)},
      "opening.minima"),
-    ("a cohort claimed larger", {"opening": change(contributors_rounded=80)}, "partial.cohort"),
+    ("a cohort claimed larger", {"opening": change(contributors_rounded=80)}, "opening.batch"),
+    ("a cohort claimed larger twice", {"opening": change(contributors_rounded=80),
+     "batch": rebatch(contributors_rounded=80)}, "partial.cohort"),
+    ("more capsules claimed", {"batch": rebatch(capsules_rounded=80)}, "partial.cohort"),
+    ("too few capsules in the batch", {"batch": rebatch(capsules_rounded=-10)}, "opening.batch"),
+    ("a batch of another protection", {"batch": rebatch(protection=Protection.SHARED)},
+     "opening.batch"),
+    ("a clear plan with a helper", {"plan": change(helper=Digest.of(b"x"))}, "helper.key"),
+    ("a clear plan with a key epoch", {"plan": change(epoch=Digest.of(b"x"))}, "epoch.key"),
+    ("a clear opening of shares", {"opening": change(shares=(Digest.of(b"x"),))},
+     "share.signatures"),
     ("an aggregate that is not the sum", {"aggregate": _shifted}, "partial.sum"),
     ("an aggregate in another layout", {"aggregate": lambda _: b"CADCOL1\n"},
      "opening.aggregate"),

@@ -46,7 +46,8 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def _serve(folder: Path) -> tuple[http.server.ThreadingHTTPServer, str]:
+def serve(folder: Path) -> tuple[http.server.ThreadingHTTPServer, str]:
+    """A folder as a site: (server, its address)."""
     handler = functools.partial(_Quiet, directory=str(folder))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
@@ -59,7 +60,7 @@ def site(territory: EvidenceBuilder, tmp_path: Path) -> Iterator[str]:
     folder = tmp_path / "site"
     files = EvidenceBuilder(restricted=False).files()
     moved = {path.replace("policy/root-", "root/"): data for path, data in files.items()}
-    server, url = _serve(write(moved, folder))
+    server, url = serve(write(moved, folder))
     yield url
     server.shutdown()
     server.server_close()
@@ -83,7 +84,7 @@ def test_a_folder_under_a_policy(
     assert run("audit", "verify", folder, "--policy", policy) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("OK    evidence.layout")
-    assert said[-1].startswith("audit: ok, 39 checks, 16 entries, under the pinned root")
+    assert said[-1].startswith("audit: ok, 54 checks, 16 entries, under the pinned root")
     assert sum(line.startswith("not checked: ") for line in said) == 5
     wrong = policy_file(tmp_path, "root sha256:" + "0" * 64)
     assert run("audit", "verify", folder, "--policy", wrong) == 3
@@ -185,7 +186,7 @@ def test_a_grown_log_is_fetched_over_the_old_copy_and_shown_to_continue_it(
     young.roots.pop()
     copy = tmp_path / "copy"
     for current in (young.files(), files):
-        server, url = _serve(write(current, tmp_path / f"site{len(current)}"))
+        server, url = serve(write(current, tmp_path / f"site{len(current)}"))
         try:
             download(url, copy)
         finally:
@@ -208,7 +209,7 @@ def test_a_site_that_withholds_an_object_is_found(site: str, tmp_path: Path) -> 
 
 
 def test_no_site_there_says_so(tmp_path: Path) -> None:
-    server, url = _serve(tmp_path)
+    server, url = serve(tmp_path)
     try:
         with pytest.raises(DownloadFailed, match="no territory root"):
             download(url, tmp_path / "copy")
