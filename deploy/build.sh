@@ -11,7 +11,7 @@ rm -rf "build/$name" build/lib build/bdist.linux-x86_64
 mkdir -p "build/$name/wheels" dist
 # Wheels are zip files, whose times start in 1980.
 SOURCE_DATE_EPOCH=315532800 "$python" -m pip wheel -qq --disable-pip-version-check \
-    --wheel-dir "build/$name/wheels" '.[capsule]'
+    --wheel-dir "build/$name/wheels" '.[capsule,encrypted]'
 cp deploy/install.sh deploy/uninstall.sh worker/unit/cadastre-worker.service LICENSE "build/$name/"
 (cd "build/$name" && find . -type f | LC_ALL=C sort | xargs sha256sum >../SHA256SUMS)
 mv build/SHA256SUMS "build/$name/"

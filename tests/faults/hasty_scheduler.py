@@ -1,6 +1,7 @@
 """The real scheduler with a shorter back-off, so that a test of many kills ends today.
 
-Run as its own process by the fault tests: `hasty_scheduler.py STATE`. Nothing else differs.
+Run as its own process by the fault tests: `hasty_scheduler.py STATE HELPER-URL`. Nothing else
+differs.
 """
 
 from __future__ import annotations
@@ -25,4 +26,4 @@ LIMITS = Limits(
 )
 
 if __name__ == "__main__":
-    asyncio.run(serve(State(Path(sys.argv[1])), LIMITS))
+    asyncio.run(serve(State(Path(sys.argv[1])), LIMITS, *sys.argv[2:]))

@@ -1,6 +1,7 @@
 """A scheduler that hides a suspension: the real one, but it hears nothing from governance.
 
-Run as its own process by the fault tests: `hiding_scheduler.py STATE`. It has the real keys.
+Run as its own process by the fault tests: `hiding_scheduler.py STATE HELPER-URL`. It has the
+real keys.
 """
 
 from __future__ import annotations
@@ -24,4 +25,4 @@ async def deaf(standing: Standing) -> None:
 
 if __name__ == "__main__":
     Standing.refresh = deaf  # type: ignore[method-assign]
-    asyncio.run(serve(State(Path(sys.argv[1])), LIMITS))
+    asyncio.run(serve(State(Path(sys.argv[1])), LIMITS, *sys.argv[2:]))

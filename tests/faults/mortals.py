@@ -108,6 +108,14 @@ class Mortals(Processes):
         """The last words of its log."""
         return (self.logs / f"{name}.log").read_text(errors="replace")[-length:]
 
+    def runs(self, name: str) -> bool:
+        """Whether it was started and nobody stopped or killed it since."""
+        return name in self._servers
+
+    def serve_again(self, name: str) -> None:
+        """The next life of one that was stopped."""
+        self._again(name)
+
     def _again(self, name: str) -> None:
         words, program = self._words[name]
         super().serve(name, *words, **program)

@@ -2,8 +2,9 @@
 
 Capsule i holds the number i, its contribution is a one in cell i, and the data class is public,
 so that `cells` is released without noise: exactly all ones, or somebody is missing (0) or was
-counted twice (2). A second output, `paid`, carries noise and so has a price: the ledger of every
-worker must hold exactly one charge per capsule and campaign.
+counted twice (2). It also holds a mark that no other file of a territory has by chance: who finds
+one elsewhere has found a leak. A third output, `paid`, carries noise and so has a price: the
+ledger of every worker must hold exactly one charge per capsule and campaign.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ SITES = [
     Site("ville", "salle-serveurs"),  # holds no capsules: it concludes
 ]
 RHO = "0.001"
+FIRST_MARK = 0xB6_5D_3A_C8_00
+MARKS = [FIRST_MARK + number for number in range(CELLS)]
 HASTY = Path(__file__).with_name("hasty_scheduler.py")
 ENDED = {"released", "failed", "cancelled"}
 CAMPAIGN_SECONDS = 240.0
@@ -54,6 +57,7 @@ unit = "owner"
 one_per = "number"
 [tables.numbers]
 columns.number = { type = "integer", from = "number" }
+columns.mark = { type = "integer", from = "mark" }
 """
 ALGORITHM = f'''\
 import numpy as np
@@ -65,11 +69,12 @@ def contribute(capsule, parameters):
     cells[int(capsule["numbers"]["number"][0])] = 1
     for _ in range(20):
         np.linalg.svd(np.ones((120, 120)))
-    return {{"cells": cells, "paid": np.ones(1, np.int64)}}
+    marks = np.array([int(capsule["numbers"]["mark"][0])], np.int64)
+    return {{"cells": cells, "marks": marks, "paid": np.ones(1, np.int64)}}
 
 
 def conclude(aggregate, parameters):
-    return {{"cells": aggregate["cells"]}}
+    return {{"cells": aggregate["cells"], "marks": aggregate["marks"]}}
 '''
 MANIFEST = f"""\
 [bundle]
@@ -86,7 +91,7 @@ conclude = "algorithm:conclude"
 runtime = "python"
 profile = "min"
 [needs]
-tables.numbers = ["number"]
+tables.numbers = ["number", "mark"]
 classes = ["public"]
 libraries = ["numpy"]
 memory_mib = 512
@@ -104,6 +109,16 @@ minimum_contributors = {CAPSULES}
 maximum_contributors = 1000
 minimum_workers = {HOSTS}
 minimum_operators = {HOSTS}
+[release.marks]
+shape = [1]
+dtype = "int64"
+step = 1
+clip = {{ norm = "l1", bound = {1 << 40} }}
+unit = "owner"
+protection = "clear"
+noise = {{ mechanism = "none" }}
+minimum_contributors = {CAPSULES}
+maximum_contributors = 1000
 [release.paid]
 shape = [1]
 dtype = "int64"
@@ -119,6 +134,11 @@ shape = [{CELLS}]
 dtype = "int64"
 unit = "capsules"
 labels = [{json.dumps([str(cell) for cell in range(CELLS)])}]
+[report.marks]
+shape = [1]
+dtype = "int64"
+unit = "marks"
+labels = [["sum"]]
 [rounds]
 maximum = 1
 quorum = {HOSTS}
@@ -126,13 +146,14 @@ deadline_seconds = 600
 [mock.numbers]
 rows = 1
 columns.number = {{ minimum = 0, maximum = {CELLS - 1} }}
+columns.mark = {{ minimum = 0, maximum = 9 }}
 """
 
 
 class Town:
     """The processes, and what must hold of them whatever happens."""
 
-    def __init__(self, home: Path, campaigns: int) -> None:
+    def __init__(self, home: Path, campaigns: int, protection: str) -> None:
         self.home = home
         self.lines: list[str] = []
         self.mortals = Mortals(home / "logs", self.lines.append)
@@ -140,7 +161,9 @@ class Town:
         self.run = self.mortals.run
         self.campaigns: list[str] = []
         self._allowed = campaigns
+        self._manifest = MANIFEST.replace('"clear"', f'"{protection}"')
         self.bundle = ""
+        self.temporary = home  # where its processes put temporary files
 
     @property
     def workers(self) -> list[str]:
@@ -163,7 +186,8 @@ class Town:
     def replace_scheduler(self, program: Path) -> None:
         """Stop the scheduler and run `program` on its state; its ports answer afterwards."""
         self.mortals.stop("work")
-        self.mortals.serve("work", self.home / "scheduler", program=(program,))
+        state = self.home / "scheduler"
+        self.mortals.serve("work", state, self.grid.helper, program=(program,))
         for port in ("work", "enrol", "http"):
             self.mortals.wait_until("work", self.mortals.answers(self.grid.ports[port]))
 
@@ -199,8 +223,9 @@ class Town:
         view = self.follow(campaign)
         assert view["state"] == "released", view
         report = self.run("campaign", "report", campaign, "--as", self.grid.operator)
-        cells = report["arrays"]["cells"]["cells"]
-        assert cells == [1] * CELLS, cells
+        arrays = report["arrays"]
+        assert arrays["cells"]["cells"] == [1] * CELLS, arrays
+        assert arrays["marks"]["cells"] == [sum(MARKS)], arrays
 
     def require_charged_once(self) -> None:
         """Each worker's ledger has one charge per capsule and campaign, and its chain holds.
@@ -219,7 +244,8 @@ class Town:
             connection = sqlite3.connect(copy / "ledger.sqlite")
             try:
                 rows = connection.execute(
-                    "SELECT kind, capsule, campaign, round, rho FROM entry"
+                    # A seal ends a transaction and charges nobody.
+                    "SELECT kind, capsule, campaign, round, rho FROM entry WHERE kind <> 'seal'"
                 ).fetchall()
             finally:
                 connection.close()
@@ -239,7 +265,8 @@ class Town:
         public = self.home / "scheduler" / "log" / PUBLIC
         policy = Policy.parse(root.document.log_policy.encode())
         entries = check_log(lambda path: (public / path).read_bytes(), policy).entries
-        assert sum(b" release " in entry for entry in entries) == len(self.campaigns)
+        for kind in (b" opening ", b" release "):
+            assert sum(kind in entry for entry in entries) == len(self.campaigns)
         evidence = self.home / "evidence"
         self.run("log", "evidence", "--out", evidence, "--as", self.grid.auditor)
         pinned = self.home / "policy.txt"
@@ -262,7 +289,8 @@ class Town:
         mapping, table = owners / "mapping.toml", owners / "numbers.csv"
         mapping.write_text(MAPPING)
         numbers = range(host * CAPSULES, (host + 1) * CAPSULES)
-        table.write_text("number\n" + "".join(f"{number}\n" for number in numbers))
+        rows = (f"{number},{MARKS[number]}\n" for number in numbers)
+        table.write_text("number,mark\n" + "".join(rows))
         folder, state = self._owners(host), self.grid.workers[host]
         card = ("--worker", state / "card.json")
         self.run("capsule", "seal", table, "--mapping", mapping, "--out", folder, *card)
@@ -273,7 +301,7 @@ class Town:
         source, folder = self.home / "roll_call", self.home / "bundles"
         source.mkdir()
         folder.mkdir()
-        (source / "bundle.toml").write_text(MANIFEST)
+        (source / "bundle.toml").write_text(self._manifest)
         (source / "algorithm.py").write_text(ALGORITHM)
         image = self.run("worker", "image", "--state", self.grid.workers[0])["image"]
         author = ("--key", folder / "author", "--new-key", "--out", folder)
@@ -284,12 +312,12 @@ class Town:
 
 
 @contextmanager
-def town(campaigns: int = 100) -> Iterator[Town]:
+def town(campaigns: int = 100, protection: str = "clear") -> Iterator[Town]:
     """A founded territory in a directory that the workers' own user can reach."""
     # Workers of a root test run as their own user, who can't enter pytest's private folders.
     home = Path(tempfile.mkdtemp(prefix="cadastre-faults-"))
     home.chmod(0o711)
-    made = Town(home, campaigns)
+    made = Town(home, campaigns, protection)
     started = time.monotonic()
     try:
         made.found()

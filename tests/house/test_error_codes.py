@@ -31,6 +31,12 @@ CARRIERS = {"wire.status.RemoteProblem", "worker.broker.RunFailed"}
 # Codes that several rooms give, each in its own class because rooms don't import each other.
 # The sentence must be true of every one of them; it is what a reader is told.
 SHARED = {
+    "above-registry": "A partial claims more than the registry knows live consents on its worker.",
+    "not-authorised": "The college did not authorise this, not in this way, or no longer.",
+    "not-logged": "A document is not proven to be in the log, cosigned by its witnesses.",
+    "plan-mismatch": "An order or a plan is for another campaign, round, bundle, vote or key.",
+    "report-repeated": "A report, worker, share or seed for the second time in one batch.",
+    "status-stale": "No governance status of the last 24 hours is at hand.",
     "consent-refused": "A consent that is malformed, not the owner's, or against what is known.",
     "disk-full": "No space is left; what was there before is intact.",
     "input-refused": "What was typed or sent is malformed, too large or out of its bounds.",
@@ -39,6 +45,8 @@ SHARED = {
 }
 # Where one room calls a shared code a failed proof or a bad form, and another a broken rule.
 KINDS_DIFFER = {
+    "not-logged": "an opener refuses what it is shown without a proof, the scheduler still waits",
+    "status-stale": "a worker turns the order down, helper and keyholder are asked again",
     "consent-refused": "the owner's machine checks a signature, a registry applies its rules",
     "parameters-refused": "an author mends a file, a worker turns an order down",
     "token-refused": "a worker checks the token's text, the scheduler looks it up",
@@ -49,7 +57,12 @@ TOLD_TWICE = {
     "above-registry",
     "authorisation-expired",
     "authorisation-suspended",
+    "batch-unfit",
+    "below-minimum",
+    "helper-refused",
     "image-not-permitted",
+    "keyholder-refused",
+    "keyholder-unreachable",
     "lease-expired",
     "lease-lost",
     "library-missing",
@@ -57,6 +70,8 @@ TOLD_TWICE = {
     "statement-refused",
     "values-missing",
     "values-refused",
+    "waiting-for-ceremony",
+    "waiting-for-trustees",
     "worker-draining",
 }
 

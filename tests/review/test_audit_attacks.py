@@ -19,6 +19,7 @@ import pytest
 import audit.download
 import cadastre
 from audit.checks.commitments import read_listing
+from audit.checks.helpers import protection_of
 from audit.checks.openings import read_batch
 from audit.download import download
 from audit.errors import AuditFailure, DownloadFailed
@@ -27,6 +28,7 @@ from audit.policy import AuditPolicy
 from audit.replay import Verdict
 from audit.replay import audit as replay
 from jobs import statement
+from tests.audit.encrypted_evidence import EncryptedBuilder
 from tests.audit.evidence_builder import (
     START,
     TERRITORY,
@@ -34,11 +36,15 @@ from tests.audit.evidence_builder import (
     FilesEvidence,
     change,
     object_path,
+    rebatch,
     write,
 )
+from tests.audit.shared_evidence import SharedBuilder
 from trust import schema
 from trust.clock import ManualClock
+from trust.documents.custody import KeyholderRefusal
 from trust.documents.membership import Banned
+from trust.documents.rules import Protection
 from trust.entropy import seeded
 from trust.ids import Digest
 from trust.keys import PrivateKey
@@ -86,6 +92,7 @@ def test_a_public_count_too_small_for_its_partials_is_found() -> None:
     """Under `clear` every partial needs the minimum alone: three of 20 are not 20 in all."""
     few = EvidenceBuilder(
         edits={
+            "batch": rebatch(contributors_rounded=50),
             "opening": change(contributors_rounded=50),
             "release": change(contributors_rounded=50),
         },
@@ -381,6 +388,79 @@ def test_an_exclusion_has_one_spelling() -> None:
     assert schema.decode(Banned, raw).worker == key.worker_id
 
 
+# --- two institutions ---
+
+
+class Refused(EncryptedBuilder):
+    """The keyholder refuses the round before it is planned; `signer` is who says so."""
+
+    def _engage(self) -> Digest | None:
+        helper = super()._engage()
+        refusal = KeyholderRefusal(TERRITORY, self.campaign, 1, "below-minimum", "no", self._tick())
+        self._log(Kind.REFUSAL, self._sign("keyholder_refusal", refusal, self.keys.keyholder))
+        return helper
+
+
+class Stranger(EncryptedBuilder):
+    """Somebody who is no trustee signs the third trustee's key."""
+
+    def _sign(self, name: str, document: Any, *keys: PrivateKey) -> Any:
+        mine = (self.keys.author,) if name == "trustee3" else keys
+        return super()._sign(name, document, *mine)
+
+
+def test_what_keyholder_and_trustees_sign_is_read_each_under_its_duty() -> None:
+    """One trustee speaks alone for their own key, though three must act together to open."""
+    verdict = verdict_of(EncryptedBuilder())
+    assert verdict.ok, [line for line in verdict.journal.lines if not line.ok]
+    assert verdict_of(Stranger()).journal.failed == ("documents.signatures",)
+    assert verdict_of(Refused()).journal.failed == ("helper.refusals",)
+
+
+def test_a_key_epoch_that_was_not_voted_is_found() -> None:
+    """Under `shared` nobody encrypts, whatever stands in log and plan."""
+
+    class Shared(EncryptedBuilder):
+        def _manifest(self, text: str) -> str:
+            return super()._manifest(text).replace('"encrypted"', '"shared"')
+
+        def _protect(self, index: int, partial: Any, values: Any) -> Any:
+            partial = super()._protect(index, partial, values)
+            return dataclasses.replace(partial, protection=Protection.SHARED)
+
+    class Unnamed(Shared):
+        def _sign(self, name: str, document: Any, *keys: PrivateKey) -> Any:
+            if name == "plan":
+                document = dataclasses.replace(document, epoch=None)
+            return super()._sign(name, document, *keys)
+
+    for builder in (Shared(), Unnamed()):
+        failed = verdict_of(builder).journal.failed
+        assert {"epoch.key", "share.signatures", "share.sum"} <= set(failed)
+
+
+def test_two_halves_are_no_opening_of_an_encrypted_batch() -> None:
+    """What no keyholder opened must not look as if it had been added up."""
+
+    class Halved(SharedBuilder):
+        def _manifest(self, text: str) -> str:
+            return super()._manifest(text).replace('"shared"', '"encrypted"')
+
+        def _protect(self, index: int, partial: Any, values: Any) -> Any:
+            partial = super()._protect(index, partial, values)
+            return dataclasses.replace(partial, protection=Protection.ENCRYPTED)
+
+    failed = verdict_of(Halved()).journal.failed
+    assert {"epoch.key", "epoch.withheld", "share.signatures", "share.opened"} <= set(failed)
+
+
+def test_a_vote_that_mixes_protections_is_found(territory: EvidenceBuilder) -> None:
+    (rule,) = territory.vote.rules
+    other = dataclasses.replace(rule, output="other", protection=Protection.SHARED)
+    with pytest.raises(AuditFailure, match="mixes protections: clear, shared"):
+        protection_of(dataclasses.replace(territory.vote, rules=(rule, other)))
+
+
 # --- exhaustion ---
 
 
@@ -394,8 +474,9 @@ def _peak(work: Callable[[], Any]) -> int:
         tracemalloc.stop()
 
 
-def test_a_batch_of_empty_lines_takes_no_more_memory_than_its_file() -> None:
-    bomb = b"\n" * (4 << 20)
+@pytest.mark.parametrize("row", [b"[],", b"{},", b"0,", b'{"":{"":['])
+def test_a_batch_full_of_nothing_takes_no_more_memory_than_its_file(row: bytes) -> None:
+    bomb = b"[" + row * ((4 << 20) // len(row)) + b"0]"
     assert _peak(lambda: read_batch(bomb)) < 3 * len(bomb)
 
 

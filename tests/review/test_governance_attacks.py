@@ -109,7 +109,10 @@ def test_strangers_workers_never_stop_the_status(
 ) -> None:
     monkeypatch.setattr(registries, "STATUS_BYTES", 20_000)
     registry = opened(tmp_path)
-    lines = [consent(STRANGER, capsule(), worker=WorkerId.draw(ENTROPY)) for _ in range(600)]
+    lines = [
+        consent(PrivateKey.generate(ENTROPY), capsule(), worker=WorkerId.draw(ENTROPY))
+        for _ in range(600)
+    ]
     assert {refused.code for refused in registry.submit(lines, NOW).refused} == {"registry-full"}
     raw = publishing(tmp_path, registry, ManualClock(NOW)).publish().raw
     assert len(schema.encode(read(raw))) < 20_000
@@ -640,6 +643,7 @@ def a_choice(folder: Path) -> Composition:
     return Composition(
         root_keys=public("abc"), root_threshold=2, college_keys=public("xyz"),
         college_threshold=2, status_key=public("s")[0], registry_key=None,
+        helper_key=None, keyholder_key=None, trustee_keys=(), trustee_threshold=None,
         witnesses=(Witness(key, "http://127.0.0.1:7003"),), quorum=1,
         status_url="http://127.0.0.1:7004/status.json", days=730,
     )  # fmt: skip

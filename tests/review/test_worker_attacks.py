@@ -311,12 +311,12 @@ def test_a_disk_that_fills_up_ends_no_loop_and_repeats_nothing(stage: Stage, wri
         whole = getattr(agent.journal, write)
         failing = 0
 
-        def fail(*arguments: Any) -> Any:
+        def fail(*arguments: Any, **named: Any) -> Any:
             nonlocal failing
             if first.attempt in stage.scheduler.given and failing < 1:
                 failing += 1
                 raise DiskFull("the disk is full", remedy="free some space")
-            return whole(*arguments)
+            return whole(*arguments, **named)
 
         setattr(agent.journal, write, fail)
         await stage.scheduler.say(lambda: stage.scheduler.orders.append(first))
