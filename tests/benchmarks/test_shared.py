@@ -15,8 +15,8 @@ def test_shares_for_real() -> None:
         "shared.noise_us",
     } <= set(found)
     # No targets here, the machine is busy with other tests: only what must always hold.
-    assert found["shared.split_ratio"].value > 0.5
-    assert found["shared.open_ratio"].value > 1
+    for name in ("shared.split_ratio", "shared.open_ratio", "shared.limit_ms"):
+        assert found[name].value > 0
     cells = 100_000
     assert 8 * cells < found["shared.bytes_per_worker"].value < 8 * cells + 1024
     for name in ("shared.split_ratio", "shared.open_ratio"):
