@@ -1,7 +1,7 @@
 """A scheduler that somebody bought: it has the real keys and serves altered algorithms.
 
-Run as its own process by the demo. Everything is the real scheduler, except that a bundle
-leaves for the workers with one letter changed.
+Run as its own process by the demo, with the state directory and the helper's address. Everything
+is the real scheduler, except that a bundle leaves for the workers with one letter changed.
 """
 
 from __future__ import annotations
@@ -34,4 +34,4 @@ async def altered(
 
 if __name__ == "__main__":
     Transfers.get = altered  # type: ignore[method-assign,assignment]
-    asyncio.run(serve(State(Path(sys.argv[1]))))
+    asyncio.run(serve(State(Path(sys.argv[1])), helper=sys.argv[2]))

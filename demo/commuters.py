@@ -7,14 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from demo import mapping, survey, truth
-from demo.steps import HOSTS, SUPPRESS_BELOW, Steps, noise_of
+from demo import comparison, dry_run, mapping, survey, truth
+from demo.regression import NAME as REGRESSION
+from demo.regression import Regression
+from demo.steps import HOSTS, SUPPRESS_BELOW, Steps, noise_of, rules_of
 from demo.survey import Trip
+from jobs.opening import built_in_folder
+from trust.documents.aggregation import AggregateShare, Side
+from trust.documents.reporting import Partial
+from trust.entropy import SYSTEM
 
 FLOWS, STATISTICS = "commute_flows", "travel_statistics"
 SAYS_NOTHING = 10  # every tenth owner never answers, and silence is no
-SIMULTANEOUS = 3.2  # a 95 % band (1.96 sigma) stretched to 1 - 1e-6 over 61 values (6.2 sigma)
 SHOWN = 3
 
 
@@ -28,7 +34,7 @@ class Commuters(Steps):
         """Everything."""
         self.found()
         self.seal()
-        self.vote(FLOWS, STATISTICS)
+        self.vote(FLOWS, STATISTICS, REGRESSION)
         self.refuse_without_consent(FLOWS)
         yes = self.consent([folder for (_, willing), folder in self.owners.items() if willing])
         self.tell.check(
@@ -38,8 +44,9 @@ class Commuters(Steps):
         )
         self.count_flows()
         self.refuse_altered()
-        self.compute_statistics()
-        self.spend(2, "consenting owner")
+        shared = self.compute_statistics()
+        Regression(self, survey.clipped(self.willing())).play(shared)
+        self.spend(3, "consenting owner")
         self.audit()
 
     def seal(self) -> None:
@@ -79,7 +86,7 @@ class Commuters(Steps):
         self.wait_for_work()
         quitter = self.withdraw()
         report = self.finish(campaign)
-        partials = self.partials(campaign)
+        partials = self.statements(campaign, Partial)
         counted = [trip for trip in self.willing() if trip is not quitter]
         capsules = sum(partial["capsules"] for partial in partials)
         self.tell.check(
@@ -123,24 +130,55 @@ class Commuters(Steps):
         self.cancel(campaign, "altered bundle")
         self.grid.replace_scheduler(bought=False)
 
-    def compute_statistics(self) -> None:
-        """The second campaign: means, variances and correlations beside the truth."""
-        report = self.finish(self.start(STATISTICS))
+    def compute_statistics(self) -> dict[str, Any]:
+        """The second campaign, under `shared`: moments beside the truth; its report."""
+        campaign = self.start(STATISTICS)
+        report = self.finish(campaign)
         values = survey.clipped(self.willing())
-        for name, exact in (
-            ("means", values.mean(axis=0)),
-            ("variances", values.var(axis=0)),
-            ("correlations", np.asarray(np.corrcoef(values.T))),
-        ):
-            told = truth.compare_bands(report, name, exact, SIMULTANEOUS)
-            self.tell.check(f"{name} match the plain truth", held=told.held, seen=told.seen)
+        exact = dry_run.exact_of(values)
+        self.tell_halves(campaign, report, exact, values)
+        rows = comparison.rows_of({"shared": report}, exact)
+        told = truth.compare_rows(rows, "shared", ("means", "variances", "correlations"))
+        self.tell.check(
+            "means, variances and correlations match the plain truth",
+            held=told.held,
+            seen=told.seen,
+        )
         means = report["arrays"]["means"]["cells"]
         shown = ", ".join(
-            f"{name} {means[i]:.4g} ({values[:, i].mean():.4g})"
+            f"{name} {means[i]:.4g} ({exact['means'][i]:.4g})"
             for i, name in enumerate(mapping.VARIABLES)
         )
-        self.tell.say(f"         released mean (truth): {shown}")
-        self.tell.say("         only this script, playing every owner, knows the truth")
+        self.tell.say(f"         released mean (truth, known to this script alone): {shown}")
+        return report
+
+    def tell_halves(
+        self,
+        campaign: str,
+        report: dict[str, Any],
+        exact: dict[str, NDArray[np.float64]],
+        values: NDArray[np.float64],
+    ) -> None:
+        """What `shared` changes: who could see what, and how much of the noise is left."""
+        partials = self.statements(campaign, Partial)
+        sides = sorted(share["side"] for share in self.statements(campaign, AggregateShare))
+        count = truth.compare_count(report, len(values), rules_of(STATISTICS)[0])
+        # What the same people's report would be if each worker released a noised sum of its own.
+        folder = built_in_folder(STATISTICS)
+        clear = dry_run.report_of(values, len(partials), SYSTEM, folder)
+        rows = comparison.rows_of({"clear": clear, "shared": report}, exact)
+        narrower = comparison.narrowing(rows, "clear", "shared")
+        expected = (truth.DRAWS["shared"] / len(partials)) ** 0.5
+        measured = narrower["persons"]
+        self.tell.detail(f"band widths, shared / clear: {narrower}")
+        self.tell.check(
+            "scheduler and helper each held half of every sum, neither saw one",
+            held=sides == sorted(Side)
+            and not truth.halves(self.evidence(campaign), partials)
+            and count.held
+            and abs(measured / expected - 1) < 0.01,
+            seen=f"{count.seen}; bands {measured:.2f} x clear's with {len(partials)} workers",
+        )
 
 
 def _willing(number: int) -> bool:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from demo import mapping, truth
 from demo.steps import HOSTS, SUPPRESS_BELOW, Steps, noise_of
+from trust.documents.reporting import Partial
 
 FLOWS = "commute_flows_territory"
 FIGURES = Path(__file__).with_name("figures")
@@ -80,7 +81,7 @@ class Companies(Steps):
         """One campaign; released flows beside the table."""
         campaign = self.start(FLOWS)
         report = self.finish(campaign)
-        partials = self.partials(campaign)
+        partials = self.statements(campaign, Partial)
         exact = flows(rows)
         persons = sum(partial["contributors"] for partial in partials)
         self.tell.check(

@@ -121,6 +121,7 @@ class Processes:
         try:
             server.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
+            self._detail(f"{name} did not end within {STOP_SECONDS:.0f} s and was killed")
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
 

@@ -13,10 +13,12 @@ from typing import Any
 from demo.narrator import Narrator
 from demo.processes import CommandFailed
 from demo.territory import Site, Territory
-from jobs import archive
+from jobs import archive, description
 from jobs.opening import built_in_folder
 from protection import accounting
 from protection.accounting import Noise
+from trust.documents.rules import ReleaseRules
+from trust.documents.signed import Document
 from trust.dsse import Envelope
 from trust.errors import TrustError
 
@@ -35,7 +37,6 @@ GRAMS_PER_KWH = 52
 WATTS_PER_CORE = 10
 POLL_SECONDS = 0.5
 WAIT_SECONDS = 120.0
-PARTIAL = "application/vnd.cadastre.partial.v1+json"
 
 
 class Steps:
@@ -54,8 +55,8 @@ class Steps:
         self.grid.found()
         self.grid.enrol(SITES)
         self.tell.say(
-            f"  up   scheduler, witness, governance's status server, {len(SITES)} workers enrolled "
-            "over mutual TLS"
+            "  up   scheduler, helper, keyholder, witness, governance's status server, "
+            f"{len(SITES)} workers over mutual TLS"
         )
 
     def seal_and_host(self, table: Path, plan: Path, folder: Path, host: int) -> None:
@@ -116,8 +117,12 @@ class Steps:
         return int(answer["accepted"])
 
     def start(self, name: str) -> str:
-        """Start a campaign; its id."""
-        view = self.run("campaign", "start", self.bundles[name], "--as", self.grid.operator)
+        """Start a campaign with the bundle's default parameters; its id."""
+        chosen = description.defaults(archive.pack_folder(built_in_folder(name)).manifest)
+        view = self.run(
+            *("campaign", "start", self.bundles[name], "--as", self.grid.operator),
+            *(word for key, value in chosen.items() for word in ("--set", f"{key}={value}")),
+        )
         return str(view["campaign"])
 
     def finish(self, campaign: str) -> dict[str, Any]:
@@ -154,18 +159,24 @@ class Steps:
             time.sleep(POLL_SECONDS)
         raise CommandFailed("no worker began to work")
 
-    def partials(self, campaign: str) -> list[dict[str, Any]]:
-        """The campaign's partial statements, as an accredited auditor gets them."""
+    def evidence(self, campaign: str) -> Path:
+        """The campaign's evidence as an accredited auditor gets it."""
         folder = self.grid.home / f"evidence-{campaign}"
-        self.run(
-            *("log", "evidence", "--campaign", campaign, "--out", folder),
-            *("--as", self.grid.auditor),
-        )
-        return [found for found in _payloads(folder, PARTIAL) if found["campaign"] == campaign]
+        if not folder.exists():
+            self.run(
+                *("log", "evidence", "--campaign", campaign, "--out", folder),
+                *("--as", self.grid.auditor),
+            )
+        return folder
+
+    def statements(self, campaign: str, kind: type[Document]) -> list[dict[str, Any]]:
+        """The campaign's signed documents of one kind, from its evidence."""
+        found = _payloads(self.evidence(campaign), kind.TYPE)
+        return [payload for payload in found if payload["campaign"] == campaign]
 
     def spend(self, campaigns: int, whom: str) -> None:
         """Privacy and electricity."""
-        each = [accounting.rho_of(_rules(name)) for name in self.bundles]
+        each = [accounting.rho_of(rules_of(name)) for name in self.bundles]
         rho = sum(each, start=Fraction(0)) * campaigns / len(each)
         cores = self.grid.processes.cpu_seconds()
         watt_hours = cores * WATTS_PER_CORE / 3600
@@ -213,11 +224,12 @@ class Steps:
 
 
 def noise_of(name: str) -> Noise:
-    """The noise of a built-in bundle's only output."""
-    return accounting.noise_of(_rules(name)[0])
+    """One draw of the noise of a built-in bundle's only output."""
+    return accounting.noise_of(rules_of(name)[0])
 
 
-def _rules(name: str) -> Any:
+def rules_of(name: str) -> tuple[ReleaseRules, ...]:
+    """The release rules of a built-in bundle."""
     return archive.pack_folder(built_in_folder(name)).manifest.rules()
 
 

@@ -1,4 +1,4 @@
-"""A territory from nothing: keys, root ceremony, scheduler, witness, governance, workers.
+"""A territory from nothing: keys, root ceremony, scheduler, governance, keyholder, workers.
 
 Every step is a command that an operator or a member would type (docs/operations.md).
 """
@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from demo.processes import Processes, free_ports
 
 TERRITORY = "demo.cadastre.example"
 MEMBERS = ("habitants", "professionnels", "scientifiques")
 THRESHOLD = 2
+TRUSTEES, TRUSTEES_NEEDED = 5, 3
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Territory:
         self.operator = home / "operator"
         self.auditor = home / "auditor"
         self.workers: list[Path] = []
-        names = ("work", "enrol", "http", "witness", "status")
+        names = ("work", "enrol", "http", "witness", "status", "helper", "keyholder")
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
 
     @property
@@ -41,16 +43,42 @@ class Territory:
         return f"http://127.0.0.1:{self.ports['status']}"
 
     @property
+    def helper(self) -> str:
+        """The second aggregator's address."""
+        return f"http://127.0.0.1:{self.ports['helper']}"
+
+    @property
+    def keyholder(self) -> str:
+        """Who opens `encrypted` campaigns, with the trustees."""
+        return f"http://127.0.0.1:{self.ports['keyholder']}"
+
+    @property
+    def site(self) -> str:
+        """Where the scheduler serves log and objects to everybody."""
+        return f"http://127.0.0.1:{self.ports['http']}"
+
+    @property
     def root(self) -> Path:
         """The signed territory root."""
         return self.home / "root.json"
+
+    @property
+    def scheduling(self) -> tuple[str | Path, ...]:
+        """The command of the scheduler's process."""
+        state = self.home / "scheduler"
+        asking = ("--helper", self.helper, "--keyholder", self.keyholder)
+        return ("scheduler", "serve", "--state", state, *asking)
 
     def member(self, name: str) -> Path:
         """A member's private key file."""
         return self.home / "keys" / name
 
+    def trustee(self, number: int) -> Path:
+        """A trustee's folder; `number` from 1."""
+        return self.home / f"trustee-{number}"
+
     def found(self) -> None:
-        """Keys, root, scheduler, witness, status server; an operator joins."""
+        """Keys, root, scheduler, witness, status server, helper, keyholder; an operator joins."""
         run, home, ports = self.processes.run, self.home, self.ports
         (home / "keys").mkdir()
         roots: list[str] = [f"root-{name}" for name in MEMBERS]
@@ -64,11 +92,21 @@ class Territory:
         offer = home / "scheduler" / "offer.json"
         run("witness", "init", "--state", home / "witness", "--name", "temoin.example")
         run("witness", "follow", "--state", home / "witness", "--log-vkey-from", offer)
+        halves = home / "helper"
+        run("helper", "init", "--state", halves)
+        run("keyholder", "init", "--state", home / "keyholder")
+        trustees = [self.trustee(number) for number in range(1, TRUSTEES + 1)]
+        for trustee in trustees:
+            run("trustee", "init", "--state", trustee)
         witness = f"{home / 'witness' / 'witness.vkey'}=http://127.0.0.1:{ports['witness']}"
         draft: list[str | Path] = ["root", "draft", "--offer", offer, "--out", self.root]
         draft += ["--root-key", *self._public(roots), "--root-threshold", str(THRESHOLD)]
         draft += ["--college", *self._public(MEMBERS), "--college-threshold", str(THRESHOLD)]
         draft += ["--status-key", *self._public(["status"]), "--witness", witness, "--quorum", "1"]
+        draft += ["--helper-key", halves / "helper.key.pub"]
+        draft += ["--keyholder-key", home / "keyholder" / "keyholder.key.pub"]
+        draft += ["--trustee-key", *(trustee / "trustee.key.pub" for trustee in trustees)]
+        draft += ["--trustee-threshold", str(TRUSTEES_NEEDED)]
         run(*draft, "--status-url", f"{self.registry}/status.json")
         for name in roots[:THRESHOLD]:
             run("root", "sign", self.root, "--key", self.member(name))
@@ -81,13 +119,38 @@ class Territory:
             *serving,
             *("--key", self.member("status"), "--listen", self._at("status"), "--root", self.root),
         )
-        self._serve("work", "scheduler", "serve", "--state", home / "scheduler")
-        self.processes.wait_until("work", self.processes.answers(ports["enrol"]))
+        self._serve("work", *self.scheduling)
+        self._wait_for_scheduler()
+        helping: tuple[str | Path, ...] = ("helper", "serve", "--state", halves)
+        where = ("--listen", self._at("helper"), "--site", self.site)
+        self._serve("helper", *helping, *where, "--root", self.root)
+        for trustee in trustees:
+            certified = ("--out", trustee.with_suffix(".trustee"))
+            run("trustee", "certify", "--state", trustee, "--root", self.root, *certified)
+        keeping: tuple[str | Path, ...] = ("keyholder", "serve", "--state", home / "keyholder")
+        self._serve("keyholder", *keeping, "--listen", self._at("keyholder"), *self._reading)
         for folder, role, name in (
             (self.operator, "operator", "ville"),
             (self.auditor, "auditor", "cour-des-comptes"),
         ):
             run("operator", "join", "-", "--as", folder, typed=self._token(role, name, "mairie"))
+
+    def hold_ceremony(self, campaign: str) -> dict[str, Any]:
+        """The keyholder's operator makes a campaign's key and shares it among the trustees."""
+        sheets = [self.trustee(number + 1).with_suffix(".trustee") for number in range(TRUSTEES)]
+        answer: dict[str, Any] = self.processes.run(
+            *("keyholder", "ceremony", campaign, "--state", self.home / "keyholder"),
+            *(*self._reading, "--trustee", *sheets),
+        )
+        return answer
+
+    def contribute(self, number: int) -> int:
+        """One trustee reads the opening that waits; how many have given their share by then."""
+        (given,) = self.processes.run(
+            *("trustee", "contribute", "--state", self.trustee(number), *self._reading),
+            *("--keyholder", self.keyholder),
+        )
+        return int(given["trustees"])
 
     def enrol(self, sites: list[Site]) -> None:
         """Join a worker per site."""
@@ -104,14 +167,13 @@ class Territory:
 
     def replace_scheduler(self, *, bought: bool) -> None:
         """Stop the scheduler and start it, or the one that somebody bought, in its place."""
-        state = self.home / "scheduler"
         self.processes.stop("work")
         if bought:
             program = ("-m", "demo.bought_scheduler")
-            self.processes.serve("work", state, program=program)
+            self.processes.serve("work", self.home / "scheduler", self.helper, program=program)
         else:
-            self.processes.serve("work", "scheduler", "serve", "--state", state)
-        self.processes.wait_until("work", self.processes.answers(self.ports["enrol"]))
+            self.processes.serve("work", *self.scheduling)
+        self._wait_for_scheduler()
 
     def authorise(self, bundle: Path, image: str, *, campaigns: int, rho: str) -> str:
         """Two members of three sign; the scheduler takes it. The authorisation's id."""
@@ -135,6 +197,14 @@ class Territory:
     def _serve(self, name: str, *words: str | Path) -> None:
         self.processes.serve(name, *words)
         self.processes.wait_until(name, self.processes.answers(self.ports[name]))
+
+    def _wait_for_scheduler(self) -> None:
+        for port in ("work", "enrol", "http"):
+            self.processes.wait_until("work", self.processes.answers(self.ports[port]))
+
+    @property
+    def _reading(self) -> tuple[str | Path, ...]:
+        return ("--root", self.root, "--site", self.site)
 
     def _at(self, name: str) -> str:
         return f"127.0.0.1:{self.ports[name]}"

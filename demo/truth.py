@@ -6,16 +6,23 @@ with a probability of one in a million.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from demo.comparison import Row
 from protection import accounting
 from protection.accounting import Noise
+from trust.documents.rules import ReleaseRules
 
 ROUNDING = 1e-9
+# How often the full noise is in a sum: the leader's and the helper's, or the keyholder's alone.
+DRAWS = {"shared": 2, "encrypted": 1}
+SIMULTANEOUS = 3.2  # a 95 % band (1.96 sigma) stretched to 1 - 1e-6 over 100 values (6.2 sigma)
 
 
 @dataclass(frozen=True)
@@ -48,28 +55,53 @@ def compare_flows(
     )
 
 
-def compare_bands(
-    report: dict[str, Any], name: str, truth: NDArray[np.float64], widen: float
-) -> Comparison:
-    """Every value's truth within its published 95 % band stretched by `widen`."""
+def compare_count(report: dict[str, Any], truth: int, rule: ReleaseRules) -> Comparison:
+    """`persons` against the noise that a sum under `rule`'s protection has, and its band with it.
+
+    It is one cell of `rule`'s output, released as it is.
+    """
+    noise, step = accounting.noise_of(rule), float(accounting.step_of(rule))
+    draws, cells = DRAWS[rule.protection.value], int(np.prod(rule.shape))
+    allowed = accounting.simultaneous_band(noise, draws, cells) * step
+    stated = accounting.band_95(draws * float(noise.variance)) * step
     arrays = report["arrays"]
     value, lower, upper = (
-        np.array(arrays[key]["cells"], dtype=float).reshape(-1)
-        for key in (name, f"{name}_lower", f"{name}_upper")
+        float(arrays[f"persons{end}"]["cells"][0]) for end in ("", "_lower", "_upper")
     )
-    flat = truth.reshape(-1)
-    low, high = value - widen * (value - lower), value + widen * (upper - value)
-    # A correlation of a thing with itself has a band of no width; arithmetic has rounding.
-    low, high = np.minimum(low, lower) - ROUNDING, np.maximum(high, upper) + ROUNDING
-    outside = (flat < low) | (flat > high)
-    near = int(((flat >= lower - ROUNDING) & (flat <= upper + ROUNDING)).sum())
+    error = abs(value - truth)
     return Comparison(
-        held=not outside.any(),
-        seen=(
-            f"{near} of {flat.size} within their 95 % bands, "
-            f"{int(outside.sum())} beyond the simultaneous one"
-        ),
+        held=error <= allowed and abs((upper - lower) / 2 - stated) <= 1e-6 * stated,
+        seen=f"{value:,.0f} persons, truth {truth:,} (±{allowed:.0f})",
     )
+
+
+def compare_rows(rows: Sequence[Row], protection: str, names: Sequence[str]) -> Comparison:
+    """The truths of the statistics `names` within their 95 % bands stretched by SIMULTANEOUS."""
+    near = beyond = total = 0
+    for row in rows:
+        told = row.told.get(protection)
+        if row.statistic not in names or told is None or told.lower is None or told.upper is None:
+            continue
+        if told.released is None or isinstance(told.released, str):
+            continue
+        slack = ROUNDING * max(1.0, abs(row.exact))
+        below = told.released - told.lower + slack
+        above = told.upper - told.released + slack
+        error, total = row.exact - told.released, total + 1
+        near += -below <= error <= above
+        beyond += not -SIMULTANEOUS * below <= error <= SIMULTANEOUS * above
+    return Comparison(
+        held=total > 0 and beyond == 0,
+        seen=f"{near} of {total} within their 95 % bands, {beyond} beyond the simultaneous one",
+    )
+
+
+def halves(evidence: Path, partials: Sequence[dict[str, Any]]) -> set[str]:
+    """The names of single workers' shares that are in `evidence`: there must be none."""
+    named = {
+        partial[half].rpartition(":")[2] for partial in partials for half in ("values", "sealed")
+    }
+    return {path.name for path in evidence.rglob("*") if path.is_file()} & named
 
 
 def compare_totals(

@@ -1,0 +1,86 @@
+"""What the demo says about a `shared` release: its count, its band, whose halves lie about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo import truth
+from demo.commuters import STATISTICS
+from demo.comparison import Row, Told
+from demo.regression import CAME, reason_of
+from demo.regression import NAME as REGRESSION
+from demo.steps import rules_of
+from demo.territory import TRUSTEES, TRUSTEES_NEEDED
+from protection import accounting
+
+RULE = rules_of(STATISTICS)[0]
+STEP = float(accounting.step_of(RULE))
+HALF = accounting.band_95(2 * float(accounting.noise_of(RULE).variance)) * STEP
+
+
+def report_of(persons: float, half: float = HALF) -> dict[str, Any]:
+    cells = {"persons": persons, "persons_lower": persons - half, "persons_upper": persons + half}
+    return {"arrays": {name: {"cells": [cell]} for name, cell in cells.items()}}
+
+
+def test_a_count_within_two_draws_holds_and_one_beyond_does_not() -> None:
+    assert truth.compare_count(report_of(4500.0), 4526, RULE).held
+    # The band: sqrt(2 x 2 x 105 x ln(2 x 21 / 1e-6)) = 85.9.
+    assert truth.compare_count(report_of(4526.0 + 85), 4526, RULE).held
+    assert not truth.compare_count(report_of(4526.0 + 87), 4526, RULE).held
+
+
+@pytest.mark.parametrize("draws", [1, 3, 4])
+def test_a_band_that_states_another_number_of_draws_does_not_hold(draws: int) -> None:
+    told = truth.compare_count(report_of(4526.0, HALF * (draws / 2) ** 0.5), 4526, RULE)
+    assert not told.held
+
+
+def test_a_single_share_in_the_evidence_is_found(tmp_path: Path) -> None:
+    partials = [{"values": f"sha256:{'a1' * 32}", "sealed": f"sha256:{'b2' * 32}"}]
+    folder = tmp_path / "objects" / "sha256" / "b2"
+    folder.mkdir(parents=True)
+    (folder / ("c3" * 32)).write_bytes(b"an aggregate")
+    assert truth.halves(tmp_path, partials) == set()
+    (folder / ("b2" * 32)).write_bytes(b"a sealed seed")
+    assert truth.halves(tmp_path, partials) == {"b2" * 32}
+
+
+def test_a_log_tiles_short_name_is_no_share(tmp_path: Path) -> None:
+    # Tiles are called by their place, "29": two letters that half of all digests contain.
+    (tmp_path / "29").write_bytes(b"a tile")
+    partials = [{"values": f"sha256:{'29' * 32}", "sealed": f"sha256:{'b2' * 32}"}]
+    assert truth.halves(tmp_path, partials) == set()
+
+
+def test_the_story_of_two_halves_needs_three_workers_of_two_operators() -> None:
+    assert RULE.protection.value == "shared"
+    assert (RULE.minimum_workers, RULE.minimum_operators) == (3, 2)
+
+
+def told(value: float, half: float) -> Row:
+    return Row("means", "a", "", 10.0, {"encrypted": Told(value, value - half, value + half)})
+
+
+def test_only_a_value_beyond_the_simultaneous_band_fails() -> None:
+    inside, near, beyond = told(10.5, 1.0), told(13.1, 1.0), told(13.3, 1.0)
+    assert truth.compare_rows([inside], "encrypted", ["means"]).seen.startswith("1 of 1")
+    found = truth.compare_rows([inside, near], "encrypted", ["means"])
+    assert found.held
+    assert found.seen.startswith("1 of 2")
+    assert not truth.compare_rows([inside, beyond], "encrypted", ["means"]).held
+    # What no report tells is no agreement.
+    assert not truth.compare_rows([inside], "shared", ["means"]).held
+
+
+def test_a_campaign_without_a_reason_waits_for_nothing() -> None:
+    assert reason_of({"reason": None}) == ""
+
+
+def test_the_story_of_five_trustees_is_told_of_an_encrypted_bundle() -> None:
+    rules = rules_of(REGRESSION)
+    assert {rule.protection.value for rule in rules} == {"encrypted"}
+    assert (len(CAME), TRUSTEES_NEEDED, TRUSTEES) == (3, 3, 5)
