@@ -16,6 +16,7 @@ from pathlib import Path
 
 from durable.files import make_directory
 from governance.helper.errors import HelperStateRefused
+from governance.transactions import transaction
 from trust import clock
 from trust.ids import CampaignId, Digest, ReportId
 
@@ -282,14 +283,8 @@ class Memory:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+        with self._lock, transaction(self._connection) as sql:
+            yield sql
 
 
 def _campaign(row: Sequence[object]) -> Campaign:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from governance.keyholder.errors import KeyholderStateRefused
 from governance.keyholder.schema import open_database
+from governance.transactions import transaction
 from trust import clock
 from trust.ids import CampaignId, Digest, ReportId
 
@@ -279,14 +280,8 @@ class Memory:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+        with self._lock, transaction(self._connection) as sql:
+            yield sql
 
 
 def _campaign(sql: sqlite3.Connection, campaign: CampaignId) -> Campaign | None:

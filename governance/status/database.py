@@ -15,6 +15,7 @@ from pathlib import Path
 from durable.errors import DiskFull, StorageFailed
 from durable.files import make_directory, write_new
 from governance.errors import StateRefused
+from governance.transactions import transaction
 from trust.entropy import Entropy
 
 SCHEMA_VERSION = 2
@@ -108,17 +109,8 @@ class RegistryFile:
 
         Raises StorageFailed. If we crash inside, nothing of it happened.
         """
-        with self._lock, self._translated():
-            self.connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self.connection
-                self.connection.execute("COMMIT")
-            except BaseException:
-                # A full disk makes SQLite roll back by itself; a failed commit does not.
-                if self.connection.in_transaction:
-                    with suppress(sqlite3.Error):
-                        self.connection.execute("ROLLBACK")
-                raise
+        with self._lock, self._translated(), transaction(self.connection) as sql:
+            yield sql
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from durable.files import make_directory
+from governance.transactions import transaction
 from governance.trustee.errors import TrusteeStateRefused
 from trust.ids import CampaignId, Digest
 
@@ -179,13 +180,8 @@ class Memory:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._connection
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+        with transaction(self._connection) as sql:
+            yield sql
 
 
 def _given(row: Sequence[object]) -> Given:
