@@ -9,6 +9,7 @@ from functools import partial as bind
 from audit.checks import (
     bundles,
     commitments,
+    conclusions,
     consents,
     decryptions,
     documents,
@@ -118,10 +119,11 @@ def _replay(evidence: Evidence, policy: AuditPolicy | None, verdict: Verdict) ->
     _campaigns(journal, records, store)
     voted = journal.base("bundle.archive", bind(bundles.archives, records, store))
     journal.check("plan.rounds", bind(plans.rounds, records, voted))
+    journal.check("plan.carried", bind(conclusions.carried, records, voted, store))
     journal.check("bundle.author", bind(bundles.authors, voted, store))
     batches = journal.base("opening.batch", bind(openings.batches, records, store))
     _shared(journal, records, voted, store)
-    journal.check("release.provenance", bind(releases.provenance, records))
+    journal.check("release.provenance", bind(releases.provenance, records, voted))
     journal.check("release.report", bind(releases.reports, records, voted, store))
     journal.check("commitment.public", bind(commitments.public, records))
     if not files.restricted:

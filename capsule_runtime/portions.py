@@ -26,6 +26,7 @@ from capsule_runtime.errors import CapsuleError
 from protection import columns
 from protection.columns import Column
 from trust.documents.rules import PrivacyUnit
+from trust.ids import Digest
 from trust.problem import Kind
 
 PERSONS = "persons"  # the column that says how many persons share a record
@@ -70,6 +71,19 @@ def portions(
         )
     ((table, record_columns),) = selected.items()
     return _records(table, record_columns)
+
+
+def drawn(parts: tuple[Portion, ...], limit: int | None, seed: Digest) -> tuple[Portion, ...]:
+    """At most `limit` of the portions, drawn by `seed` without replacement, in their order.
+
+    Each is as likely as any other, so means over the drawn ones estimate means over all. Nothing
+    is claimed for the draw itself: who is not drawn pays as who is.
+    """
+    if limit is None or len(parts) <= limit:
+        return parts
+    generator = np.random.default_rng(int.from_bytes(seed.raw, "big"))
+    chosen = sorted(generator.choice(len(parts), limit, replace=False).tolist())
+    return tuple(parts[index] for index in chosen)
 
 
 def check_records(tables: Mapping[str, Mapping[str, Column]]) -> None:

@@ -1,4 +1,4 @@
-"""One whole round of a bundle over capsules of the author's own, on the production path.
+"""A whole campaign of a bundle over capsules of the author's own, on the production path.
 
 Sandbox, portions, guard, noise, aggregate and report are those of a real round; only the capsules
 are invented or the author's. The algorithm's error messages are kept here and nowhere else.
@@ -8,29 +8,32 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from capsule_runtime import guard
 from capsule_runtime.broker.program import Program
 from capsule_runtime.guard import Judged, Verdict
-from capsule_runtime.portions import portions
+from capsule_runtime.portions import drawn, portions
 from capsule_runtime.sandbox import LoadedJob, Outcome, Zygote
-from jobs import aggregate, report
+from jobs import aggregate, conclusion, report, state
+from jobs.errors import ReportRefused
 from protection import accounting
 from protection.aggregators import draw_noise
 from protection.ckks import masks, packing, residues, scheme
 from protection.ckks.profile import SOMME
 from protection.cohort import check_cohort
-from protection.columns import Tables
+from protection.columns import Column, Tables
 from protection.errors import CohortTooSmall
 from protection.layout import Layout
 from protection.seeds import Seed
 from protection.shares import MaskSum, ShareSum, split
 from trust.documents.rules import DataClass, Protection
 from trust.entropy import Entropy
+from trust.ids import Digest
 
 SHOWN_ERRORS = 3
+OnRound = Callable[[int, Mapping[str, Column]], None]
 _MOST_PROTECTED_FIRST = (DataClass.PERSONAL, DataClass.COMPANY, DataClass.PUBLIC)
 
 
@@ -78,6 +81,10 @@ class _Complaints:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
+    def add(self, line: str) -> None:
+        if len(self.lines) < SHOWN_ERRORS:
+            self.lines.append(line)
+
     def of_run(self, entry: str, outcome: Outcome) -> None:
         if outcome.frame is not None or len(self.lines) >= SHOWN_ERRORS:
             return
@@ -93,48 +100,95 @@ class _Complaints:
 def rehearse(
     zygote: Zygote,
     program: Program,
-    parameters: bytes,
+    settings: bytes,
     capsules: Sequence[Tables],
     entropy: Entropy,
+    *,
+    progress: OnRound = lambda _number, _told: None,
 ) -> Rehearsal:
     """Run `program` over `capsules` with full noise. `zygote` should keep standard error.
 
-    What an algorithm does wrong becomes a complaint. Raises SandboxError when no sandbox starts,
-    TablesRefused when the capsules lack what the bundle needs, TensealMissing for an `encrypted`
-    bundle where it is not installed.
+    Round follows round until the bundle stops or has had its last; `progress` hears each one's
+    number and its report's values. What an algorithm does wrong becomes a complaint. Raises
+    SandboxError when no sandbox starts, TablesRefused when the capsules lack what the bundle
+    needs, TensealMissing for an `encrypted` bundle where it is not installed.
     """
     encrypted = {rule.protection for rule in program.rules} == {Protection.ENCRYPTED}
     # First of all: what cannot be opened in the end need not be run.
     keys = scheme.generate(SOMME) if encrypted else None
-    complaints, costs = _Complaints(), _Costs()
-    verdicts: Counter[str] = Counter()
-    total = guard.Sum(program.rules, rounds=program.rounds)
+    manifest = program.bundle_file.manifest
+    play = _Play(zygote, program)
+    parameters, number, rendered = state.first(manifest, settings), 1, None
+    while True:
+        total = play.contributed(parameters, capsules)
+        try:
+            blob = _released(program, total, entropy, keys)
+        except CohortTooSmall as problem:
+            play.complaints.lines.append(f"{problem.sentence}; try with more capsules")
+            break
+        result = play.concluded(parameters, blob)
+        if result is None:
+            break
+        concluded = conclusion.read(manifest, result)
+        progress(number, concluded.report)
+        if concluded.stop or number == program.rounds:
+            rendered = report.render(manifest, result)
+            break
+        assert concluded.state is not None
+        number += 1
+        parameters = state.following(settings, number, concluded.state)
+    facts = play.costs.summary(total.cohort.capsules, total.cohort.contributors)
+    return Rehearsal(
+        {**facts, "rounds": number}, dict(play.verdicts), rendered, tuple(play.complaints.lines)
+    )
 
-    def judged(job: LoadedJob, data: bytes) -> Judged:
-        outcome = zygote.run(job, data)
-        costs.add(outcome)
-        complaints.of_run("contribute", outcome)
-        found = guard.judge(program.rules, outcome.frame)
-        verdicts[found.verdict.value] += 1
+
+class _Play:
+    """The runs of one rehearsal, and what they cost and complained of."""
+
+    def __init__(self, zygote: Zygote, program: Program) -> None:
+        self.complaints, self.costs = _Complaints(), _Costs()
+        self.verdicts: Counter[str] = Counter()
+        self._zygote, self._program = zygote, program
+
+    def contributed(self, parameters: bytes, capsules: Sequence[Tables]) -> guard.Sum:
+        """The sum over all capsules, as one worker makes it."""
+        program = self._program
+        total = guard.Sum(program.rules, rounds=program.rounds)
+        clipped = self.verdicts[Verdict.CLIPPED]
+        with self._zygote.load(program.contribute_job(parameters)) as job:
+            for number, tables in enumerate(capsules):
+                parts = drawn(
+                    portions(tables, program.tables, program.unit),
+                    program.records,
+                    Digest.of(parameters + number.to_bytes(4, "big")),
+                )
+                total.add_capsule(tuple((self._judged(job, p.data), p.units) for p in parts))
+        if clipped := self.verdicts[Verdict.CLIPPED] - clipped:
+            self.complaints.add(f"{clipped} contributions were over the clip bound and scaled down")
+        return total
+
+    def concluded(self, parameters: bytes, blob: bytes) -> bytes | None:
+        """What `conclude` makes of an aggregate; None where it failed or its answer is unfit."""
+        program = self._program
+        with self._zygote.load(program.conclude_job(parameters)) as job:
+            outcome = self._zygote.run(job, blob)
+        self.complaints.of_run("conclude", outcome)
+        if outcome.frame is None:
+            return None
+        try:
+            return conclusion.from_frame(program.bundle_file.manifest, outcome.frame)
+        except ReportRefused as problem:
+            self.complaints.add(problem.sentence)
+            return None
+
+    def _judged(self, job: LoadedJob, data: bytes) -> Judged:
+        outcome = self._zygote.run(job, data)
+        self.costs.add(outcome)
+        self.complaints.of_run("contribute", outcome)
+        found = guard.judge(self._program.rules, outcome.frame)
+        self.verdicts[found.verdict.value] += 1
         return found
-
-    with zygote.load(program.contribute_job(parameters)) as job:
-        for tables in capsules:
-            parts = portions(tables, program.tables, program.unit)
-            total.add_capsule(tuple((judged(job, part.data), part.units) for part in parts))
-    if verdicts[Verdict.CLIPPED]:
-        complaints.lines.append(
-            f"{verdicts[Verdict.CLIPPED]} contributions were over the clip bound and scaled down"
-        )
-    rendered = None
-    try:
-        rendered = _concluded(
-            zygote, program, parameters, _released(program, total, entropy, keys), complaints
-        )
-    except CohortTooSmall as problem:
-        complaints.lines.append(f"{problem.sentence}; try with more capsules")
-    facts = costs.summary(total.cohort.capsules, total.cohort.contributors)
-    return Rehearsal(facts, dict(verdicts), rendered, tuple(complaints.lines))
 
 
 def _released(
@@ -195,15 +249,3 @@ def _decrypted(program: Program, total: guard.Sum, entropy: Entropy, keys: schem
     values = {name: vector + noise[name] for name, vector in steps.items()}
     part = aggregate.Part(values, accounting.variances_of(rules, program.rounds))
     return aggregate.combine(rules, [part])
-
-
-def _concluded(
-    zygote: Zygote, program: Program, parameters: bytes, blob: bytes, complaints: _Complaints
-) -> bytes | None:
-    manifest = program.bundle_file.manifest
-    with zygote.load(program.conclude_job(parameters)) as job:
-        outcome = zygote.run(job, blob)
-    complaints.of_run("conclude", outcome)
-    if outcome.frame is None:
-        return None
-    return report.render(manifest, report.from_frame(manifest, outcome.frame))

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from demo import comparison, exact, survey
-from jobs import aggregate, archive, description, report
+from jobs import aggregate, archive, conclusion, description, report
 from jobs.opening import built_in_folder
 from jobs.schema import Manifest
 from protection import accounting
@@ -112,10 +112,10 @@ def page_of(
 def _rendered(manifest: Manifest, found: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     frame = b"".join(
         np.ascontiguousarray(found[name], np.dtype(dtype).newbyteorder("<")).tobytes()
-        for name, dtype, _ in report.fields(manifest)
+        for name, dtype, _ in conclusion.fields(manifest)
     )
     document: dict[str, Any] = json.loads(
-        report.render(manifest, report.from_frame(manifest, frame))
+        report.render(manifest, conclusion.from_frame(manifest, frame))
     )
     return document
 

@@ -27,6 +27,7 @@ def mistakes_of(manifest: Manifest) -> list[str]:
         *_ring(manifest),
         *_frame(manifest),
         *_rounds(manifest),
+        *_state(manifest),
         *_reports(manifest),
         *_mock(manifest),
     ]
@@ -123,6 +124,30 @@ def _rounds(manifest: Manifest) -> list[str]:
             )
         ]
     return []
+
+
+def _state(manifest: Manifest) -> list[str]:
+    found = []
+    if (manifest.rounds.maximum > 1) != bool(manifest.state):
+        found.append(
+            "rounds.maximum: several rounds and a [state.NAME] to carry between them go together; "
+            "write both, or rounds.maximum = 1 and no state"
+        )
+    if sum(math.prod(array.shape) for array in manifest.state.values()) > MAXIMUM_CELLS // 2:
+        found.append(f"state: more than {MAXIMUM_CELLS // 2} numbers in all; write smaller shapes")
+    taken = {*manifest.report, "stop"} & {*manifest.state}
+    if taken or (manifest.state and "stop" in manifest.report):
+        found.append(
+            f"state: {', '.join(sorted(taken or {'stop'}))} is returned by conclude already; "
+            "choose another name"
+        )
+    if manifest.state and (own := {"state", "round", "rounds"} & {*manifest.parameters}):
+        found.append(
+            f"parameters: {', '.join(sorted(own))} is what every round is told; choose another name"
+        )
+    if manifest.rounds.records and manifest.unit is not PrivacyUnit.PERSON:
+        found.append('rounds.records: goes with unit = "person" alone; remove it')
+    return found
 
 
 def _reports(manifest: Manifest) -> list[str]:

@@ -14,9 +14,9 @@ from decimal import Decimal
 
 from jobs.errors import ParametersRefused
 from trust.documents.rules import Bound
+from trust.parameters import MAXIMUM_SETTINGS_BYTES
 
 Value = int | str
-MAXIMUM_BLOB_BYTES = 64 * 1024  # ours: 64 parameters of 1000 characters
 _DIGITS = 40
 
 
@@ -56,7 +56,7 @@ def encode(values: Mapping[str, object], bounds: Mapping[str, Bound]) -> bytes:
 
 def decode(blob: bytes, bounds: Mapping[str, Bound]) -> dict[str, Value]:
     """The values in `blob`: canonical bytes, inside the bounds. Raises ParametersRefused."""
-    if len(blob) > MAXIMUM_BLOB_BYTES:
+    if len(blob) > MAXIMUM_SETTINGS_BYTES:
         raise ParametersRefused(f"a parameter blob of {len(blob)} bytes is too large")
     try:
         plain = json.loads(blob)

@@ -19,59 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.errors import ReportRefused
+from jobs import conclusion
 from jobs.outputs import ReportArray
 from jobs.schema import Manifest
-from protection import accounting, columns
+from protection import accounting
 from protection.columns import Column
-from protection.errors import ColumnsMalformed
 
-TABLE = "report"
 FORMAT = "cadastre-report-v1"
-
-
-def fields(manifest: Manifest) -> tuple[tuple[str, str, tuple[int, ...]], ...]:
-    """(name, dtype, shape) of every report array, in the order of `conclude`'s frame."""
-    return tuple((name, array.dtype, array.shape) for name, array in manifest.report.items())
-
-
-def from_frame(manifest: Manifest, frame: bytes) -> bytes:
-    """The result blob of the frame that `conclude` left. Raises ReportRefused.
-
-    Whatever is not finite becomes one NaN, which prints as "no value".
-    """
-    expected = sum(8 * math.prod(shape) for _, _, shape in fields(manifest))
-    if len(frame) != expected:
-        raise ReportRefused(
-            f"conclude returned {len(frame)} bytes, its report arrays take {expected}",
-            remedy="return exactly the arrays that [report] declares",
-        )
-    table: dict[str, Column] = {}
-    offset = 0
-    for name, dtype, shape in fields(manifest):
-        cells = math.prod(shape)
-        if dtype == "int64":
-            table[name] = np.frombuffer(frame, "<i8", cells, offset).reshape(shape)
-        else:
-            values = np.frombuffer(frame, "<f8", cells, offset).reshape(shape)
-            table[name] = np.where(np.isfinite(values), values, np.nan)
-        offset += 8 * cells
-    return columns.encode({TABLE: table})
-
-
-def decode_result(manifest: Manifest, blob: bytes) -> dict[str, Column]:
-    """The report arrays in a result blob, in the manifest's order. Raises ReportRefused."""
-    try:
-        tables = columns.decode(blob)
-    except ColumnsMalformed as error:
-        raise ReportRefused(error.sentence, remedy=error.remedy) from error
-    table = tables.get(TABLE, {})
-    if set(tables) != {TABLE} or set(table) != set(manifest.report):
-        raise ReportRefused("the result does not hold exactly the declared report arrays")
-    for name, dtype, shape in fields(manifest):
-        if table[name].dtype.name != dtype or table[name].shape != shape:
-            raise ReportRefused(f"{name} is not {dtype} of shape {list(shape)}")
-    return {name: table[name] for name in manifest.report}
 
 
 def render(manifest: Manifest, result: bytes) -> bytes:
@@ -80,7 +34,7 @@ def render(manifest: Manifest, result: bytes) -> bytes:
     A value whose release has `suppress_below` n and that is below n is written `"<n"`, and its
     bands are withheld (null). A value that is not a number is null.
     """
-    arrays = decode_result(manifest, result)
+    arrays = conclusion.read(manifest, result).report
     hidden = {
         name: _suppressed(manifest, array, arrays[name])
         for name, array in manifest.report.items()

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from jobs import mistakes
-from jobs.fields import DecimalText, Entry, Identifier, Line, Part, Whole
+from jobs.fields import DecimalText, Entry, Identifier, Line, Part, Shape, Whole
 from jobs.outputs import ReleaseChoice, ReportArray
 from protection.ckks.profile import LIBRARY
 from trust.documents.rules import Bound, DataClass, PrivacyUnit, Protection, ReleaseRules
@@ -136,7 +136,7 @@ class Parameter(Part):
 
 
 class Rounds(Part):
-    """[rounds]: how many, how many workers must answer, how long they have."""
+    """[rounds]: how many, whom each of them asks, who must answer, how long they have."""
 
     maximum: Annotated[Whole, Field(ge=1, le=1000)] = Field(examples=[1])
     quorum: Annotated[Whole, Field(ge=1, le=100_000)] = Field(
@@ -145,6 +145,31 @@ class Rounds(Part):
     deadline_seconds: Annotated[Whole, Field(ge=10, le=30 * 86_400)] = Field(
         description="time that a round may take", examples=[600]
     )
+    share: DecimalText = Field(
+        default="1", description="share of the ready workers that a round asks", examples=["0.5"]
+    )
+    spare: Annotated[Whole, Field(ge=0, le=1000)] = Field(
+        default=0,
+        description="workers asked beyond that share; a round closes when its share answered",
+        examples=[1],
+    )
+    records: Annotated[Whole, Field(ge=1, le=4096)] | None = Field(
+        default=None,
+        description="with unit person: at most so many records of a capsule run, drawn each round",
+        examples=[32],
+    )
+
+    @model_validator(mode="after")
+    def _shared(self) -> Self:
+        if not 0 < Decimal(self.share) <= 1:
+            raise ValueError('share is a part of the ready workers; write share = "1"')
+        return self
+
+
+class StateArray(Part):
+    """[state.NAME]: an array that each round leaves to the next; float64, zeros at first."""
+
+    shape: Shape = Field(description="lengths of its axes", examples=[[64, 7]])
 
 
 class MockColumn(Part):
@@ -185,6 +210,9 @@ class Manifest(Part):
     report: Annotated[
         dict[Identifier, ReportArray], Field(min_length=1, max_length=MAXIMUM_OUTPUTS)
     ] = Field(description="at least one table [report.NAME]")
+    state: Annotated[dict[Identifier, StateArray], Field(max_length=MAXIMUM_OUTPUTS)] = Field(
+        default_factory=dict
+    )
     rounds: Rounds = Field(description="the table [rounds]")
     mock: dict[Identifier, MockTable] = Field(default_factory=dict)
 

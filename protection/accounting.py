@@ -239,6 +239,11 @@ def simultaneous_band(noise: Noise, terms: int, cells: int, failure: float = FAI
             return laplace_band(noise.parameter, terms, cells, failure)
 
 
+def spent(rules: tuple[ReleaseRules, ...], opened: int, rounds: int) -> str:
+    """What `opened` of the `rounds` that a campaign's rho is split over cost, as a text."""
+    return to_text(rho_of(rules) * opened / rounds)
+
+
 def to_text(value: Fraction) -> str:
     """`value` as a decimal text for documents: exact where 20 digits suffice, else rounded up."""
     grid = 10**20

@@ -12,7 +12,7 @@ from jobs.archive import Bundle
 from protection import accounting
 from trust.documents.campaign import Opening, Plan, Release
 from trust.ids import AuthorisationId, CampaignId, Digest
-from trust.policy.parameters import require_within
+from trust.policy.parameters import parse_parameters, require_within
 
 # A worker believes a governance status for 24 hours; nothing planned later can have missed it.
 SUSPENSION_REACHES = timedelta(hours=24)
@@ -142,8 +142,8 @@ def parameters(records: Records, objects: Objects) -> str:
     """Each plan's parameter blob is here and inside the voted bounds."""
     for logged in records.plans:
         plan = logged.document
-        blob = objects.get(plan.parameters, "the parameter blob")
-        require_within(blob, records.voted(plan).bounds)
+        found = parse_parameters(objects.get(plan.parameters, "the parameter blob"))
+        require_within(found.settings, records.voted(plan).bounds)
     return "every parameter inside its voted bounds"
 
 

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
+from audit.checks.conclusions import of_release
 from audit.checks.objects import Objects
 from audit.checks.orders import Ordered, given
-from audit.checks.partials import LEVELS
 from audit.checks.wording import require_voted_words
 from audit.errors import AuditFailure
 from audit.records import Records
 from jobs import report
 from jobs.archive import Bundle
 from protection import accounting
-from trust import dsse
-from trust.documents import signed
-from trust.documents.campaign import Opening, Release, UnitKind
-from trust.documents.reporting import Conclusion
-from trust.documents.signed import Signed
-from trust.errors import Malformed
+from trust.documents.campaign import UnitKind
 from trust.ids import CampaignId, Digest
-from trust.schema import decode
 
 
-def provenance(records: Records) -> str:
+def provenance(records: Records, bundles: Mapping[Digest, Bundle]) -> str:
     """One release per campaign, of all its openings, after the last of them."""
     seen: set[CampaignId] = set()
     for logged in records.releases:
@@ -45,11 +39,12 @@ def provenance(records: Records) -> str:
         most = least + 9 * len(openings)
         if release.contributors_rounded % 10 or not least <= release.contributors_rounded <= most:
             raise AuditFailure(f"the release of {release.campaign} counts other contributors")
-        rho = accounting.rho_of(records.voted(plan).rules)
-        if accounting.decimal(release.rho, "rho") != rho:
+        voted = bundles[release.bundle].manifest.rounds.maximum
+        rho = accounting.spent(records.voted(plan).rules, len(openings), voted)
+        if release.rho != rho:
             raise AuditFailure(
-                f"the release of {release.campaign} says rho {release.rho[:40]}, the rules cost "
-                f"{accounting.to_text(rho)}"
+                f"the release of {release.campaign} says rho {release.rho[:40]}, its rounds cost "
+                f"{rho}"
             )
     return f"{len(records.releases)} releases of opened campaigns at the voted price"
 
@@ -63,7 +58,7 @@ def reports(records: Records, bundles: dict[Digest, Bundle], objects: Objects) -
         require_voted_words(bundles[release.bundle].manifest, found)
         if release.conclusion not in objects:
             continue
-        conclusion = conclusion_of(records, logged.index, release, objects).document
+        conclusion = of_release(records, logged, objects).document
         manifest = bundles[release.bundle].manifest
         result = objects.get(conclusion.result, "the result of conclude")
         if report.render(manifest, result) != found:
@@ -81,47 +76,7 @@ def conclusions(
     released = [item for item in records.releases if item.document.campaign in covered]
     known = given(orders, UnitKind.CONCLUDE)
     for logged in released:
-        made = conclusion_of(records, logged.index, logged.document, objects).document
+        made = of_release(records, logged, objects).document
         if (made.unit, made.worker, made.plan) not in known:
             raise AuditFailure(f"{made.worker} concluded {made.campaign} without an order for it")
     return f"{len(released)} conclusions signed by enrolled workers"
-
-
-def conclusion_of(
-    records: Records, before: int, release: Release, objects: Objects
-) -> Signed[Conclusion]:
-    """The conclusion that a release names, signed by an enrolled worker, of the last opening."""
-    raw = objects.get(release.conclusion, "the conclusion")
-    envelope = dsse.Envelope.parse(raw)
-    if envelope.payload_type != Conclusion.TYPE:
-        raise Malformed(f"the conclusion of {release.campaign} is {envelope.payload_type[:80]}")
-    claimed = decode(Conclusion, envelope.payload)
-    key = records.key(claimed.worker, before)
-    verified = signed.verify(Conclusion, raw, {key})
-    conclusion = verified.document
-    opened = records.openings_of(release.campaign)[-1]
-    last = opened.document
-    records.require_member(claimed.worker, opened.index)
-    _require_matches(conclusion, release, last)
-    vote = records.authorisation(release.authorisation).document
-    if conclusion.image not in vote.images:
-        raise AuditFailure(f"{release.campaign} was concluded on an image that was not voted")
-    if conclusion.level not in LEVELS:
-        raise AuditFailure(
-            f"{release.campaign} was concluded at sandbox level {conclusion.level[:20]}"
-        )
-    return verified
-
-
-def _require_matches(conclusion: Conclusion, release: Release, last: Opening) -> None:
-    pairs = (
-        ("territory", conclusion.territory, release.territory),
-        ("campaign", conclusion.campaign, release.campaign),
-        ("round", conclusion.round, last.round),
-        ("bundle", conclusion.bundle, release.bundle),
-        ("plan", conclusion.plan, last.plan),
-        ("aggregate", conclusion.aggregate, last.aggregate),
-    )
-    for name, said, expected in pairs:
-        if said != expected:
-            raise AuditFailure(f"the conclusion of {release.campaign} is about another {name}")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
-import numpy as np
-
 from audit.errors import AuditFailure
-from jobs import report
+from jobs import conclusion, report
 from jobs.schema import Manifest
-from protection import columns
 
 
 def require_voted_words(manifest: Manifest, raw: bytes) -> None:
@@ -58,12 +56,5 @@ def _threshold(manifest: Manifest, name: str) -> int:
 
 def _empty(manifest: Manifest) -> bytes:
     """A result of zeros, whose report has every word and no news."""
-    types = {"int64": np.int64, "float64": np.float64}
-    return columns.encode(
-        {
-            report.TABLE: {
-                name: np.zeros(shape, types[dtype])
-                for name, dtype, shape in report.fields(manifest)
-            }
-        }
-    )
+    cells = sum(math.prod(shape) for _, _, shape in conclusion.fields(manifest))
+    return conclusion.from_frame(manifest, bytes(8 * cells))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -9,7 +10,8 @@ from capsule_runtime import guard
 from capsule_runtime.broker.errors import BundleUnfit
 from capsule_runtime.broker.messages import Inspected
 from capsule_runtime.sandbox.model import Job, Limits, OutputField
-from jobs import archive
+from jobs import archive, conclusion, state
+from trust import parameters as trust_parameters
 from trust.documents.rules import DataClass, PrivacyUnit, ReleaseRules
 from trust.ids import Digest
 
@@ -51,6 +53,11 @@ class Program:
         return self.bundle_file.manifest.rounds.maximum
 
     @property
+    def records(self) -> int | None:
+        """How many of a capsule's records run in one round at most; None for all."""
+        return self.bundle_file.manifest.rounds.records
+
+    @property
     def charge(self) -> str:
         """What one round costs each privacy unit, in zCDP, as a fraction."""
         return str(guard.charge(self.rules, rounds=self.rounds))
@@ -73,24 +80,32 @@ class Program:
         )
 
     def contribute_job(self, parameters: bytes) -> Job:
-        """One capsule's run. Raises JobRefused."""
+        """One capsule's run. Raises JobRefused, Malformed, ParametersRefused."""
         outputs = tuple(OutputField(r.output, r.dtype, r.shape) for r in self.rules)
         return self._job(self.bundle_file.manifest.entry.contribute, parameters, outputs)
 
     def conclude_job(self, parameters: bytes) -> Job:
-        """The run over an aggregate. Raises JobRefused."""
-        report = self.bundle_file.manifest.report
-        outputs = tuple(OutputField(name, part.dtype, part.shape) for name, part in report.items())
+        """The run over an aggregate. Raises JobRefused, Malformed, ParametersRefused."""
+        fields = conclusion.fields(self.bundle_file.manifest)
+        outputs = tuple(OutputField(*field) for field in fields)
         return self._job(self.bundle_file.manifest.entry.conclude, parameters, outputs)
 
     def _job(self, entry: str, parameters: bytes, outputs: tuple[OutputField, ...]) -> Job:
-        needs = self.bundle_file.manifest.needs
+        manifest = self.bundle_file.manifest
+        found = trust_parameters.parse(parameters)
+        state.require(manifest, found)
+        settings = found.settings
+        if found.state is not None:
+            told = {"round": found.round, "rounds": self.rounds}
+            settings = json.dumps({**json.loads(settings), **told}).encode()
+        needs = manifest.needs
         return Job(
             sources=self.bundle_file.sources,
             entry=entry,
-            parameters=parameters,
+            parameters=settings,
             outputs=outputs,
             limits=Limits(needs.memory_mib, needs.cpu_seconds, float(needs.wall_seconds)),
+            state=found.state,
         )
 
 

@@ -26,11 +26,11 @@ from capsule_runtime.consents import ConsentGate, ConsentStore
 from capsule_runtime.errors import CapsuleError
 from capsule_runtime.guard import Judged
 from capsule_runtime.ledger import Checkpoint, Ledger
-from capsule_runtime.portions import portions
+from capsule_runtime.portions import drawn, portions
 from capsule_runtime.sandbox.packing import LoadedJob
 from capsule_runtime.sandbox.timing import next_slot
 from capsule_runtime.sandbox.zygote import Zygote
-from jobs import report
+from jobs import conclusion
 from protection import cohort as minima
 from protection import columns
 from protection.errors import ProtectionError, RingOverflow
@@ -164,7 +164,7 @@ def conclude(sandboxed: Sandboxed, aggregate: bytes, line: Line) -> bytes:
             f"conclude ended with {outcome.status.value}",
             remedy="the author tries the bundle with `cadastre bundle try`, which shows why",
         )
-    result = report.from_frame(program.bundle_file.manifest, outcome.frame)
+    result = conclusion.from_frame(program.bundle_file.manifest, outcome.frame)
     _wait_for_slot(started, line, ())
     return result
 
@@ -256,7 +256,11 @@ def _one_capsule(
         del key
         units = units or opened.units
         tables = columns.decode(opened.columns)
-        parts = portions(tables, program.tables, program.unit)
+        parts = drawn(
+            portions(tables, program.tables, program.unit),
+            program.records,
+            Digest.of(sandboxed.parameters + capsule.encode()),
+        )
     except (CapsuleError, ProtectionError):
         return _failed(program, units)
     return tuple(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from capsule_runtime.errors import JobRefused
+from trust.parameters import MAXIMUM_STATE_BYTES
 
 # Ours: room for a large report (2 Mi numbers) and for any readable algorithm; a frame of this
 # size is buffered once in the broker, a job once in a memfd.
@@ -89,7 +90,8 @@ class Job:
     """One algorithm with its parameters, the same for every capsule of a round.
 
     `sources` maps relative paths (`algorithm.py`, `pkg/mod.py`) to source text in UTF-8; `entry`
-    is `module:function`; `parameters` is a JSON object. Raises JobRefused when out of bounds.
+    is `module:function`; `parameters` is a JSON object; `state`, where there is one, holds the
+    arrays that rounds carry, in the column format. Raises JobRefused when out of bounds.
     """
 
     sources: Mapping[str, bytes]
@@ -97,6 +99,7 @@ class Job:
     parameters: bytes
     outputs: tuple[OutputField, ...]
     limits: Limits
+    state: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sources", MappingProxyType(dict(self.sources)))
@@ -118,6 +121,11 @@ class Job:
             "Write it as module:function, for example algorithm:contribute.",
         )
         self._check_parameters()
+        _refuse(
+            self.state is not None and len(self.state) > MAXIMUM_STATE_BYTES,
+            "The round's state is too large.",
+            f"Declare a state of at most {MAXIMUM_STATE_BYTES} bytes.",
+        )
         names = [output.name for output in self.outputs]
         _refuse(
             not 1 <= len(names) <= MAXIMUM_OUTPUTS

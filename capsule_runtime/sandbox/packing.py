@@ -46,16 +46,18 @@ def sealed_data(content: bytes) -> int:
 
 
 def pack(job: Job) -> bytes:
-    """`u32 LE header length + JSON header + parameters + sources`, read back by inside/harness."""
+    """`u32 header length + JSON header + parameters + state + sources`, for inside/harness."""
+    state = job.state or b""
     header = {
         "entry": job.entry,
         "outputs": [[field.name, field.dtype, list(field.shape)] for field in job.outputs],
         "parameters": len(job.parameters),
+        "state": len(state),
         "sources": [[path, len(text)] for path, text in job.sources.items()],
     }
     encoded = json.dumps(header, separators=(",", ":")).encode()
     return b"".join(
-        [struct.pack("<I", len(encoded)), encoded, job.parameters, *job.sources.values()]
+        [struct.pack("<I", len(encoded)), encoded, job.parameters, state, *job.sources.values()]
     )
 
 

@@ -6,9 +6,12 @@ chosen workers, who is left out and why, and the one obstacle that a person can 
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fractions import Fraction
 
 from scheduler.domain.reasons import Reason, sentence
 from trust.documents.rules import PrivacyUnit, Protection, ReleaseRules
@@ -48,6 +51,8 @@ class Needs:
     quorum: int
     deadline: timedelta
     not_after: datetime
+    share: Fraction = Fraction(1)  # of the ready workers that one round asks
+    spare: int = 0  # workers asked beyond it, because some never answer
 
     @property
     def minimum_workers(self) -> int:
@@ -94,10 +99,17 @@ class RoundPlan:
     deadline: datetime
     reason: Reason
     why: str
+    target: int = 0  # so many partials close the round before its deadline
 
 
-def plan_round(workers: Sequence[WorkerFacts], needs: Needs, now: datetime) -> RoundPlan:
-    """The round that could start at `now`."""
+def plan_round(
+    workers: Sequence[WorkerFacts], needs: Needs, now: datetime, seed: bytes
+) -> RoundPlan:
+    """The round that could start at `now`.
+
+    Where a round asks a share of the workers, `seed` decides which: the grid draws the cohort,
+    never the algorithm, and whoever knows the seed can draw it again.
+    """
     chosen: list[WorkerFacts] = []
     left_out: list[LeftOut] = []
     for facts in sorted(workers, key=lambda item: item.worker):
@@ -108,9 +120,41 @@ def plan_round(workers: Sequence[WorkerFacts], needs: Needs, now: datetime) -> R
             left_out.append(LeftOut(facts.worker, reason, why))
     deadline = min(now + needs.deadline, needs.not_after)
     reason, why = _obstacle(chosen, left_out, needs, workers)
+    target = len(chosen)
+    if reason is Reason.NONE:
+        chosen, target, spared = _drawn(chosen, needs, seed)
+        left_out += spared
     if reason is Reason.NONE and deadline - now < LEAST_ROUND:
         reason, why = Reason.AUTHORISATION_EXPIRED, sentence(Reason.AUTHORISATION_EXPIRED)
-    return RoundPlan(tuple(chosen), tuple(left_out), deadline, reason, why)
+    return RoundPlan(tuple(chosen), tuple(left_out), deadline, reason, why, target)
+
+
+def _drawn(
+    ready: list[WorkerFacts], needs: Needs, seed: bytes
+) -> tuple[list[WorkerFacts], int, list[LeftOut]]:
+    """(who is asked, how many answers are enough, who is not): by the order of seeded hashes."""
+    target = max(needs.minimum_workers, math.ceil(needs.share * len(ready)))
+    asked = min(len(ready), target + needs.spare)
+
+    def lot(facts: WorkerFacts) -> bytes:
+        return hashlib.sha256(seed + facts.worker.encode()).digest()
+
+    order = sorted(ready, key=lot)
+    chosen = order[:asked]
+    # Minima count distinct operators too: the next in the order that brings a new one comes in.
+    for facts in order[asked:]:
+        operators = {one.operator for one in chosen}
+        if len(operators) >= needs.minimum_operators:
+            break
+        if facts.operator not in operators:
+            chosen.append(facts)
+    spared = [
+        LeftOut(facts.worker, Reason.NOT_DRAWN, sentence(Reason.NOT_DRAWN))
+        for facts in ready
+        if facts not in chosen
+    ]
+    enough = target if needs.spare else len(chosen)
+    return sorted(chosen, key=lambda facts: facts.worker), min(enough, len(chosen)), spared
 
 
 def _eligibility(facts: WorkerFacts, needs: Needs, now: datetime) -> tuple[Reason, str]:
@@ -177,46 +221,44 @@ class PartialFacts:
 
 
 def may_open(
-    partials: Sequence[PartialFacts], needs: Needs, *, all_ended: bool, past_deadline: bool
+    partials: Sequence[PartialFacts],
+    needs: Needs,
+    *,
+    target: int,
+    all_ended: bool,
+    past_deadline: bool,
 ) -> tuple[bool, Reason, str]:
     """(whether the round closes now, NONE or why it aborts, the sentence).
 
     A round closes when every unit ended or its deadline passed; it then opens if the quorum and
-    every minimum of the rules hold, and aborts otherwise.
+    every minimum of the rules hold, and aborts otherwise. It closes early when `target` partials
+    came and the minima hold already: the spare workers are not waited for.
     """
     have = len(partials)
-    if not all_ended and not past_deadline:
+    reason, why = _unmet(partials, needs)
+    if not all_ended and not past_deadline and (have < target or reason is not Reason.NONE):
         reason = Reason.WAITING_FOR_PARTIALS
-        return False, reason, sentence(reason, have=have, need=needs.minimum_workers)
+        return False, reason, sentence(reason, have=have, need=max(target, needs.minimum_workers))
+    return True, reason, why
+
+
+def _unmet(partials: Sequence[PartialFacts], needs: Needs) -> tuple[Reason, str]:
+    """The first quorum or minimum that these partials miss; NONE where all hold."""
+    have = len(partials)
     if have < needs.minimum_workers:
         reason = Reason.QUORUM_MISSED
-        return True, reason, sentence(reason, have=have, need=needs.minimum_workers)
+        return reason, sentence(reason, have=have, need=needs.minimum_workers)
     operators = len({partial.operator for partial in partials})
     if operators < needs.minimum_operators:
-        return (
-            True,
-            Reason.MINIMUM_MISSED,
-            sentence(
-                Reason.MINIMUM_MISSED,
-                have=operators,
-                what="operators",
-                need=needs.minimum_operators,
-            ),
-        )
+        reason = Reason.MINIMUM_MISSED
+        need = needs.minimum_operators
+        return reason, sentence(reason, have=operators, what="operators", need=need)
     total = sum(partial.contributors for partial in partials)
     for rule in needs.rules:
         if total < rule.minimum_contributors:
-            return (
-                True,
-                Reason.MINIMUM_MISSED,
-                sentence(
-                    Reason.MINIMUM_MISSED,
-                    have=total,
-                    what="contributors",
-                    need=rule.minimum_contributors,
-                ),
-            )
-    return True, Reason.NONE, ""
+            reason, need = Reason.MINIMUM_MISSED, rule.minimum_contributors
+            return reason, sentence(reason, have=total, what="contributors", need=need)
+    return Reason.NONE, ""
 
 
 def round_down(count: int) -> int:

@@ -61,6 +61,7 @@ class Reason(enum.StrEnum):
     AUTHORISATION_EXPIRED = "authorisation-expired"
     NEVER_PLANNED = "never-planned"
     LEFT_OUT = "left-out"
+    NOT_DRAWN = "not-drawn"
     HELPER_REFUSED = "helper-refused"
     HELPER_UNREACHABLE = "helper-unreachable"
     KEYHOLDER_REFUSED = "keyholder-refused"
@@ -118,6 +119,7 @@ _SENTENCES: dict[Reason, str] = {
     Reason.AUTHORISATION_SUSPENDED: "the college suspended the authorisation: {what}",
     Reason.AUTHORISATION_EXPIRED: "the authorisation ended before the campaign did",
     Reason.NEVER_PLANNED: "no round could be planned in time; the last obstacle: {what}",
+    Reason.NOT_DRAWN: "this round asks a share of the workers, and drew others",
     Reason.LEFT_OUT: "the helper left this worker's report out of the batch ({code})",
     Reason.HELPER_REFUSED: "the helper refused ({code}): {what}",
     Reason.HELPER_UNREACHABLE: "the helper was not reached in time; the last: {what}",

@@ -208,7 +208,7 @@ def _order(
         bundle=Digest(campaign.bundle),
         authorisation=AuthorisationId(campaign.authorisation),
         plan=Digest(rounds.plan),
-        parameters=Digest(campaign.parameters),
+        parameters=Digest(rounds.parameters),
         aggregate=Digest(rounds.aggregate) if concluding and rounds.aggregate else None,
         lease_seconds=max(1, int((attempt.expires_at - tx.now).total_seconds())),
     )

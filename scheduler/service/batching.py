@@ -129,7 +129,7 @@ async def ask_helper(
         campaign=CampaignId(row.campaign),
         round=row.number,
         plan=Digest(row.plan),
-        parameters=Digest(entry.parameters),
+        parameters=Digest(row.parameters),
         helper=Digest(entry.helper or ""),
         batch=batch.digest,
         partials=batch.reports,

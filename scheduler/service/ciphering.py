@@ -65,11 +65,9 @@ class CiphertextsOpened:
     answer: OpeningAnswer
     opened: signed.Signed[AggregateOpened]
 
-    def store(
-        self, tx: Transaction, desk: Desk, row: RoundRow, entry: CampaignRow
-    ) -> tuple[Digest, ...]:
+    def store(self, tx: Transaction, desk: Desk, row: RoundRow) -> tuple[Digest, ...]:
         """Log who opened it and on whose shares; (leader's, helper's share, what was opened)."""
-        campaign = entry.id
+        campaign = row.campaign
         outbox.publish_raw(tx, desk, Kind.SHARE_REQUEST, self.answer.request, campaign)
         for raw in self.answer.returned:
             outbox.publish_raw(tx, desk, Kind.TRUSTEE_SHARE, raw, campaign)
@@ -261,7 +259,7 @@ def _require_ours(
         ("campaign", opened.campaign, row.campaign),
         ("round", opened.round, row.number),
         ("plan", opened.plan, row.plan),
-        ("parameters", opened.parameters, entry.parameters),
+        ("parameters", opened.parameters, row.parameters),
         ("epoch", opened.epoch, entry.epoch),
         ("batch", opened.batch, row.batch),
         ("sum", opened.leader, row.leader),

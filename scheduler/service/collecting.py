@@ -52,9 +52,7 @@ class SharesOpened:
         """Over how many partials the sums go."""
         return self.helper.batch.reports
 
-    def store(
-        self, tx: Transaction, desk: Desk, row: RoundRow, entry: CampaignRow
-    ) -> tuple[Digest, ...]:
+    def store(self, tx: Transaction, desk: Desk, row: RoundRow) -> tuple[Digest, ...]:
         """Keep and log both shares; (leader's, helper's) digest for the Opening."""
         document = self.helper.share.document
         leader = AggregateShare(
@@ -62,7 +60,7 @@ class SharesOpened:
             campaign=document.campaign,
             round=document.round,
             plan=document.plan,
-            parameters=Digest(entry.parameters),
+            parameters=Digest(row.parameters),
             batch=document.batch,
             side=Side.LEADER,
             values=outbox.keep_blob(tx, desk, self.leader),

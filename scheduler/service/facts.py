@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from fractions import Fraction
 
 from jobs import archive
 from scheduler.domain.planning import Needs
@@ -47,6 +48,8 @@ class CampaignFacts:
             quorum=manifest.rounds.quorum,
             deadline=timedelta(seconds=manifest.rounds.deadline_seconds),
             not_after=self.authorisation.not_after,
+            share=Fraction(manifest.rounds.share),
+            spare=manifest.rounds.spare,
         )
 
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from scheduler.service.desk import Desk
 from scheduler.store.store import Transaction
-from scheduler.store.tables import CampaignRow, RoundRow
+from scheduler.store.tables import RoundRow
 from trust.ids import Digest
 
 
@@ -23,8 +23,6 @@ class Opened(Protocol):
         """Over how many partials it goes."""
         ...
 
-    def store(
-        self, tx: Transaction, desk: Desk, row: RoundRow, entry: CampaignRow
-    ) -> tuple[Digest, ...]:
+    def store(self, tx: Transaction, desk: Desk, row: RoundRow) -> tuple[Digest, ...]:
         """Keep and log what stands behind it; the digests that the Opening names."""
         ...

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from scheduler.service import helping, keyholding, leases, outbox, planning, release, rounds
+from scheduler.service import concluding, helping, keyholding, leases, outbox, planning, rounds
 from scheduler.service.bell import PACE
 from scheduler.service.desk import Desk
 from trust.problem import Problem
@@ -27,11 +27,11 @@ async def turn(desk: Desk) -> None:
     for _ in range(MAXIMUM_TURNS):
         heard = desk.bell.heard(PACE)
         await leases.let_time_pass(desk)
-        await planning.plan_drafts(desk)
+        await planning.plan_rounds(desk)
         await outbox.flush(desk)
         await leases.release_inputs(desk)
         await rounds.close_rounds(desk)
-        await release.release_concluded(desk)
+        await concluding.settle(desk)
         await helping.end_all(desk)
         await keyholding.end_all(desk)
         if desk.bell.heard(PACE) == heard:

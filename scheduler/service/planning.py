@@ -1,15 +1,23 @@
-"""Drafts become running campaigns as soon as a round can be planned."""
+"""A round is planned as soon as it can be: the first of a draft, or the next of a campaign."""
 
 from __future__ import annotations
 
 import asyncio
 
-from sqlmodel import select
+from sqlmodel import col, func, select
 
 from scheduler.domain.planning import RoundPlan, WorkerFacts, plan_round
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.states import CampaignState, RoundState, UnitState
-from scheduler.service import committing, consents, endings, helping, keyholding, outbox
+from scheduler.service import (
+    committing,
+    conclusions,
+    consents,
+    endings,
+    helping,
+    keyholding,
+    outbox,
+)
 from scheduler.service.desk import Desk
 from scheduler.service.facts import CampaignFacts, facts_of
 from scheduler.store.store import Transaction
@@ -26,24 +34,32 @@ from trust.documents.campaign import Plan, UnitKind
 from trust.ids import AuthorisationId, CampaignId, Digest, UnitId, WorkerId
 from trust.log.entry import Kind
 
+PLANNED = frozenset({CampaignState.DRAFT, CampaignState.RUNNING})
 
-async def plan_drafts(desk: Desk) -> None:
-    """Plan the first round of every draft that can have one; say why the others wait."""
 
-    def drafts(tx: Transaction) -> list[tuple[str, str, str]]:
+async def plan_rounds(desk: Desk) -> None:
+    """Plan the due round of every campaign that can have one; say why the others wait."""
+
+    def due(tx: Transaction) -> list[tuple[str, str, str, bool]]:
         query = (
-            select(CampaignRow.id, AuthorisationRow.digest, CampaignRow.bundle)
+            select(CampaignRow, AuthorisationRow.digest)
             .join(AuthorisationRow)
-            .where(CampaignRow.state == CampaignState.DRAFT.value)
+            .where(
+                col(CampaignRow.state).in_([state.value for state in PLANNED]),
+                col(CampaignRow.following).is_not(None),
+            )
         )
-        return [(a, b, c) for a, b, c in tx.session.exec(query)]
+        return [
+            (row.id, digest, row.bundle, row.state == CampaignState.DRAFT.value)
+            for row, digest in tx.session.exec(query)
+        ]
 
-    for campaign, authorisation, bundle in await desk.look("list-drafts", drafts):
+    for campaign, authorisation, bundle, draft in await desk.look("list-due", due):
         facts = await asyncio.to_thread(facts_of, desk, authorisation, bundle)
         # Workers seal and encrypt to the keys that the plan names: there is no plan before them.
-        if facts.with_helper and not await helping.engage(desk, campaign):
+        if draft and facts.with_helper and not await helping.engage(desk, campaign):
             continue
-        if facts.encrypted and not await keyholding.engage(desk, campaign, facts):
+        if draft and facts.encrypted and not await keyholding.engage(desk, campaign, facts):
             continue
         await _plan_one(desk, campaign, facts)
 
@@ -80,18 +96,25 @@ def worker_facts(tx: Transaction, facts: CampaignFacts) -> list[WorkerFacts]:
 
 def _look(
     tx: Transaction, campaign: str, facts: CampaignFacts
-) -> tuple[CampaignRow, RoundPlan] | None:
+) -> tuple[CampaignRow, int, RoundPlan] | None:
     row = tx.session.get(CampaignRow, campaign)
-    if row is None or row.state != CampaignState.DRAFT.value:
+    if row is None or row.following is None or CampaignState(row.state) not in PLANNED:
         return None
-    return row, plan_round(worker_facts(tx, facts), facts.needs, tx.now)
+    number = (
+        1
+        + tx.session.exec(
+            select(func.count()).select_from(RoundRow).where(RoundRow.campaign == campaign)
+        ).one()
+    )
+    seed = f"{campaign}/{number}/".encode()
+    return row, number, plan_round(worker_facts(tx, facts), facts.needs, tx.now, seed)
 
 
 def _would_change(tx: Transaction, campaign: str, facts: CampaignFacts) -> bool:
     found = _look(tx, campaign, facts)
     if found is None:
         return False
-    row, plan = found
+    row, _, plan = found
     waits = plan.reason is not Reason.NONE
     return not (waits and (row.reason, row.why) == (plan.reason.value, plan.why)) or (
         tx.now >= row.plan_before
@@ -102,25 +125,27 @@ def _plan(tx: Transaction, desk: Desk, campaign: str, facts: CampaignFacts) -> N
     found = _look(tx, campaign, facts)
     if found is None:
         return
-    row, plan = found
+    row, number, plan = found
+    assert row.following is not None
     if plan.reason is not Reason.NONE:
         if tx.now >= row.plan_before or plan.reason is Reason.AUTHORISATION_EXPIRED:
             why = sentence(Reason.NEVER_PLANNED, what=plan.why)
             endings.end(tx, desk, row, CampaignState.FAILED, reason=Reason.NEVER_PLANNED, why=why)
         else:
-            endings.move(tx, row, CampaignState.DRAFT, plan.reason, plan.why)
+            endings.move(tx, row, CampaignState(row.state), plan.reason, plan.why)
         return
     document = Plan(
         territory=desk.territory,
         campaign=CampaignId(row.id),
-        round=1,
+        round=number,
         bundle=Digest(row.bundle),
         authorisation=AuthorisationId(row.authorisation),
-        parameters=Digest(row.parameters),
+        parameters=Digest(row.following),
         issued_at=tx.now.replace(microsecond=0),
         deadline=plan.deadline.replace(microsecond=0),
         helper=None if row.helper is None else Digest(row.helper),
         epoch=None if row.epoch is None else Digest(row.epoch),
+        after=conclusions.envelope_of(tx, row.id, number - 1),
     )
     # The consents that the plan rests on are committed before it is logged.
     committing.commit(tx, desk, committing.CONSENTS, None)
@@ -128,9 +153,11 @@ def _plan(tx: Transaction, desk: Desk, campaign: str, facts: CampaignFacts) -> N
     tx.session.add(
         RoundRow(
             campaign=row.id,
-            number=1,
+            number=number,
             state=RoundState.OPEN.value,
             plan=digest,
+            parameters=row.following,
+            target=plan.target,
             issued_at=document.issued_at,
             deadline=document.deadline,
             capsules=sum(worker.capsules for worker in plan.chosen),
@@ -141,6 +168,7 @@ def _plan(tx: Transaction, desk: Desk, campaign: str, facts: CampaignFacts) -> N
     tx.session.flush()
     for worker in plan.chosen:
         tx.session.add(_unit(tx, desk, document, digest, worker))
+    row.following = None
     endings.move(tx, row, CampaignState.RUNNING, Reason.NONE, "")
 
 

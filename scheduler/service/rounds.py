@@ -98,6 +98,7 @@ def _decide(
     closes, reason, why = may_open(
         partials,
         facts.needs,
+        target=row.target,
         all_ended=all(UnitState(unit.state) in FINAL_UNIT for unit in units),
         past_deadline=tx.now >= row.deadline,
     )
@@ -151,7 +152,8 @@ async def _open_one(desk: Desk, campaign: str, number: int, facts: CampaignFacts
         why = sentence(reason, what=error.sentence)
         await desk.run("abort-round", lambda tx: _abort(tx, desk, campaign, reason, why))
         return
-    await desk.run("open-round", lambda tx: _open(tx, desk, key, (blob, partials), opened))
+    last = number == facts.bundle.manifest.rounds.maximum
+    await desk.run("open-round", lambda tx: _open(tx, desk, key, (blob, partials, last), opened))
 
 
 def _sum(desk: Desk, members: list[Member], facts: CampaignFacts) -> bytes:
@@ -169,11 +171,14 @@ def _open(
     tx: Transaction,
     desk: Desk,
     key: tuple[str, int],
-    aggregated: tuple[bytes, int],
+    aggregated: tuple[bytes, int, bool],
     opened: Opened | None,
 ) -> None:
-    """`aggregated` is the aggregate's blob and over how many partials it goes."""
-    (campaign, number), (blob, partials) = key, aggregated
+    """`aggregated` is the aggregate's blob, over how many partials it goes, and if it is the last.
+
+    The campaign concludes with its last round; before that it runs, and so does its next round.
+    """
+    (campaign, number), (blob, partials, last) = key, aggregated
     row = tx.session.get(RoundRow, key)
     entry = tx.session.get(CampaignRow, campaign)
     assert row is not None
@@ -181,13 +186,13 @@ def _open(
     if row.state != RoundState.PREPARING.value or row.batch is None:
         return
     row.aggregate = outbox.keep_blob(tx, desk, blob)
-    shares = () if opened is None else opened.store(tx, desk, row, entry)
+    shares = () if opened is None else opened.store(tx, desk, row)
     document = Opening(
         territory=desk.territory,
         campaign=CampaignId(campaign),
         round=number,
         plan=Digest(row.plan),
-        parameters=Digest(entry.parameters),
+        parameters=Digest(row.parameters),
         batch=Digest(row.batch),
         partials=partials,
         contributors_rounded=round_down(row.contributors),
@@ -202,7 +207,8 @@ def _open(
     tx.session.flush()
     tx.session.add(_conclude_unit(tx, desk, row))
     why = sentence(Reason.WAITING_FOR_CONCLUDER)
-    endings.move(tx, entry, CampaignState.CONCLUDING, Reason.WAITING_FOR_CONCLUDER, why)
+    state = CampaignState.CONCLUDING if last else CampaignState.RUNNING
+    endings.move(tx, entry, state, Reason.WAITING_FOR_CONCLUDER, why)
 
 
 def _conclude_unit(tx: Transaction, desk: Desk, row: RoundRow) -> UnitRow:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from sqlmodel import func, select
 
-from jobs import parameters
+from jobs import parameters, state
 from scheduler.domain.reasons import Reason
 from scheduler.domain.states import CampaignState
 from scheduler.errors import Conflict, InputRefused, NotAuthorised
@@ -23,7 +23,8 @@ from scheduler.store.store import Transaction
 from scheduler.store.tables import AuthorisationRow, BundleRow, CampaignRow
 from trust.documents.rules import Bound
 from trust.ids import CampaignId, Digest
-from trust.policy.parameters import MAXIMUM_PARAMETER_BYTES, require_within
+from trust.parameters import MAXIMUM_SETTINGS_BYTES
+from trust.policy.parameters import require_within
 
 MAXIMUM_REQUEST = 128
 
@@ -37,22 +38,18 @@ async def start(
     """
     if not 1 <= len(request) <= MAXIMUM_REQUEST or not request.isprintable():
         raise InputRefused(f"the request key has 1 to {MAXIMUM_REQUEST} printable characters")
-    if len(values) > MAXIMUM_PARAMETER_BYTES:
-        raise InputRefused(f"the parameters take over {MAXIMUM_PARAMETER_BYTES} bytes")
+    if len(values) > MAXIMUM_SETTINGS_BYTES:
+        raise InputRefused(f"the parameters take over {MAXIMUM_SETTINGS_BYTES} bytes")
     row, authorisation = await desk.look("find-bundle", lambda tx: _find(tx, bundle))
     facts = await asyncio.to_thread(facts_of, desk, authorisation.digest, row.digest)
-    if facts.bundle.manifest.rounds.maximum != 1:
-        raise InputRefused(
-            f"the bundle asks for up to {facts.bundle.manifest.rounds.maximum} rounds, "
-            "this release runs campaigns of one",
-            remedy="write rounds.maximum = 1, or update the scheduler",
-        )
     blob = _parameter_blob(values, facts.authorisation.bounds)
+    first = state.first(facts.bundle.manifest, blob)
     fresh = CampaignRow(
         id=CampaignId.draw(desk.entropy),
         bundle=row.digest,
         authorisation=authorisation.id,
         parameters=Digest.of(blob),
+        following=Digest.of(first),
         started_by=operator,
         request=request,
         state=CampaignState.DRAFT.value,
@@ -65,10 +62,12 @@ async def start(
         updated_at=desk.now(),
         updated_by="start-campaign",
     )
-    return await desk.run("start-campaign", lambda tx: _insert(tx, desk, fresh, blob))
+    return await desk.run("start-campaign", lambda tx: _insert(tx, desk, fresh, (blob, first)))
 
 
-def _insert(tx: Transaction, desk: Desk, fresh: CampaignRow, blob: bytes) -> CampaignView:
+def _insert(
+    tx: Transaction, desk: Desk, fresh: CampaignRow, blobs: tuple[bytes, bytes]
+) -> CampaignView:
     known = tx.session.exec(
         select(CampaignRow).where(
             CampaignRow.started_by == fresh.started_by, CampaignRow.request == fresh.request
@@ -94,7 +93,8 @@ def _insert(tx: Transaction, desk: Desk, fresh: CampaignRow, blob: bytes) -> Cam
             f"the authorisation allows {authorisation.campaigns} campaigns; all were started",
             remedy="the college must vote a new authorisation",
         )
-    outbox.keep_blob(tx, desk, blob)
+    for blob in blobs:
+        outbox.keep_blob(tx, desk, blob)
     # A copy, because the transaction may run again.
     campaign = CampaignRow(**fresh.model_dump())
     tx.session.add(campaign)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from jobs import aggregate, report
+from jobs import aggregate, conclusion
 from jobs.errors import AggregateRefused, ReportRefused
 from protection import accounting
 from protection.ckks import residues
@@ -137,7 +137,7 @@ def _matches(
     if document.worker != sender:
         raise StatementRefused("its worker is not the one that signed it")
     if isinstance(document, Partial):
-        expected["parameters"] = context.campaign.parameters
+        expected["parameters"] = context.round.parameters
     for name, value in expected.items():
         if getattr(document, name) != value:
             raise StatementRefused(f"its {name} is not the order's")
@@ -208,7 +208,7 @@ def _read_result(desk: Desk, document: Conclusion, facts: CampaignFacts) -> None
     if not desk.blobs.has(document.result):
         raise ValuesMissing("the result was not put as a blob")
     try:
-        report.decode_result(facts.bundle.manifest, desk.blobs.get(document.result))
+        conclusion.read(facts.bundle.manifest, desk.blobs.get(document.result))
     except ReportRefused as error:
         what = error.sentence
         raise ValuesRefused(sentence(Reason.VALUES_REFUSED, what=what)) from error

@@ -19,6 +19,7 @@ import numpy as np
 
 from audit.errors import AuditFailure
 from jobs import aggregate, archive, report, statement
+from jobs import conclusion as results
 from protection import accounting, columns
 from protection.batch import Batch, BatchMember
 from protection.scope import Scope
@@ -471,7 +472,7 @@ class EvidenceBuilder:
             "modes_lower": np.asarray(total - 5.0, np.float64),
             "modes_upper": np.asarray(total + 5.0, np.float64),
         }
-        result = self._put("result", columns.encode({report.TABLE: table}))
+        result = self._put("result", columns.encode({results.REPORT: table}))
         key = self.keys.workers[3]
         conclusion = Conclusion(
             territory=TERRITORY,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import aggregate, description, manifest, opening, report
+from jobs import aggregate, conclusion, description, manifest, opening, report
 from jobs.aggregate import Part
 from jobs.errors import AggregateRefused, ReportRefused
 from protection import columns
@@ -119,7 +119,7 @@ def frame(modes: list[int], lower: list[float], upper: list[float]) -> bytes:
 
 
 def rendered(modes: list[int], lower: list[float], upper: list[float]) -> dict[str, Any]:
-    result = report.from_frame(EXAMPLE, frame(modes, lower, upper))
+    result = conclusion.from_frame(EXAMPLE, frame(modes, lower, upper))
     document: dict[str, Any] = json.loads(report.render(EXAMPLE, result))
     return document
 
@@ -139,14 +139,14 @@ def test_commute_flows_prints_cells_below_20_as_less_than_20() -> None:
     values = np.full((9, 9, 6), 20, np.int64)
     values[0, 0, 0] = 19
     bands = values.astype(np.float64).tobytes()
-    blob = report.render(flows, report.from_frame(flows, values.tobytes() + bands + bands))
+    blob = report.render(flows, conclusion.from_frame(flows, values.tobytes() + bands + bands))
     cells = json.loads(blob)["arrays"]["flows"]["cells"]
     assert cells[0] == "<20"
     assert set(cells[1:]) == {20}
 
 
 def test_the_report_is_one_function_of_the_result_bytes() -> None:
-    result = report.from_frame(EXAMPLE, frame([50] * 4, [1.5] * 4, [2.5] * 4))
+    result = conclusion.from_frame(EXAMPLE, frame([50] * 4, [1.5] * 4, [2.5] * 4))
     first = report.render(EXAMPLE, result)
     assert first == report.render(EXAMPLE, bytes(result))
     assert (
@@ -159,14 +159,14 @@ def test_the_report_is_one_function_of_the_result_bytes() -> None:
 
 @given(st.binary(min_size=96, max_size=96))
 def test_any_numbers_render(raw: bytes) -> None:
-    result = report.from_frame(EXAMPLE, raw)
+    result = conclusion.from_frame(EXAMPLE, raw)
     text = report.text_table(report.render(EXAMPLE, result))
     assert "bicycle" in text
 
 
 def test_a_result_of_another_layout_is_refused() -> None:
     with pytest.raises(ReportRefused):
-        report.from_frame(EXAMPLE, b"\0" * 95)
+        conclusion.from_frame(EXAMPLE, b"\0" * 95)
     other = columns.encode({"report": {"modes": np.zeros(4, np.int64)}})
     wrong = columns.encode(
         {"report": {n: np.zeros(4) for n in ("modes", "modes_lower", "modes_upper")}}
@@ -181,11 +181,11 @@ def test_nan_payloads_do_not_survive() -> None:
     raw = np.zeros(4, "<i8").tobytes() + b"\x01\x02\x03\x04\x05\x06\xf8\x7f" * 8
     plain = frame([0] * 4, [math.nan] * 4, [math.nan] * 4)
     assert all(math.isnan(value) for value in odd)
-    assert report.from_frame(EXAMPLE, raw) == report.from_frame(EXAMPLE, plain)
+    assert conclusion.from_frame(EXAMPLE, raw) == conclusion.from_frame(EXAMPLE, plain)
 
 
 def test_the_text_table_shows_bands_and_counts_what_it_leaves_out() -> None:
-    result = report.from_frame(EXAMPLE, frame([50, 3, 7, 12], [45.6] * 4, [54.4] * 4))
+    result = conclusion.from_frame(EXAMPLE, frame([50, 3, 7, 12], [45.6] * 4, [54.4] * 4))
     text = report.text_table(report.render(EXAMPLE, result), maximum_rows=2)
     assert "on foot" in text
     assert "[45.6, 54.4]" in text

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from jobs import parameters
 from jobs.errors import ParametersRefused
 from trust.documents.rules import Bound
+from trust.parameters import MAXIMUM_SETTINGS_BYTES
 
 BOUNDS = {
     "zones": Bound("integer", "1", "64", ()),
@@ -74,7 +75,7 @@ def test_a_bound_without_both_ends_lets_nothing_through() -> None:
         b'{"note":"a","share":"0.250","time":"morning","zones":9}',
         b'{"note":"a","share":"0.25","time":"morning","zones":9,"zones":9}',
         b"[" * 100_000,
-        b" " * (parameters.MAXIMUM_BLOB_BYTES + 1),
+        b" " * (MAXIMUM_SETTINGS_BYTES + 1),
     ],
 )
 def test_blobs_that_are_not_canonical_are_refused(blob: bytes) -> None:

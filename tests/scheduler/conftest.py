@@ -14,7 +14,7 @@ import pytest
 
 from durable.blobs import BlobFolder
 from jobs import aggregate, archive
-from jobs import report as reports
+from jobs import conclusion as results
 from protection import columns
 from protos.cadastre.v1 import work_pb2
 from scheduler.domain.backoff import BackOff
@@ -380,7 +380,7 @@ class FakeWorker:
         assert order.aggregate is not None
         blob = self.world.desk.blobs.get(order.aggregate)
         cells = aggregate.decode_aggregate(self.world.bundle.manifest.rules(), blob)
-        result = columns.encode({reports.TABLE: {"counts": cells["counts"]}})
+        result = columns.encode({results.REPORT: {"counts": cells["counts"]}})
         document = Conclusion(
             territory=TERRITORY,
             campaign=order.campaign,

@@ -15,7 +15,7 @@ from trust.documents.campaign import Opening, Release
 from trust.ids import Digest
 from trust.log.entry import Kind, LogEntry
 from trust.log.proof import verify_proof
-from trust.policy.parameters import MAXIMUM_PARAMETER_BYTES
+from trust.parameters import MAXIMUM_SETTINGS_BYTES
 
 
 def test_a_campaign_runs_from_start_to_release(world):
@@ -71,8 +71,8 @@ def test_parameters_are_bounded_as_workers_bound_them(world):
 
     async def scenario():
         await world.authorised()
-        spaces = b" " * (MAXIMUM_PARAMETER_BYTES - len(b'{"zones":3}'))
-        with pytest.raises(InputRefused, match=str(MAXIMUM_PARAMETER_BYTES)):
+        spaces = b" " * (MAXIMUM_SETTINGS_BYTES - len(b'{"zones":3}'))
+        with pytest.raises(InputRefused, match=str(MAXIMUM_SETTINGS_BYTES)):
             await starting.start(
                 world.desk, "ana", world.bundle.digest, b'{"zones":3} ' + spaces, "over"
             )

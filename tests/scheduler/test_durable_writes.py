@@ -31,6 +31,7 @@ from scheduler.service import (
     bundles,
     campaigns,
     committing,
+    concluding,
     consents,
     exclusion,
     helping,
@@ -39,7 +40,6 @@ from scheduler.service import (
     membership,
     outbox,
     planning,
-    release,
     rounds,
     sweeping,
 )
@@ -298,7 +298,7 @@ async def all_logged(world, _):
 async def planned(world):
     """The plan is logged and proven, its units wait."""
     story = await drafted(world)
-    await planning.plan_drafts(world.desk)
+    await planning.plan_rounds(world.desk)
     await outbox.flush(world.desk)
     return story
 
@@ -410,7 +410,7 @@ async def sealed_run(world, protection="shared"):
 
 async def ceremony_held(world):
     story = await sealed_draft(world, "encrypted")
-    await planning.plan_drafts(world.desk)
+    await planning.plan_rounds(world.desk)
     world.desk.keyholder.ceremony(story[3])
     return story
 
@@ -514,7 +514,7 @@ STORIES = {
     "let-time-pass": Story(
         late, lambda w, s: leases.let_time_pass(w.desk), lambda w, s: units_are(w, s, "failed")
     ),
-    "plan-round": Story(drafted, lambda w, s: planning.plan_drafts(w.desk), ends("running")),
+    "plan-round": Story(drafted, lambda w, s: planning.plan_rounds(w.desk), ends("running")),
     "prepare-round": Story(
         reported, lambda w, s: rounds.close_rounds(w.desk), ends("concluding"), alone=False
     ),
@@ -527,11 +527,9 @@ STORIES = {
         ends("failed"),
         alone=False,
     ),
-    "release-campaign": Story(
-        concluded, lambda w, s: release.release_concluded(w.desk), ends("released")
-    ),
+    "release-campaign": Story(concluded, lambda w, s: concluding.settle(w.desk), ends("released")),
     "fail-campaign": Story(
-        stuck_conclusion, lambda w, s: release.release_concluded(w.desk), ends("failed")
+        stuck_conclusion, lambda w, s: concluding.settle(w.desk), ends("failed")
     ),
     "engage-helper": Story(
         sealed_draft, lambda w, s: helping.engage(w.desk, s[3]), holds("campaign", "helper")
@@ -553,12 +551,12 @@ STORIES = {
     ),
     "engage-keyholder": Story(
         ceremony_held,
-        lambda w, s: planning.plan_drafts(w.desk),
+        lambda w, s: planning.plan_rounds(w.desk),
         holds("campaign", "epoch"),
         alone=False,
     ),
     "keyholder-refused": Story(
-        refused_by_keyholder, lambda w, s: planning.plan_drafts(w.desk), ends("failed")
+        refused_by_keyholder, lambda w, s: planning.plan_rounds(w.desk), ends("failed")
     ),
     "commit-sum": Story(
         encrypted(sealed_reports),

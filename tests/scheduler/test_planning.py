@@ -24,6 +24,7 @@ from trust.entropy import seeded
 from trust.ids import Digest, WorkerId
 from trust.log.tree import Tree, leaf_hash
 
+SEED = b"test/1/"
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 ENTROPY = seeded(b"planning")
 IMAGE = Digest.of(b"image")
@@ -74,31 +75,31 @@ ALL = [worker("a"), worker("b"), worker("a")]
 )
 def test_who_cannot_take_part_is_left_out_with_the_reason(changes, reason):
     odd = worker("c", **changes)
-    plan = plan_round([*ALL, odd], NEEDS, NOW)
+    plan = plan_round([*ALL, odd], NEEDS, NOW, SEED)
     assert plan.reason is Reason.NONE
     assert {facts.worker for facts in plan.chosen} == {facts.worker for facts in ALL}
     assert [(item.worker, item.reason) for item in plan.left_out] == [(odd.worker, reason)]
 
 
 def test_the_obstacle_counts_missing_consents():
-    plan = plan_round([*ALL[:2], worker("c", capsules=8)], NEEDS, NOW)
+    plan = plan_round([*ALL[:2], worker("c", capsules=8)], NEEDS, NOW, SEED)
     assert plan.reason is Reason.WAITING_FOR_CONSENTS
     assert plan.why == "waiting for consents: 12 missing"
 
 
 def test_operators_count_by_name_not_by_machine():
-    plan = plan_round([worker("a"), worker("a"), worker("a")], NEEDS, NOW)
+    plan = plan_round([worker("a"), worker("a"), worker("a")], NEEDS, NOW, SEED)
     assert plan.reason is Reason.WAITING_FOR_OPERATORS
 
 
 def test_nobody_at_all_is_an_obstacle_not_an_error():
-    assert plan_round([], NEEDS, NOW).reason is Reason.WAITING_FOR_WORKERS
+    assert plan_round([], NEEDS, NOW, SEED).reason is Reason.WAITING_FOR_WORKERS
 
 
 def test_the_deadline_stays_inside_the_authorisation():
     needs = replace(NEEDS, not_after=NOW + timedelta(minutes=2))
-    assert plan_round(ALL, needs, NOW).deadline == needs.not_after
-    late = plan_round(ALL, needs, needs.not_after - timedelta(seconds=5))
+    assert plan_round(ALL, needs, NOW, SEED).deadline == needs.not_after
+    late = plan_round(ALL, needs, needs.not_after - timedelta(seconds=5), SEED)
     assert late.reason in {Reason.AUTHORISATION_EXPIRED, Reason.WAITING_FOR_WORKERS}
 
 
@@ -114,17 +115,29 @@ def partial(operator: str, contributors: int = 30) -> PartialFacts:
 
 def test_a_round_closes_at_its_deadline_or_when_all_ended():
     three = [partial("a"), partial("b"), partial("c")]
-    assert may_open(three, NEEDS, all_ended=False, past_deadline=False)[0] is False
-    assert may_open(three, NEEDS, all_ended=True, past_deadline=False)[:2] == (True, Reason.NONE)
-    assert may_open(three, NEEDS, all_ended=False, past_deadline=True)[:2] == (True, Reason.NONE)
-    assert may_open(three[:2], NEEDS, all_ended=True, past_deadline=False)[:2] == (
+    assert may_open(three, NEEDS, target=9, all_ended=False, past_deadline=False)[0] is False
+    assert may_open(three, NEEDS, target=9, all_ended=True, past_deadline=False)[:2] == (
+        True,
+        Reason.NONE,
+    )
+    assert may_open(three, NEEDS, target=9, all_ended=False, past_deadline=True)[:2] == (
+        True,
+        Reason.NONE,
+    )
+    assert may_open(three[:2], NEEDS, target=9, all_ended=True, past_deadline=False)[:2] == (
         True,
         Reason.QUORUM_MISSED,
     )
     same = [partial("a"), partial("a"), partial("a")]
-    assert may_open(same, NEEDS, all_ended=True, past_deadline=False)[1] is Reason.MINIMUM_MISSED
+    assert (
+        may_open(same, NEEDS, target=9, all_ended=True, past_deadline=False)[1]
+        is Reason.MINIMUM_MISSED
+    )
     few = [partial("a", 1), partial("b", 1), partial("c", 1)]
-    assert may_open(few, NEEDS, all_ended=True, past_deadline=False)[1] is Reason.MINIMUM_MISSED
+    assert (
+        may_open(few, NEEDS, target=9, all_ended=True, past_deadline=False)[1]
+        is Reason.MINIMUM_MISSED
+    )
 
 
 @given(st.integers(0, 40))

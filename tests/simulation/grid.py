@@ -27,7 +27,7 @@ from sqlmodel import select
 from capsule_runtime.broker.errors import BrokerLost
 from capsule_runtime.broker.messages import Contribute, Contributed, Inspected, Ready
 from jobs import aggregate
-from jobs import report as reports
+from jobs import conclusion as results
 from protection import accounting, columns
 from protos.cadastre.v1 import work_pb2
 from scheduler.domain.states import FINAL_CAMPAIGN, LIVE_ATTEMPT
@@ -206,7 +206,7 @@ class Summer:
     async def conclude(self, bundle: bytes, parameters: bytes, aggregate_: bytes) -> bytes:
         await self._work()
         cells = aggregate.decode_aggregate(self.grid.world.bundle.manifest.rules(), aggregate_)
-        return columns.encode({reports.TABLE: {"counts": cells["counts"]}})
+        return columns.encode({results.REPORT: {"counts": cells["counts"]}})
 
     async def _work(self) -> None:
         self.runs += 1

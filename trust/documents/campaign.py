@@ -21,13 +21,15 @@ class Plan:
     round: int
     bundle: Digest
     authorisation: AuthorisationId
-    parameters: Digest  # of the parameter blob (a JSON object)
+    parameters: Digest  # of the round's parameter blob (trust/parameters.py)
     issued_at: datetime
     deadline: datetime
     # Of the HelperKey's envelope that shares are sealed to; None where the helper has no part.
     helper: Digest | None = None
     # Of the EpochKey's envelope that partials are encrypted under; None unless `encrypted`.
     epoch: Digest | None = None
+    # Of the Conclusion's envelope whose state the parameters carry; None in a first round.
+    after: Digest | None = None
 
 
 class UnitKind(enum.StrEnum):

@@ -21,6 +21,7 @@ class Duty(enum.StrEnum):
     HELPER = "helper"  # campaign keys and shares of the second aggregator
     KEYHOLDER = "keyholder"  # CKKS key epochs and what is opened under them
     TRUSTEE = "trustee"  # shares of those keys: the threshold says how many must act
+    GRAPH = "graph"  # the territory's graph, which the authority alone makes
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from trust.policy.errors import (
     AuthorisationNotYet,
     BundleUnsigned,
     ImageNotPermitted,
+    ParametersRefused,
     RulesDiffer,
     TablesExceeded,
 )
-from trust.policy.parameters import require_within
+from trust.policy.parameters import parse_parameters, require_within
 from trust.policy.request import Held, RunRequest
 
 
@@ -110,12 +111,23 @@ class RulesMatch:
 
 @dataclass(frozen=True)
 class ParametersWithin:
-    """Every parameter is bounded by the vote and by the manifest, and lies inside both."""
+    """Every parameter is bounded by the vote and by the manifest, and lies inside both.
+
+    A blob that carries a state carries the number of its round, which must be the ordered one.
+    """
 
     def require(self, request: RunRequest) -> Held:
         vote = request.verified_authorisation.document
-        require_within(request.parameters, vote.bounds)
-        require_within(request.parameters, request.facts.bounds)
+        found = parse_parameters(request.parameters)
+        require_within(found.settings, vote.bounds)
+        require_within(found.settings, request.facts.bounds)
+        if found.state is not None and found.round != request.order.round:
+            raise ParametersRefused(
+                f"the parameters are those of round {found.round}, ordered is round "
+                f"{request.order.round}",
+                remedy="tell the scheduler's operator: it mixed up two rounds",
+                campaign=request.order.campaign,
+            )
         return Held("parameters-within", f"{len(vote.bounds)} bounded parameters")
 
 

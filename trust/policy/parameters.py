@@ -14,13 +14,21 @@ from decimal import Decimal
 from typing import Any, NoReturn
 
 from trust.documents.rules import Bound
+from trust.errors import Malformed
+from trust.parameters import MAXIMUM_SETTINGS_BYTES, RoundParameters, parse
 from trust.policy.errors import ParametersRefused
 
-# 64 parameters of 1000 characters.
-MAXIMUM_PARAMETER_BYTES = 64 * 1024
 # Digits of one number; more is an attack on the reader, not a parameter.
 MAXIMUM_DIGITS = 40
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
+
+def parse_parameters(blob: bytes) -> RoundParameters:
+    """The parts of a round's parameter blob. Raises ParametersRefused."""
+    try:
+        return parse(blob)
+    except Malformed as error:
+        raise ParametersRefused(error.sentence, remedy=error.remedy) from error
 
 
 def require_within(parameters: bytes, bounds: Mapping[str, Bound]) -> None:
@@ -40,9 +48,9 @@ def require_within(parameters: bytes, bounds: Mapping[str, Bound]) -> None:
 
 def _read(parameters: bytes) -> dict[str, Any]:
     remedy = 'a parameter blob is written by `cadastre campaign start`, like {"zones":9}'
-    if len(parameters) > MAXIMUM_PARAMETER_BYTES:
+    if len(parameters) > MAXIMUM_SETTINGS_BYTES:
         raise ParametersRefused(
-            f"the parameters take over {MAXIMUM_PARAMETER_BYTES} bytes", remedy=remedy
+            f"the parameters take over {MAXIMUM_SETTINGS_BYTES} bytes", remedy=remedy
         )
     try:
         values = json.loads(parameters, parse_float=_never, parse_constant=_never)

@@ -22,6 +22,8 @@ from .confine import RESULT_FD
 MAGIC = b"CADCOL1\n"
 # The table whose columns are a released aggregate; an algorithm gets it without its table name.
 AGGREGATE = "aggregate"
+# What the rounds before left to this one: a table of arrays, given beside the parameters.
+STATE = "state"
 FLAVOURS = {"int64": "<i8", "float64": "<f8"}
 
 EXIT_OK, EXIT_ERROR, EXIT_MEMORY, EXIT_OUTPUT, EXIT_CONFINEMENT = 0, 71, 72, 73, 74
@@ -38,6 +40,7 @@ class PackedJob:
     entry: str
     outputs: list[tuple[str, str, tuple[int, ...]]]
     parameters: bytes
+    state: bytes
     sources: dict[str, bytes]
 
 
@@ -59,7 +62,8 @@ def unpack(content: bytes) -> PackedJob:
     """The inverse of the host's packing.pack; both ends are ours."""
     (length,) = struct.unpack_from("<I", content)
     header = json.loads(content[4 : 4 + length])
-    cursor = 4 + length + header["parameters"]
+    start = 4 + length
+    cursor = start + header["parameters"] + header["state"]
     sources: dict[str, bytes] = {}
     for path, size in header["sources"]:
         sources[path] = content[cursor : cursor + size]
@@ -67,7 +71,10 @@ def unpack(content: bytes) -> PackedJob:
     return PackedJob(
         entry=header["entry"],
         outputs=[(name, dtype, tuple(shape)) for name, dtype, shape in header["outputs"]],
-        parameters=content[4 + length : 4 + length + header["parameters"]],
+        parameters=content[start : start + header["parameters"]],
+        state=content[
+            start + header["parameters"] : start + header["parameters"] + header["state"]
+        ],
         sources=sources,
     )
 
@@ -106,7 +113,10 @@ def call(job: PackedJob, tables: Mapping[str, Mapping[str, Any]]) -> Any:
     module, function = job.entry.split(":")
     entry = getattr(importlib.import_module(module), function)
     only = tables[AGGREGATE] if set(tables) == {AGGREGATE} else tables
-    return entry(only, json.loads(job.parameters))
+    parameters = json.loads(job.parameters)
+    if job.state:
+        parameters[STATE] = decode(job.state)[STATE]
+    return entry(only, parameters)
 
 
 def frame(job: PackedJob, answer: Any) -> bytes:

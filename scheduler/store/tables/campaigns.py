@@ -35,16 +35,20 @@ class CampaignRow(SQLModel, table=True):
     id: str = words("camp_…", key=True)
     bundle: str = words("digest of the bundle", of="bundle.digest")
     authorisation: str = words("the college's decision that it rests on", of="authorisation.id")
-    parameters: str = words("digest of the parameter blob")
+    parameters: str = words("digest of the operator's settings")
     started_by: str = words("operator that started it")
     request: str = words("the operator's idempotency key")
     state: str = words("CampaignState")
     reason: str = words("reason code why it waits or ended; empty when it moves")
     why: str = words("the same as a sentence")
     created_at: datetime = moment("when it was started")
-    plan_before: datetime = moment("a draft that is not planned by then fails")
+    plan_before: datetime = moment("fails if its next round is not planned by then")
     updated_at: datetime = moment("last change")
     updated_by: str = words("name of the transaction that changed it last")
+    following: str | None = words(
+        "digest of the parameter blob that the next round starts with; none while one runs",
+        optional=True,
+    )
     release: str | None = words("digest of the Release envelope", optional=True)
     helper: str | None = words("digest of the HelperKey envelope", optional=True)
     destroyed: str | None = words(
@@ -73,6 +77,8 @@ class RoundRow(SQLModel, table=True):
     number: int = whole("from 1", key=True)
     state: str = words("RoundState")
     plan: str = words("digest of the Plan envelope")
+    parameters: str = words("digest of the round's parameter blob")
+    target: int = whole("partials that close the round before its deadline")
     issued_at: datetime = moment("the plan's moment: consents live then may be counted")
     deadline: datetime = moment("no report is accepted from then on")
     capsules: int = whole("live consents of the chosen workers when it was planned")
