@@ -45,10 +45,10 @@ def release(tx: Transaction, desk: Desk, campaign: str, facts: CampaignFacts, bl
         rho=accounting.spent(facts.authorisation.rules, len(opened), rounds),
         released_at=tx.now,
     )
+    if row.state == CampaignState.RUNNING.value:  # it stopped before its last round
+        endings.move(tx, row, CampaignState.CONCLUDING, Reason.NONE, "")
     # First what auditors need, so that a logged release implies a committed batch.
     committing.commit_campaign(tx, desk, campaign)
     envelope = signed.sign(document, [desk.orders])
     row.release = outbox.publish(tx, desk, Kind.RELEASE, envelope, campaign)
-    if row.state == CampaignState.RUNNING.value:
-        endings.move(tx, row, CampaignState.CONCLUDING, Reason.NONE, "")
     endings.move(tx, row, CampaignState.RELEASED, Reason.NONE, "")

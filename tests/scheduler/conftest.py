@@ -15,7 +15,7 @@ import pytest
 from durable.blobs import BlobFolder
 from jobs import aggregate, archive
 from jobs import conclusion as results
-from protection import columns
+from protection import accounting, columns
 from protos.cadastre.v1 import work_pb2
 from scheduler.domain.backoff import BackOff
 from scheduler.log.writer import LogWriter
@@ -146,6 +146,7 @@ class World:
     faults: Faults | None = None
     root_envelope: bytes = b""
     manifest: str = MANIFEST
+    enough: int = 99  # conclude says stop in this round
     reopen: Callable[[], None] = lambda: None
 
     @property
@@ -153,6 +154,10 @@ class World:
         return archive.read(
             archive.pack({"bundle.toml": self.manifest.encode(), "algorithm.py": ALGORITHM})
         )
+
+    def follow(self, rounds: str = "maximum = 3\n") -> None:
+        """From now on the test bundle has several rounds, with one number for a state."""
+        self.manifest = MANIFEST.replace("maximum = 1\n", rounds) + "[state.walked]\nshape = [1]\n"
 
     async def authorised(self, **changes: object) -> Authorisation:
         """Submit and authorise the test bundle."""
@@ -368,7 +373,7 @@ class FakeWorker:
             contributors=len(self.capsules),
             values=self.world.desk.blobs.put(values),
             protection=rules[0].protection,
-            variances={"counts": "5"},
+            variances=accounting.variances_of(rules, self.world.bundle.manifest.rounds.maximum),
             rho="0.1",
             image=self.image,
             level="L3",
@@ -380,7 +385,13 @@ class FakeWorker:
         assert order.aggregate is not None
         blob = self.world.desk.blobs.get(order.aggregate)
         cells = aggregate.decode_aggregate(self.world.bundle.manifest.rules(), blob)
-        result = columns.encode({results.REPORT: {"counts": cells["counts"]}})
+        tables = {results.REPORT: {"counts": cells["counts"]}}
+        if self.world.bundle.manifest.state:
+            # The state counts the rounds, so that a round that is skipped or repeated shows.
+            stop = np.array([int(order.round >= self.world.enough)])
+            tables[results.STATE] = {"walked": np.array([float(order.round)])}
+            tables[results.ROUNDS] = {results.STOP: stop}
+        result = columns.encode(tables)
         document = Conclusion(
             territory=TERRITORY,
             campaign=order.campaign,

@@ -149,6 +149,12 @@ async def concluded(world):
     return document, workers, judge, campaign
 
 
+async def followed(world):
+    """The first of three rounds is concluded, the second is not prepared."""
+    world.follow()
+    return await concluded(world)
+
+
 async def state_of(world, story):
     return (await world.view(story[3])).row.state
 
@@ -528,6 +534,9 @@ STORIES = {
         alone=False,
     ),
     "release-campaign": Story(concluded, lambda w, s: concluding.settle(w.desk), ends("released")),
+    "follow-round": Story(
+        followed, lambda w, s: concluding.settle(w.desk), holds("campaign", "following")
+    ),
     "fail-campaign": Story(
         stuck_conclusion, lambda w, s: concluding.settle(w.desk), ends("failed")
     ),
