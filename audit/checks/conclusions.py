@@ -55,9 +55,8 @@ def carried(records: Records, bundles: Mapping[Digest, Bundle], objects: Objects
     return f"{followed} rounds start with the state that the one before left{hidden}"
 
 
-def _following(
-    records: Records, logged: Logged[Plan], manifest: Manifest, settings: bytes, objects: Objects
-) -> bytes:
+def followed_by(records: Records, logged: Logged[Plan], objects: Objects) -> Signed[Conclusion]:
+    """The conclusion whose state a plan starts with: of the round before its own."""
     plan = logged.document
     assert plan.after is not None
     before = [
@@ -67,7 +66,14 @@ def _following(
     ]
     if not before:
         raise AuditFailure(f"{_name(plan)} follows a round that was not opened before it")
-    made = _read(records, logged.index, plan.after, before[0], objects).document
+    return _read(records, logged.index, plan.after, before[0], objects)
+
+
+def _following(
+    records: Records, logged: Logged[Plan], manifest: Manifest, settings: bytes, objects: Objects
+) -> bytes:
+    plan = logged.document
+    made = followed_by(records, logged, objects).document
     blob = objects.get(made.result, "the result of conclude")
     result = conclusion.read(manifest, blob)
     if result.stop or result.state is None:

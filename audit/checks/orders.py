@@ -234,8 +234,18 @@ def _report(objects: Objects, statement: Digest | None) -> ReportId | None:
 
 
 def _require_released(records: Records, order: Order, answer: Acknowledgement) -> None:
-    for logged in records.releases:
-        release = logged.document
+    """The accepted conclusion is what the next round started with, or what was released."""
+    for logged in records.plans:
+        plan = logged.document
+        if (plan.campaign, plan.round) == (order.campaign, order.round + 1):
+            if plan.after != answer.statement:
+                raise AuditFailure(
+                    f"round {plan.round} of {plan.campaign} follows another conclusion than the "
+                    "accepted one"
+                )
+            return
+    for logged_release in records.releases:
+        release = logged_release.document
         if release.campaign == order.campaign and release.conclusion != answer.statement:
             raise AuditFailure(
                 f"{order.campaign} was released from another conclusion than the accepted one"

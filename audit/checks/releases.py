@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from audit.checks.conclusions import of_release
+from audit.checks.conclusions import followed_by, of_release
 from audit.checks.objects import Objects
 from audit.checks.orders import Ordered, given
 from audit.checks.wording import require_voted_words
@@ -72,11 +72,22 @@ def reports(records: Records, bundles: dict[Digest, Bundle], objects: Objects) -
 def conclusions(
     records: Records, objects: Objects, covered: Collection[CampaignId], orders: Ordered
 ) -> str:
-    """Every release's conclusion is here, signed by a worker that was ordered to make it."""
-    released = [item for item in records.releases if item.document.campaign in covered]
+    """Every conclusion is here, signed by a worker that was ordered to make it.
+
+    Those of the releases, and those whose state a next round started with.
+    """
     known = given(orders, UnitKind.CONCLUDE)
-    for logged in released:
-        made = of_release(records, logged, objects).document
+    found = [
+        of_release(records, logged, objects).document
+        for logged in records.releases
+        if logged.document.campaign in covered
+    ]
+    found += [
+        followed_by(records, logged, objects).document
+        for logged in records.plans
+        if logged.document.campaign in covered and logged.document.after is not None
+    ]
+    for made in found:
         if (made.unit, made.worker, made.plan) not in known:
             raise AuditFailure(f"{made.worker} concluded {made.campaign} without an order for it")
-    return f"{len(released)} conclusions signed by enrolled workers"
+    return f"{len(found)} conclusions signed by enrolled workers"

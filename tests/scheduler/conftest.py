@@ -374,7 +374,7 @@ class FakeWorker:
             values=self.world.desk.blobs.put(values),
             protection=rules[0].protection,
             variances=accounting.variances_of(rules, self.world.bundle.manifest.rounds.maximum),
-            rho="0.1",
+            rho=accounting.spent(rules, 1, self.world.bundle.manifest.rounds.maximum),
             image=self.image,
             level="L3",
             made_at=self.world.clock.now(),
