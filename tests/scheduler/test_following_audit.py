@@ -48,7 +48,7 @@ def test_a_campaign_of_three_rounds_passes_the_audit(world, tmp_path):
     assert line_of(verdict, "plan.carried").found.startswith("2 rounds start with the state")
     public = audited(world, tmp_path / "public", Role.OPERATOR)
     assert public.ok, [line for line in public.journal.lines if not line.ok]
-    assert "2 whose conclusions are not here" in line_of(public, "plan.carried").found
+    assert line_of(public, "plan.carried").found.startswith("2 rounds start with the state")
 
 
 def test_a_campaign_that_stopped_early_passes_at_the_price_of_its_rounds(world, tmp_path):

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from rdflib import OWL, RDF, RDFS, SKOS, XSD, Graph, Literal, URIRef
+
+from graph import concepts, ontology, rdf, rows, shapes
+from graph.errors import ShapesRefused
+from graph.model import ENDS, MOVING, Relation, ResourceKind, Side, SourceKind, TerritoryGraph
+from graph.rdf import CAD, QUDT
+from tests.graph.graph_built import built
+from tests.graph.graph_strategies import graphs
+from tests.graph.graph_territory import CELLS, Town, a_report
+from trust.ids import Digest
+
+VOCABULARY = Graph().parse(data=ontology.read(ontology.VOCABULARY), format="turtle")
+CLASSES = set(VOCABULARY.subjects(RDF.type, OWL.Class))
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "ontology.md"
+
+
+def test_every_class_of_the_model_is_in_the_vocabulary() -> None:
+    for kind in rows.tables().values():
+        assert CAD[kind.__name__] in CLASSES
+    for relation in Relation:
+        above = CAD.Flow if relation in MOVING else CAD.Link
+        assert (CAD[relation.value.capitalize()], RDFS.subClassOf, above) in VOCABULARY
+
+
+def test_every_column_is_a_property_of_the_vocabulary() -> None:
+    properties = set(VOCABULARY.subjects(RDF.type, OWL.DatatypeProperty)) | set(
+        VOCABULARY.subjects(RDF.type, OWL.ObjectProperty)
+    )
+    for kind in rows.tables().values():
+        for column in rows.columns(kind):
+            assert rdf._property(column) in properties
+
+
+def test_every_class_has_words_in_both_languages() -> None:
+    for one in CLASSES:
+        languages = {label.language for label in VOCABULARY.objects(one, RDFS.label)}
+        assert languages == {"fr", "en"}, one
+
+
+def test_the_page_tells_every_mapping() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    for predicate in (SKOS.closeMatch, SKOS.broadMatch, SKOS.relatedMatch):
+        for subject, target in VOCABULARY.subject_objects(predicate):
+            if subject not in CLASSES:
+                continue
+            name = VOCABULARY.namespace_manager.curie(URIRef(str(target)))
+            assert f"`{name}`" in text, name
+    for unit in concepts.UNITS:
+        assert f"`{unit}`" in text
+
+
+def test_every_relation_has_ends_and_kinds_are_those_of_the_shapes() -> None:
+    assert set(ENDS) == set(Relation)
+    text = ontology.read(ontology.SHAPES).decode()
+    for vocabulary in (ResourceKind, Side, SourceKind):
+        values = " ".join(f'"{member.value}"' for member in _members(vocabulary))
+        assert f"( {values} )" in text
+
+
+def _members(vocabulary: type[enum.StrEnum]) -> list[enum.StrEnum]:
+    return list(vocabulary)
+
+
+@given(graphs())
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+def test_sound_graphs_conform(graph: TerritoryGraph) -> None:
+    shapes.require(graph)
+
+
+def store(tmp_path: Path) -> Graph:
+    town = Town(tmp_path)
+    return rdf.to_rdf(built(town, [town.publish(a_report(CELLS))]))
+
+
+def _any(store: Graph, cls: URIRef) -> URIRef:
+    return next(URIRef(str(one)) for one in sorted(store.subjects(RDF.type, cls), key=str))
+
+
+def decimal(text: str) -> Literal:
+    return Literal(text, datatype=XSD.decimal)
+
+
+BAD: dict[str, Callable[[Graph], object]] = {
+    "a flow without a quantity": lambda s: s.remove((_any(s, CAD.Commuting), CAD.quantity, None)),
+    "a flow without a unit": lambda s: s.remove((_any(s, CAD.Commuting), QUDT.unit, None)),
+    "a flow without a period": lambda s: s.remove((_any(s, CAD.Commuting), CAD.begins, None)),
+    "a flow without a source": lambda s: s.remove((_any(s, CAD.Commuting), CAD.source, None)),
+    "a negative quantity": lambda s: s.set((_any(s, CAD.Commuting), CAD.quantity, decimal("-1"))),
+    "two quantities": lambda s: s.add((_any(s, CAD.Commuting), CAD.quantity, decimal("7"))),
+    "a quantity as text": lambda s: s.set((_any(s, CAD.Commuting), CAD.quantity, Literal("7"))),
+    "outside its band": lambda s: s.set((_any(s, CAD.Commuting), CAD["lower"], decimal("9999"))),
+    "commuting to a resource": lambda s: s.set(
+        (_any(s, CAD.Commuting), CAD.target, _any(s, CAD.Resource))
+    ),
+    "commuting in tonnes": lambda s: s.set((_any(s, CAD.Commuting), CAD.unit, Literal("t"))),
+    "an end that is a text": lambda s: s.set(
+        (_any(s, CAD.Commuting), CAD.origin, Literal("place:a"))
+    ),
+    "a place off the Earth": lambda s: s.set((_any(s, CAD.Place), CAD.latitude, decimal("91"))),
+    "a place without a name": lambda s: s.remove((_any(s, CAD.Place), CAD.name, None)),
+    "an unknown side": lambda s: s.set((_any(s, CAD.Objective), CAD.side, Literal("middle"))),
+    "a source without a licence": lambda s: s.remove((_any(s, CAD.Source), CAD.licence, None)),
+    "a factor out of its range": lambda s: s.set((_any(s, CAD.Factor), CAD.low, decimal("99"))),
+}
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_the_shapes_refuse(tmp_path: Path, fault: str) -> None:
+    whole = store(tmp_path)
+    assert shapes.faults_of(whole) == []
+    BAD[fault](whole)
+    assert shapes.faults_of(whole)
+
+
+def test_a_graph_of_another_ontology_is_refused(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    graph = built(town, [town.publish(a_report(CELLS))])
+    with pytest.raises(ShapesRefused):
+        shapes.require(replace(graph, ontology=Digest.of(b"older")))
+
+
+@pytest.mark.parametrize("text", ["naf:01.11Z", "naf:38", "ewc:200108", "rd:R13", "rd:D15"])
+def test_codes_of_nomenclatures(text: str) -> None:
+    assert concepts.is_concept(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["naf:1", "ewc:20010", "rd:R14", "rd:D16", "isic:01", "naf", ":", "ewc:20 01 08"]
+)
+def test_other_texts_are_no_codes(text: str) -> None:
+    assert not concepts.is_concept(text)
