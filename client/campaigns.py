@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from client import rounds
 from client.errors import CampaignEnded, InputRefused
 from client.session import Session, within
 from client.verbs import read_file, remote
@@ -189,9 +190,9 @@ async def _follow(session: Session, campaign: str) -> Any:
     view: Any = None
     with Progress(1000, "capsules") as bar:
         async for view in session.stream(stub.Watch, request):
-            total = sum(entry.capsules_total for entry in view.rounds)
-            done = sum(entry.capsules_done for entry in view.rounds)
-            bar.reach(1000 * done // total if total else 0)
+            done, label = rounds.progress_of(view)
+            bar.say(label)
+            bar.reach(round(1000 * done))
             if _state(view) in _ENDED:
                 break
     if view is None:
@@ -232,6 +233,8 @@ def _finish(arguments: argparse.Namespace, view: Any, *, waited: bool) -> int:
             "bundle": view.bundle,
             "created": view.created_at,
             "release": view.release or None,
+            "rounds": f"{len(view.rounds)} of at most {max(view.rounds_voted, 1)}",
+            "epsilon so far": round(view.epsilon, 4),
             "units": [
                 f"{unit.kind} {_word(states_pb2.UnitState, unit.state)}"
                 + (f" ({unit.reason})" if unit.reason else "")
@@ -239,6 +242,10 @@ def _finish(arguments: argparse.Namespace, view: Any, *, waited: bool) -> int:
             ],
         }
     )
+    head, rows = rounds.table_of(view)
+    if rows and view.rounds_voted > 1 and not arguments.json:
+        output.line("")
+        output.table(head, rows)
     if _state(view) == "released":
         output.line(f"next: cadastre campaign report {view.campaign}")
     if waited and _state(view) != "released":

@@ -79,6 +79,21 @@ def from_frame(manifest: Manifest, frame: bytes) -> bytes:
     return blob
 
 
+def singles(manifest: Manifest, found: Concluded) -> dict[str, float]:
+    """The report's values of one cell, which a line per round can tell (loss, accuracy, ...).
+
+    Of a count that people are hidden in (`suppress_below`) no line tells anything.
+    """
+    told = {}
+    for name, array in manifest.report.items():
+        hidden = array.release is not None and manifest.release[array.release].suppress_below
+        if array.kind == "value" and math.prod(array.shape) == 1 and not hidden:
+            value = float(found.report[name].ravel()[0])
+            if math.isfinite(value):
+                told[name] = value
+    return told
+
+
 def read(manifest: Manifest, blob: bytes) -> Concluded:
     """The arrays in a result blob. Raises ReportRefused."""
     tables = _tables(blob)

@@ -38,6 +38,11 @@ class Progress:
             sys.stderr.write("\r\x1b[2K")
             sys.stderr.flush()
 
+    def say(self, label: str) -> None:
+        """Another label from now on: what is being done has changed."""
+        self._label = label
+        self._draw()
+
     def advance(self, steps: int = 1) -> None:
         """`steps` more are done."""
         self.reach(self._done + steps)

@@ -39,6 +39,12 @@ class WorkerFacts:
     contributes: bool
     draining: bool
     banned: bool
+    images: Mapping[str, Digest] = field(default_factory=dict)  # of runtimes beyond the base
+
+    def image_for(self, libraries: Collection[str]) -> Digest | None:
+        """The image that a bundle with these libraries would run in here."""
+        name = runtime_of(libraries)
+        return self.image if name == BASE else self.images.get(name)
 
 
 @dataclass(frozen=True)
@@ -172,11 +178,11 @@ def _eligibility(facts: WorkerFacts, needs: Needs, now: datetime) -> tuple[Reaso
         return no(Reason.WORKER_DRAINING)
     if facts.level not in CONTRIBUTING_LEVELS:
         return no(Reason.SANDBOX_LEVEL, level=facts.level)
-    if facts.image not in needs.images:
-        return no(Reason.IMAGE_NOT_PERMITTED)
     missing = [name for name in needs.libraries if name not in facts.libraries]
     if missing:
         return no(Reason.LIBRARY_MISSING, library=missing[0])
+    if facts.image_for(needs.libraries) not in needs.images:
+        return no(Reason.IMAGE_NOT_PERMITTED)
     if facts.capsules < needs.minimum_capsules:
         return no(Reason.BELOW_MINIMUM, have=facts.capsules, need=needs.minimum_capsules)
     return Reason.NONE, ""

@@ -38,6 +38,8 @@ def campaign(view: CampaignView, role: Role) -> campaigns_pb2.CampaignView:
         created_at=to_text(row.created_at),
         updated_at=to_text(row.updated_at),
         release=row.release or "",
+        rounds_voted=row.rounds,
+        epsilon=view.epsilon,
     )
 
 
@@ -93,6 +95,9 @@ def _round(view: RoundView, *, machines: bool) -> campaigns_pb2.RoundView:
         units=[_unit(entry) for entry in view.units if machines],
         reason_code=row.reason,
         reason=row.why,
+        participants=view.participants,
+        bytes=view.traffic,
+        metrics=view.metrics,
     )
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from sqlmodel import col, func, select
 
+from protection import accounting
 from scheduler.domain.planning import round_down
 from scheduler.domain.reasons import Reason, quote, sentence
-from scheduler.domain.states import FINAL_CAMPAIGN, CampaignState
+from scheduler.domain.states import FINAL_CAMPAIGN, AttemptState, CampaignState
 from scheduler.errors import AlreadyEnded, InputRefused, NotReleased
 from scheduler.service import endings
 from scheduler.service.bell import for_campaign, for_exclusion
@@ -19,11 +21,12 @@ from scheduler.store.store import Transaction
 from scheduler.store.tables import (
     AttemptRow,
     AuthorisationRow,
+    BlobRow,
     CampaignRow,
     RoundRow,
     UnitRow,
 )
-from trust.documents.campaign import Release
+from trust.documents.campaign import Release, UnitKind
 from trust.documents.signed import verify
 from trust.ids import Digest
 
@@ -45,6 +48,23 @@ class RoundView:
 
     row: RoundRow
     units: tuple[UnitView, ...]
+    sizes: Mapping[str, int]  # bytes of the blobs that workers put, by unit
+
+    @property
+    def participants(self) -> int:
+        """Workers whose partials were accepted."""
+        return sum(unit.row.id in self.sizes for unit in self.units)
+
+    @property
+    def traffic(self) -> int:
+        """Bytes that they sent as partials; what they received is the same for all."""
+        return sum(self.sizes.values())
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What the round's conclusion told in single numbers; empty before it."""
+        found: dict[str, float] = json.loads(self.row.told or "{}")
+        return found
 
     @property
     def capsules_done(self) -> int:
@@ -68,6 +88,13 @@ class CampaignView:
     row: CampaignRow
     title: str
     rounds: tuple[RoundView, ...]
+
+    @property
+    def epsilon(self) -> float:
+        """What the rounds that were opened cost one privacy unit, at delta = 1e-6."""
+        opened = sum(entry.row.opening is not None for entry in self.rounds)
+        rho = accounting.decimal(self.row.rho, "rho") * opened / self.row.rounds
+        return accounting.epsilon(rho)
 
 
 async def cancel(desk: Desk, campaign: str, reason: str) -> CampaignView:
@@ -165,6 +192,18 @@ def view_of(tx: Transaction, row: CampaignRow, *, deep: bool = True) -> Campaign
         units = tx.session.exec(
             select(UnitRow).where(UnitRow.campaign == row.id).order_by(UnitRow.kind, UnitRow.id)
         ).all()
+        sizes = dict(
+            tx.session.exec(
+                select(AttemptRow.unit, BlobRow.size)
+                .join(UnitRow, col(UnitRow.id) == col(AttemptRow.unit))
+                .join(BlobRow, col(BlobRow.digest) == col(AttemptRow.values_digest))
+                .where(
+                    UnitRow.campaign == row.id,
+                    UnitRow.kind == UnitKind.CONTRIBUTE.value,
+                    AttemptRow.state == AttemptState.ACCEPTED.value,
+                )
+            ).all()
+        )
         query = select(RoundRow).where(RoundRow.campaign == row.id)
         rounds = [
             RoundView(
@@ -174,6 +213,11 @@ def view_of(tx: Transaction, row: CampaignRow, *, deep: bool = True) -> Campaign
                     for unit in units
                     if unit.round == entry.number
                 ),
+                {
+                    unit.id: sizes[unit.id]
+                    for unit in units
+                    if unit.round == entry.number and unit.id in sizes
+                },
             )
             for entry in tx.session.exec(query.order_by(col(RoundRow.number))).all()
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass
 
 from sqlmodel import col, func, select
@@ -87,24 +88,37 @@ def _ended(tx: Transaction) -> list[_Ended]:
 async def _settle_one(desk: Desk, ended: _Ended, result: Digest, facts: CampaignFacts) -> None:
     manifest = facts.bundle.manifest
 
-    def compute() -> tuple[bytes, bool]:
-        """(the report, True) or (the next round's parameter blob, False)."""
+    def compute() -> tuple[bytes, bool, str]:
+        """(the report, True) or (the next round's parameter blob, False); and what is told."""
         blob = desk.blobs.get(result)
         found = conclusion.read(manifest, blob)
+        told = json.dumps(conclusion.singles(manifest, found))
         if found.stop or ended.number >= manifest.rounds.maximum:
-            return report.render(manifest, blob), True
+            return report.render(manifest, blob), True, told
         assert found.state is not None
         settings = desk.blobs.get(Digest(ended.settings))
-        return state.following(settings, ended.number + 1, found.state), False
+        return state.following(settings, ended.number + 1, found.state), False, told
 
-    blob, last = await asyncio.to_thread(compute)
+    blob, last, told = await asyncio.to_thread(compute)
+
+    def follow(tx: Transaction) -> None:
+        _tell(tx, ended, told)
+        _follow(tx, desk, ended, blob)
+
+    def conclude(tx: Transaction) -> None:
+        _tell(tx, ended, told)
+        release.release(tx, desk, ended.campaign, facts, blob)
+
     if last:
-        await desk.run(
-            "release-campaign",
-            lambda tx: release.release(tx, desk, ended.campaign, facts, blob),
-        )
+        await desk.run("release-campaign", conclude)
     else:
-        await desk.run("follow-round", lambda tx: _follow(tx, desk, ended, blob))
+        await desk.run("follow-round", follow)
+
+
+def _tell(tx: Transaction, ended: _Ended, told: str) -> None:
+    row = tx.session.get(RoundRow, (ended.campaign, ended.number))
+    assert row is not None
+    row.told = told
 
 
 def _follow(tx: Transaction, desk: Desk, ended: _Ended, blob: bytes) -> None:

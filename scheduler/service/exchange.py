@@ -105,6 +105,8 @@ def _check_batch(desk: Desk, peer: Peer, document: ReportBatch) -> None:
         for name in capacity.libraries
     ):
         raise InputRefused("the capacity names impossible libraries")
+    if not set(capacity.images) <= set(LIBRARIES):
+        raise InputRefused("the capacity names runtimes that no bundle can ask for")
 
 
 def _check_age(desk: Desk, document: ReportBatch) -> None:
@@ -181,6 +183,8 @@ def _store_capacity(worker: WorkerRow, capacity: Capacity) -> None:
     worker.slots = 0 if capacity.draining else capacity.slots
     worker.level, worker.image = quote(capacity.level)[:8], str(capacity.image)
     worker.libraries = " ".join(sorted(set(capacity.libraries)))
+    pairs = sorted(capacity.images.items())
+    worker.images = " ".join(f"{name}={image}" for name, image in pairs)
     worker.contributes, worker.concludes = capacity.contributes, capacity.concludes
     worker.draining = capacity.draining
 

@@ -89,9 +89,15 @@ def worker_facts(tx: Transaction, facts: CampaignFacts) -> list[WorkerFacts]:
             contributes=row.contributes,
             draining=row.draining,
             banned=member.banned_at is not None,
+            images=_images(row),
         )
         for row, member in rows
     ]
+
+
+def _images(row: WorkerRow) -> dict[str, Digest]:
+    pairs = (entry.split("=", 1) for entry in row.images.split())
+    return {name: Digest(image) for name, image in pairs}
 
 
 def _look(

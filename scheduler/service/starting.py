@@ -10,6 +10,7 @@ from decimal import Decimal
 from sqlmodel import func, select
 
 from jobs import parameters, state
+from protection import accounting
 from scheduler.domain.reasons import Reason
 from scheduler.domain.states import CampaignState
 from scheduler.errors import Conflict, InputRefused, NotAuthorised
@@ -50,6 +51,8 @@ async def start(
         authorisation=authorisation.id,
         parameters=Digest.of(blob),
         following=Digest.of(first),
+        rounds=facts.bundle.manifest.rounds.maximum,
+        rho=accounting.to_text(accounting.rho_of(facts.authorisation.rules)),
         started_by=operator,
         request=request,
         state=CampaignState.DRAFT.value,

@@ -67,6 +67,7 @@ class WorkerRow(SQLModel, table=True):
     level: str = words("sandbox level of its self-test")
     image: str | None = words("digest of its runtime image (a claim)", optional=True)
     libraries: str = words("space-separated names")
+    images: str = words("images of its runtimes beyond the base: library=digest", default="")
     contributes: bool = flag("hosts capsules")
     concludes: bool = flag("runs conclude units")
     draining: bool = flag("its keeper wants nothing new")

@@ -24,7 +24,35 @@ def upgrade() -> None:
         ),
     )
     op.execute("UPDATE campaign SET following = parameters WHERE state = 'draft'")
+    with op.batch_alter_table("campaign") as table:
+        # What was voted of campaigns from before is in their bundles; one round each.
+        table.add_column(
+            sa.Column(
+                "rounds",
+                sa.Integer(),
+                nullable=False,
+                server_default="1",
+                comment="so many at most, as voted",
+            )
+        )
+        table.add_column(
+            sa.Column(
+                "rho",
+                sa.Text(),
+                nullable=False,
+                server_default="0",
+                comment="zCDP of all of them together, as voted",
+            )
+        )
     with op.batch_alter_table("round") as table:
+        table.add_column(
+            sa.Column(
+                "told",
+                sa.Text(),
+                nullable=True,
+                comment="the concluded report's single values, JSON by name",
+            )
+        )
         table.add_column(
             sa.Column(
                 "parameters",
