@@ -56,6 +56,7 @@ NOUNS = (
         "capsule",
     ),
     Noun("campaign", "runs of authorised bundles", ("client.campaigns:add_campaign",), ""),
+    Noun("graph", "the territory's graph", ("graph.cli:add_graph",), "graph"),
     Noun("log", "the verifiable log", ("client.log:add_log",), ""),
     Noun("operator", "this terminal's identity", ("client.membership:add_operator",), ""),
     Noun("scheduler", "the territory's scheduler", ("scheduler.cli:add_scheduler",), "scheduler"),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from demo import mapping, truth
 from demo.steps import HOSTS, SUPPRESS_BELOW, Steps, noise_of
+from demo.territory import AUTHORITY
 from trust.documents.reporting import Partial
 
 FLOWS = "commute_flows_territory"
@@ -23,6 +24,7 @@ COMPANIES = 20
 ELSEWHERE = "ailleurs"
 MODES = 5
 SHOWN = 4
+SHOWN_INDICATORS = {"self-containment", "distance", "measured", "emissions-per-commuter"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Companies(Steps):
         self.refuse_without_consent(FLOWS)
         yes = self.consent(folders)
         self.tell.check("every company consents", held=yes == COMPANIES, seen=f"{yes}")
-        self.count(places, rows)
+        self.draw(self.count(places, rows))
         self.spend(1, "person in a company's records")
         self.audit()
 
@@ -77,8 +79,8 @@ class Companies(Steps):
         )
         return folders
 
-    def count(self, places: list[str], rows: list[Row]) -> None:
-        """One campaign; released flows beside the table."""
+    def count(self, places: list[str], rows: list[Row]) -> str:
+        """One campaign; released flows beside the table. The campaign's id."""
         campaign = self.start(FLOWS)
         report = self.finish(campaign)
         partials = self.statements(campaign, Partial)
@@ -101,6 +103,35 @@ class Companies(Steps):
                 f"         {places[home]} -> {places[work]}, mode {mode + 1}: released "
                 f"{cells[home, work, mode]}, table {exact[home, work, mode]}"
             )
+        return campaign
+
+    def draw(self, campaign: str) -> None:
+        """The authority makes the territory's graph of the release, and pictures of it."""
+        graph, anchor = self.out / "plaine-commune.graph", ("--root", self.grid.root)
+        built = self.run(
+            *("graph", "build", FIGURES / "plan.toml", "--releases", self.evidence(campaign)),
+            *("--key", self.grid.member(AUTHORITY), "--out", graph, *anchor),
+        )
+        verified = self.run(
+            *("graph", "verify", graph, "--plan", FIGURES / "plan.toml"),
+            *("--releases", self.evidence(campaign), *anchor),
+        )
+        self.tell.check(
+            "the graph of the territory: built, signed, and built again by a reader",
+            held=built["digest"] == verified["digest"] and verified["rebuilt"],
+            seen=f"{built['nodes']} nodes, {built['edges']} edges",
+        )
+        told = self.run("graph", "indicators", graph, *anchor)
+        for entry in told["indicators"]:
+            if entry["about"] == "territory" and entry["indicator"] in SHOWN_INDICATORS:
+                self.tell.say(
+                    f"         {entry['indicator']}: {entry['value']} [{entry['low']}, "
+                    f"{entry['high']}] {entry['unit']}"
+                )
+        for picture in ("map", "flows"):
+            out = self.out / f"{picture}.svg"
+            self.run("graph", "draw", picture, graph, "--out", out, *anchor)
+        self.tell.say(f"  graph {graph}, map.svg and flows.svg beside it")
 
 
 def read_figures() -> tuple[list[str], list[Row]]:

@@ -14,6 +14,7 @@ from demo.processes import Processes, free_ports
 TERRITORY = "demo.cadastre.example"
 MEMBERS = ("habitants", "professionnels", "scientifiques")
 THRESHOLD = 2
+AUTHORITY = "plaine-commune"  # who alone may make the territory's graph
 TRUSTEES, TRUSTEES_NEEDED = 5, 3
 
 
@@ -82,7 +83,7 @@ class Territory:
         run, home, ports = self.processes.run, self.home, self.ports
         (home / "keys").mkdir()
         roots: list[str] = [f"root-{name}" for name in MEMBERS]
-        for name in (*roots, *MEMBERS, "status"):
+        for name in (*roots, *MEMBERS, "status", AUTHORITY):
             run("college", "key", "--out", self.member(name))
         run(
             *("scheduler", "init", "--territory", TERRITORY, "--host", "127.0.0.1"),
@@ -102,6 +103,7 @@ class Territory:
         draft: list[str | Path] = ["root", "draft", "--offer", offer, "--out", self.root]
         draft += ["--root-key", *self._public(roots), "--root-threshold", str(THRESHOLD)]
         draft += ["--college", *self._public(MEMBERS), "--college-threshold", str(THRESHOLD)]
+        draft += ["--graph-key", *self._public([AUTHORITY])]
         draft += ["--status-key", *self._public(["status"]), "--witness", witness, "--quorum", "1"]
         draft += ["--helper-key", halves / "helper.key.pub"]
         draft += ["--keyholder-key", home / "keyholder" / "keyholder.key.pub"]

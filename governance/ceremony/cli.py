@@ -49,6 +49,9 @@ def add_root(verbs: Verbs) -> None:
         "--trustee-threshold", type=int, metavar="T", help="how many of them open a batch"
     )
     draft.add_argument(
+        "--graph-key", metavar="PUB", help="the authority's, for the graph of the territory"
+    )
+    draft.add_argument(
         "--witness", nargs="+", action="extend", required=True, metavar="VKEYFILE=URL"
     )
     draft.add_argument("--quorum", type=int, required=True, metavar="N")
@@ -102,6 +105,7 @@ def _root_draft(arguments: argparse.Namespace) -> int:
         ),
         trustee_keys=tuple(map(drafts.read_public_key, arguments.trustee_key)),
         trustee_threshold=arguments.trustee_threshold,
+        graph_key=drafts.read_public_key(arguments.graph_key) if arguments.graph_key else None,
         witnesses=tuple(map(read_witness, arguments.witness)),
         quorum=arguments.quorum,
         status_url=arguments.status_url,

@@ -53,6 +53,7 @@ class Composition:
     quorum: int
     status_url: str
     days: int
+    graph_key: PublicKey | None = None
 
 
 def compose(offer: Offer, choice: Composition, now: datetime, previous: Root | None = None) -> Root:
@@ -80,6 +81,8 @@ def compose(offer: Offer, choice: Composition, now: datetime, previous: Root | N
         duties[Duty.REGISTRY] = DutyKeys((choice.registry_key,), 1)
     if choice.helper_key is not None:
         duties[Duty.HELPER] = DutyKeys((choice.helper_key,), 1)
+    if choice.graph_key is not None:
+        duties[Duty.GRAPH] = DutyKeys((choice.graph_key,), 1)
     duties |= _custody(choice)
     watching = (offer.log_key.public, *(witness.key.public for witness in choice.witnesses))
     _refuse_double_duty(duties, watching)

@@ -305,3 +305,41 @@ def test_the_bundles_digest_is_not_asked_from_its_report(town: Town) -> None:
     """The name in a report is the manifest's; digest and vote come from signed documents."""
     (item,) = releases.verified(releases.gather([town.publish(a_report(CELLS))]), town.trusted())
     assert item.release.document.bundle == BUNDLE == item.authorisation.bundle
+
+
+def test_french_spaces_are_letters_of_a_name(town: Town) -> None:
+    """A thin space before a colon was refused as unprintable."""
+    graph = built(town, plan=PLAN.replace("Trois villages", "Trois\u00a0villages\u202f: flux"))
+    assert "\u202f" in graph.name_fr
+    with pytest.raises(GraphInvalid):
+        built(town, plan=PLAN.replace("Trois villages", "Trois\u202evillages"))
+
+
+@pytest.mark.parametrize("gone", ["unit", "of", "kind", "shape", "cells", "labels"])
+def test_reports_without_a_field_are_refused(town: Town, gone: str) -> None:
+    import json
+
+    report = json.loads(a_report(CELLS))
+    del report["arrays"]["flows"][gone]
+    with pytest.raises(ReleaseUnfit):
+        built(town, [town.publish(json.dumps(report).encode())])
+
+
+@pytest.mark.parametrize("shape", [[3, 3, "2"], "332", None, [-3, -6], [3, 3, 2.0], [18], []])
+def test_odd_shapes_are_refused(town: Town, shape: Any) -> None:
+    import json
+
+    report = json.loads(a_report(CELLS))
+    report["arrays"]["flows_lower"]["shape"] = shape
+    with pytest.raises(ReleaseUnfit):
+        built(town, [town.publish(json.dumps(report).encode())])
+
+
+@pytest.mark.parametrize("cell", ["1e400", "1E-9999", "-0.0", "9" * 300])
+def test_odd_numbers_end_in_a_refusal_or_an_edge(town: Town, cell: str) -> None:
+    report = a_report(["CELL", *CELLS[1:]]).replace(b'"CELL"', cell.encode())
+    try:
+        graph = built(town, [town.publish(report)])
+    except GraphInvalid:
+        return
+    assert all(float(flow.quantity) >= 20 for flow in graph.flows)

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import cadastre
-from tests.graph.graph_territory import CELLS, PLAN, Town, a_plan, a_report
+from graph import document
+from tests.graph.graph_territory import CELLS, NOW, PLAN, Town, a_plan, a_report
 from trust.documents.root import Duty
 from trust.ids import Digest
 
@@ -140,3 +142,24 @@ def test_a_graph_has_the_name_of_one(town: Town, run: Run) -> None:
     )  # fmt: skip
     assert code == 1
     assert ".graph" in said.err
+
+
+def test_anybody_can_build_it_again(town: Town, run: Run) -> None:
+    path = build(run, town)
+    sources = ("--plan", town.folder / "plan.toml", "--releases", town.folder / "released")
+    anchor = ("--root", town.folder / "root.json")
+    code, about = run("verify", path, *sources, *anchor, "--json")
+    assert (code, about["rebuilt"]) == (0, True)
+    # The authority itself changes an edge, or pretends that a lower minimum was voted.
+    whole = document.decode(path.read_bytes())
+    first = whole.flows[0]
+    flows = (replace(first, quantity=str(int(first.quantity) + 1)), *whole.flows[1:])
+    lower = tuple(replace(source, minimum=min(source.minimum, 5)) for source in whole.sources)
+    for lie in (replace(whole, flows=flows), replace(whole, sources=lower)):
+        signed = document.sign(lie, town.keys[Duty.GRAPH], town.trusted(), NOW)
+        path.write_bytes(signed.raw)
+        path.with_name("a.graph.sig").write_bytes(signed.statement.envelope.raw)
+        assert run("verify", path, *anchor)[0] == 0
+        code, said = run("verify", path, *sources, *anchor)
+        assert code == 3
+        assert "graph-unverified" in said.err

@@ -94,6 +94,7 @@ def test_pyg_holds_every_edge_with_its_band(graph: TerritoryGraph, tmp_path: Pat
 def test_a_missing_library_names_its_extra(
     graph: TerritoryGraph, form: str, missing: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("torch")
     whole = builtins.__import__
 
     def without(name: str, *rest: Any, **more: Any) -> Any:

@@ -1,0 +1,1 @@
+"""The graph in other programs' forms: GraphML, Parquet, Turtle, PyG's HeteroData."""

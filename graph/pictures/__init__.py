@@ -1,0 +1,1 @@
+"""Pictures of the graph as SVG: drawn here, without scripts, the same bytes each time."""

@@ -1,0 +1,201 @@
+"""The schematic map: places at their central points, an arrow per pair, wider for more."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+
+from graph.commuting import Commutes, commutes
+from graph.errors import PictureRefused
+from graph.model import Place, TerritoryGraph
+from graph.pictures import svg
+from graph.pictures.words import WORDINGS, Wording
+
+WIDTH, HEIGHT = 900.0, 640.0
+_MARGIN, _HEAD, _FOOT = 90.0, 70.0, 44.0
+_WIDEST = 16.0
+# Below this a map is a skein: the thinnest arrows are left to the tables.
+MOST_ARROWS = 60
+MOST_PLACES = 24  # with more, names lie upon names
+_RADIUS = 7.0
+_BEND = 0.16  # of an arrow's length
+
+
+@dataclass(frozen=True)
+class _Spot:
+    """A place on the paper."""
+
+    place: Place
+    x: float
+    y: float
+
+
+def draw(graph: TerritoryGraph, language: str) -> bytes:
+    """The map as SVG. Raises PictureRefused when nothing is located."""
+    words = WORDINGS[language]
+    found = commutes(graph)
+    located = _largest(graph, found[0]) if found else []
+    if not located:
+        raise PictureRefused("the graph has no commuting flows of located places")
+    one = found[0]
+    spots = _spots(located)
+    between, within, outside = _pairs(one, spots)
+    # Each kind against its own largest: most people work where they live or far away.
+    widest, fullest = max([*between.values(), 1.0]), max([*within.values(), 1.0])
+    shown = sorted(between, key=lambda pair: (-between[pair], pair))[:MOST_ARROWS]
+    rings = {
+        place: _RADIUS + max(1.5, _WIDEST * within.get(place, 0.0) / fullest) for place in spots
+    }
+    # The widest first, so that thin arrows lie on top.
+    content = [
+        _arrow((spots[home], spots[work]), between[home, work], widest, rings[work], words)
+        for home, work in shown
+    ]
+    content += [
+        _spot(spot, within.get(place, 0.0), rings[place], words) for place, spot in spots.items()
+    ]
+    name = graph.name_fr if language == "fr" else graph.name_en
+    content += [
+        svg.text(f"{words.map_title} - {name}", x=24, y=30, font_size=18, font_weight="bold"),
+        svg.text(_caption(graph, one, outside, words), x=24, y=52),
+        svg.text(f"{words.source} : {one.source.attribution}", x=24, y=HEIGHT - 16, font_size=11),
+    ]
+    return svg.picture(
+        width=WIDTH,
+        height=HEIGHT,
+        language=language,
+        title=f"{words.map_title} - {name}",
+        about=f"{words.map_about} {_caption(graph, one, outside, words)}",
+        content=content,
+    )
+
+
+def _pairs(
+    one: Commutes, spots: dict[str, _Spot]
+) -> tuple[dict[tuple[str, str], float], dict[str, float], float]:
+    between: dict[tuple[str, str], float] = defaultdict(float)
+    within: dict[str, float] = defaultdict(float)
+    outside = 0.0
+    for trip in one.trips:
+        if trip.origin not in spots or trip.target not in spots:
+            outside += trip.persons
+        elif trip.origin == trip.target:
+            within[trip.origin] += trip.persons
+        else:
+            between[trip.origin, trip.target] += trip.persons
+    return dict(between), dict(within), outside
+
+
+def _largest(graph: TerritoryGraph, one: Commutes) -> list[Place]:
+    """The located places where most people live or work, in the graph's order."""
+    sizes: dict[str, float] = defaultdict(float)
+    for trip in one.trips:
+        sizes[trip.origin] += trip.persons
+        sizes[trip.target] += trip.persons
+    located = [place for place in graph.places if place.longitude is not None]
+    known = [place.id for place in located if sizes[place.id] > 0]
+    chosen = set(sorted(known, key=lambda place: (-sizes[place], place))[:MOST_PLACES])
+    return [place for place in located if place.id in chosen]
+
+
+def _spots(places: list[Place]) -> dict[str, _Spot]:
+    """Every place on paper: an equirectangular view, true at the middle latitude."""
+    points = [(place, float(place.longitude or 0), float(place.latitude or 0)) for place in places]
+    middle = math.radians(math.fsum(north for _, _, north in points) / len(points))
+    flat = [(place, east * math.cos(middle), north) for place, east, north in points]
+    left, right = min(x for _, x, _ in flat), max(x for _, x, _ in flat)
+    low, high = min(y for _, _, y in flat), max(y for _, _, y in flat)
+    room = (WIDTH - 2 * _MARGIN, HEIGHT - _HEAD - _FOOT - _MARGIN)
+    scale = min(
+        room[0] / (right - left) if right > left else math.inf,
+        room[1] / (high - low) if high > low else math.inf,
+    )
+    scale = 1.0 if math.isinf(scale) else scale
+    return {
+        place.id: _Spot(
+            place,
+            WIDTH / 2 + (x - (left + right) / 2) * scale,
+            _HEAD + (HEIGHT - _HEAD - _FOOT) / 2 - (y - (low + high) / 2) * scale,
+        )
+        for place, x, y in flat
+    }
+
+
+def _arrow(
+    ends: tuple[_Spot, _Spot], persons: float, widest: float, radius: float, words: Wording
+) -> str:
+    """A curve to the right of the straight line, so that there and back lie apart.
+
+    `radius` is of the place where it arrives: the head stops at its edge.
+    """
+    start, end = ends
+    dx, dy = end.x - start.x, end.y - start.y
+    length = math.hypot(dx, dy) or 1.0
+    aside = (-dy / length * _BEND * length, dx / length * _BEND * length)
+    middle = ((start.x + end.x) / 2 + aside[0], (start.y + end.y) / 2 + aside[1])
+    toward = math.hypot(end.x - middle[0], end.y - middle[1]) or 1.0
+    ux, uy = (end.x - middle[0]) / toward, (end.y - middle[1]) / toward
+    width = max(0.8, _WIDEST * persons / widest)
+    head = max(7.0, 1.2 * width)
+    tip = (end.x - ux * (radius + 1), end.y - uy * (radius + 1))
+    neck = (tip[0] - ux * head, tip[1] - uy * head)
+    said = (
+        f"{start.place.name} {words.to} {end.place.name} : {words.number(persons)} {words.persons}"
+    )
+    curve = svg.element(
+        "path",
+        d=f"M{_at(start.x, start.y)} Q{_at(*middle)} {_at(*neck)}",
+        fill="none",
+        stroke_width=width,
+    )
+    wings = [(neck[0] + side * uy * head / 2, neck[1] - side * ux * head / 2) for side in (-1, 1)]
+    point = svg.element("path", d=f"M{_at(*tip)} L{_at(*wings[0])} L{_at(*wings[1])} Z")
+    # One group, so that curve and head fade together and are told once.
+    return svg.titled(
+        "g", said, [curve, point], fill=svg.SHADES[0], stroke=svg.SHADES[0], opacity=0.6
+    )
+
+
+def _spot(spot: _Spot, within: float, radius: float, words: Wording) -> str:
+    """A white place whose ring is as wide as the persons who work there are many."""
+    said = f"{spot.place.name}, {words.within} : {words.number(within)} {words.persons}"
+    ring = radius - _RADIUS
+    return svg.element(
+        "g",
+        [
+            svg.titled(
+                "circle",
+                said,
+                cx=spot.x,
+                cy=spot.y,
+                r=_RADIUS + ring / 2,
+                fill=svg.PAPER,
+                stroke=svg.INK,
+                stroke_width=ring,
+            ),
+            svg.text(
+                spot.place.name,
+                x=spot.x,
+                y=spot.y - radius - 6,
+                text_anchor="middle",
+                font_weight="bold",
+                stroke=svg.PAPER,
+                stroke_width=3,
+                paint_order="stroke",
+            ),
+        ],
+    )
+
+
+def _at(x: float, y: float) -> str:
+    return f"{svg.number(x)} {svg.number(y)}"
+
+
+def _caption(graph: TerritoryGraph, one: Commutes, outside: float, words: Wording) -> str:
+    persons = math.fsum(trip.persons for trip in one.trips)
+    day = graph.dated.date().isoformat()
+    text = f"{words.dated} {day} - {words.number(persons)} {words.persons}"
+    if outside:
+        text += f", {words.number(outside)} {words.off_map}"
+    return text
