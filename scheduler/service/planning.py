@@ -10,6 +10,7 @@ from scheduler.domain.planning import RoundPlan, WorkerFacts, plan_round
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.states import CampaignState, RoundState, UnitState
 from scheduler.service import committing, consents, endings, helping, keyholding, outbox
+from scheduler.service.apart import apart
 from scheduler.service.desk import Desk
 from scheduler.service.facts import CampaignFacts, facts_of
 from scheduler.store.store import Transaction
@@ -39,16 +40,17 @@ async def plan_drafts(desk: Desk) -> None:
         return [(a, b, c) for a, b, c in tx.session.exec(query)]
 
     for campaign, authorisation, bundle in await desk.look("list-drafts", drafts):
-        facts = await asyncio.to_thread(facts_of, desk, authorisation, bundle)
-        # Workers seal and encrypt to the keys that the plan names: there is no plan before them.
-        if facts.with_helper and not await helping.engage(desk, campaign):
-            continue
-        if facts.encrypted and not await keyholding.engage(desk, campaign, facts):
-            continue
-        await _plan_one(desk, campaign, facts)
+        await apart(desk, campaign, _plan_one(desk, campaign, (authorisation, bundle)))
 
 
-async def _plan_one(desk: Desk, campaign: str, facts: CampaignFacts) -> None:
+async def _plan_one(desk: Desk, campaign: str, rests: tuple[str, str]) -> None:
+    """`rests` are the digests of the vote and of the bundle."""
+    facts = await asyncio.to_thread(facts_of, desk, *rests)
+    # Workers seal and encrypt to the keys that the plan names: there is no plan before them.
+    if facts.with_helper and not await helping.engage(desk, campaign):
+        return
+    if facts.encrypted and not await keyholding.engage(desk, campaign, facts):
+        return
     # Looked at first on a snapshot: a draft that still waits costs no write.
     if await desk.look("preview-round", lambda tx: _would_change(tx, campaign, facts)):
         await desk.run("plan-round", lambda tx: _plan(tx, desk, campaign, facts))

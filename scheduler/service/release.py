@@ -13,6 +13,7 @@ from scheduler.domain.planning import round_down
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.states import AttemptState, CampaignState, RoundState, UnitState
 from scheduler.service import committing, endings, outbox
+from scheduler.service.apart import apart
 from scheduler.service.desk import Desk
 from scheduler.service.facts import CampaignFacts, facts_of
 from scheduler.store.store import Transaction
@@ -52,20 +53,21 @@ async def release_concluded(desk: Desk) -> None:
         "list-concluded", ended
     ):
         if state == UnitState.FAILED.value or result is None:
-            await _fail(desk, campaign, Reason.CONCLUSION_FAILED, why)
-            continue
-        facts = await asyncio.to_thread(facts_of, desk, authorisation, bundle)
-        try:
-            blob = await asyncio.to_thread(_render, desk, facts, Digest(result))
-        except ReportRefused as error:
-            await _fail(desk, campaign, Reason.REPORT_REFUSED, error.sentence)
-            continue
-        await desk.run(
-            "release-campaign",
-            lambda tx, campaign=campaign, facts=facts, blob=blob: _release(  # type: ignore[misc]
-                tx, desk, campaign, facts, blob
-            ),
-        )
+            step = _fail(desk, campaign, Reason.CONCLUSION_FAILED, why)
+        else:
+            step = _release_one(desk, campaign, (authorisation, bundle), Digest(result))
+        await apart(desk, campaign, step)
+
+
+async def _release_one(desk: Desk, campaign: str, rests: tuple[str, str], result: Digest) -> None:
+    """`rests` are the digests of the vote and of the bundle."""
+    facts = await asyncio.to_thread(facts_of, desk, *rests)
+    try:
+        blob = await asyncio.to_thread(_render, desk, facts, result)
+    except ReportRefused as error:
+        await _fail(desk, campaign, Reason.REPORT_REFUSED, error.sentence)
+        return
+    await desk.run("release-campaign", lambda tx: _release(tx, desk, campaign, facts, blob))
 
 
 def _render(desk: Desk, facts: CampaignFacts, result: Digest) -> bytes:
