@@ -5,7 +5,8 @@ PYTHON := .venv/bin/python
 .PHONY: help setup demo test lint bench soak package clean
 
 help:
-	@echo "make demo     a whole campaign across real processes (about 4 minutes)"
+	@echo "make demo     a whole campaign across real processes (about 4 minutes);"
+	@echo "              HEATING=1 or TERRITORY=1: with other data"
 	@echo "make test     lint, types, layers and every test"
 	@echo "make setup    prepare .venv only"
 	@echo "make package  the offline tar for city computers"

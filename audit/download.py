@@ -6,28 +6,17 @@ audit's business. What the publisher does not serve is left out, and the audit s
 
 from __future__ import annotations
 
-import http.client
-import io
-import json
-import math
-import socket
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 from audit.errors import AuditFailure, DownloadFailed
 from audit.evidence import MAXIMUM_FILE_BYTES, EvidenceFolder
+from audit.publisher import Publisher
+from audit.references import named_in
 from durable.files import make_directory
 from trust import dsse, schema
-from trust.documents.aggregation import AggregateShare, BatchCommitment
-from trust.documents.campaign import Opening, Plan, Release
-from trust.documents.custody import AggregateOpened, EpochKey
-from trust.documents.governance import Authorisation
-from trust.documents.reporting import Conclusion
 from trust.documents.root import Root
 from trust.errors import TrustError
 from trust.ids import Digest
@@ -41,21 +30,6 @@ from trust.root import MAXIMUM_CHAIN
 MAXIMUM_TOTAL_BYTES = 4 << 30
 MAXIMUM_ENTRIES = 1_000_000
 MAXIMUM_OBJECTS = 2_000_000
-REQUEST_TIMEOUT = 30.0  # seconds without a byte
-FILE_TIMEOUT = 900.0  # a file of 64 MiB over a line of 0.6 Mbit/s
-TOTAL_TIMEOUT = 6 * 3600.0
-_ATTEMPTS = 3
-_REFERENCES: dict[str, tuple[type[Any], tuple[str, ...]]] = {
-    Authorisation.TYPE: (Authorisation, ("bundle",)),
-    Plan.TYPE: (Plan, ("bundle", "parameters", "helper", "epoch")),
-    BatchCommitment.TYPE: (BatchCommitment, ("helper", "batch")),
-    AggregateShare.TYPE: (AggregateShare, ("values",)),
-    Opening.TYPE: (Opening, ("batch", "aggregate", "shares")),
-    EpochKey.TYPE: (EpochKey, ("public", "trustees")),
-    AggregateOpened.TYPE: (AggregateOpened, ("values", "leader", "helper")),
-    Release.TYPE: (Release, ("report", "conclusion")),
-    Conclusion.TYPE: (Conclusion, ("result",)),
-}
 
 
 @dataclass
@@ -74,18 +48,18 @@ def download(url: str, folder: Path) -> Fetched:
     the audit proves that the log only grew; objects that it has are not fetched again. Raises
     DownloadFailed when the publisher can't be reached, serves no log, or more than an audit takes.
     """
-    site = _Site(url)
+    publisher = Publisher(url)
     try:
-        return _Copy(site, folder).run()
+        return _Copy(publisher, folder).run()
     finally:
-        site.close()
+        publisher.close()
 
 
 class _Copy:
     """One download: roots, log, then every object that something already fetched names."""
 
-    def __init__(self, site: _Site, folder: Path) -> None:
-        self._site = site
+    def __init__(self, publisher: Publisher, folder: Path) -> None:
+        self._publisher = publisher
         self._folder = folder
         self._fetched = Fetched()
         make_directory(folder)
@@ -125,13 +99,14 @@ class _Copy:
             raw = data
             if version == 1 and self._kept("policy/root-1.json") not in {None, data}:
                 raise DownloadFailed(
-                    f"{self._site.url} serves another territory root than {self._folder} holds",
+                    f"{self._publisher.url} serves another territory root than "
+                    f"{self._folder} holds",
                     remedy="name another folder; compare both with the cooperative's paper copy",
                 )
             self._keep(f"policy/root-{version}.json", data)
         if not raw:
             raise DownloadFailed(
-                f"{self._site.url} serves no territory root",
+                f"{self._publisher.url} serves no territory root",
                 remedy="give the address of a scheduler's site or of a published evidence folder",
             )
         try:
@@ -205,14 +180,14 @@ class _Copy:
         path = f"objects/sha256/{name[:2]}/{name}"
         held = self._kept(path)
         if held is not None and Digest.of(held) == digest:
-            yield from _named_in(held)
+            yield from named_in(held)
             return
         fetched = self._optional(path)
         if fetched is None:
             self._fetched.missing.append(digest)
             return
         self._keep(path, fetched)
-        yield from _named_in(fetched)
+        yield from named_in(fetched)
 
     def _kept(self, path: str) -> bytes | None:
         """The file of an earlier download, None where there is none that can be one."""
@@ -222,13 +197,13 @@ class _Copy:
             return None
 
     def _required(self, path: str, limit: int) -> bytes:
-        data = self._site.get(path, limit)
+        data = self._publisher.get(path, limit)
         if data is None:
-            raise DownloadFailed(f"{self._site.url} does not serve {path}")
+            raise DownloadFailed(f"{self._publisher.url} does not serve {path}")
         return data
 
     def _optional(self, path: str) -> bytes | None:
-        return self._site.get(path, MAXIMUM_FILE_BYTES)
+        return self._publisher.get(path, MAXIMUM_FILE_BYTES)
 
     def _keep(self, path: str, data: bytes) -> None:
         self._fetched.files += 1
@@ -239,150 +214,3 @@ class _Copy:
         make_directory(target.parent)
         # Not durable on purpose: what a crash loses is fetched again, and the audit looks anyway.
         target.write_bytes(data)
-
-
-class _Site:
-    """GET below one address, over one connection that is opened again when it breaks."""
-
-    def __init__(self, url: str) -> None:
-        try:
-            parts = urlsplit(url)
-            host, port = (parts.hostname or "").encode("idna").decode(), parts.port
-            sound = parts.scheme in {"http", "https"} and host and parts.path.isascii()
-        except ValueError:
-            sound = False
-        if not sound or parts.query:
-            raise DownloadFailed(
-                f"{url!a} is not an http(s) address", remedy="write it like https://host/path"
-            )
-        self.url = url.rstrip("/")
-        self._prefix = parts.path.rstrip("/")
-        kind = (
-            http.client.HTTPSConnection if parts.scheme == "https" else (http.client.HTTPConnection)
-        )
-        self._connection = kind(host, port, timeout=REQUEST_TIMEOUT)
-        self._deadline = time.monotonic() + TOTAL_TIMEOUT
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def get(self, path: str, limit: int) -> bytes | None:
-        """The file at `path`, None where the site says 404. Redirects are not followed."""
-        for attempt in range(_ATTEMPTS):
-            try:
-                return self._get(path, limit)
-            except (OSError, http.client.HTTPException) as error:
-                self._connection.close()
-                if attempt == _ATTEMPTS - 1:
-                    # A server chooses some of these words.
-                    said = f"{type(error).__name__}: {str(error)[:200]!a}"
-                    raise DownloadFailed(
-                        f"{self.url} does not answer: {said}", remedy="check the address; retry"
-                    ) from error
-        return None
-
-    def _get(self, path: str, limit: int) -> bytes | None:
-        if time.monotonic() > self._deadline:
-            raise DownloadFailed(
-                "the download took too long",
-                remedy="run `cadastre audit fetch` again into that folder: it keeps what it has",
-            )
-        line = self._line()
-        line.deadline = time.monotonic() + FILE_TIMEOUT
-        self._connection.request("GET", f"{self._prefix}/{path}")
-        with self._connection.getresponse() as answer:
-            return self._body(answer, path, limit)
-
-    def _line(self) -> _Line:
-        line = self._connection.sock
-        if not isinstance(line, _Line):
-            self._connection.connect()
-            line = self._connection.sock = _Line(self._connection.sock)
-        return line
-
-    def _body(self, answer: http.client.HTTPResponse, path: str, limit: int) -> bytes | None:
-        if answer.status != http.client.OK:
-            self._connection.close()  # with whatever else it wanted to say
-            if answer.status == http.client.NOT_FOUND:
-                return None
-            raise DownloadFailed(f"{self.url}/{path} answers {answer.status}")
-        data = answer.read(limit + 1)
-        if len(data) > limit:
-            raise DownloadFailed(f"{self.url}/{path} has over {limit} bytes")
-        # Asked for an amount, http.client gives a body that was cut short without a word.
-        if answer.length:
-            raise http.client.IncompleteRead(data, answer.length)
-        return data
-
-
-class _Line:
-    """What http.client needs of a socket, with a deadline for a whole answer.
-
-    A byte now and then, or "100 Continue" for ever, never meets a socket's own timeout.
-    """
-
-    def __init__(self, connected: socket.socket) -> None:
-        self.connected = connected
-        self.deadline = math.inf
-        self.readers = 0
-        self.closed = False
-
-    def sendall(self, data: bytes) -> None:
-        self.connected.sendall(data)
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self))
-
-    def close(self) -> None:
-        """Close the socket, after the last reader of an answer that is still read."""
-        self.closed = True
-        if not self.readers:
-            self.connected.close()
-
-
-class _Reader(io.RawIOBase):
-    def __init__(self, line: _Line) -> None:
-        self._line = line
-        line.readers += 1
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        left = self._line.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("it took too long over one file")
-        self._line.connected.settimeout(min(REQUEST_TIMEOUT, left))
-        return self._line.connected.recv_into(buffer)
-
-    def close(self) -> None:
-        if not self.closed:
-            self._line.readers -= 1
-            if self._line.closed:
-                self._line.close()
-        super().close()
-
-
-def _named_in(data: bytes) -> Iterator[Digest]:
-    """The digests that an envelope of ours names; none for anything else."""
-    try:
-        envelope = dsse.Envelope.parse(data)
-        cls, names = _REFERENCES.get(envelope.payload_type, (None, ()))
-        if cls is None:
-            return
-        document = schema.decode(cls, envelope.payload)
-    except (TrustError, json.JSONDecodeError):
-        return
-    if isinstance(document, AggregateShare) and _private(document):
-        return
-    for name in names:
-        named: Digest | tuple[Digest, ...] | None = getattr(document, name)
-        if isinstance(named, tuple):
-            yield from named
-        elif named is not None:
-            yield named
-
-
-def _private(share: AggregateShare) -> bool:
-    """Whether its sum has no noise, as under `encrypted`: nobody publishes that, nobody asks."""
-    return all(variance == "0" for variance in share.variances.values())

@@ -13,16 +13,14 @@ import importlib.util
 from dataclasses import dataclass
 from fractions import Fraction
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
-
 from capsule_runtime import guard
 from protection import accounting
 from protection.ckks import masks, packing, residues, scheme
-from protection.ckks.profile import LIBRARY, SOMME
+from protection.ckks.profile import LIBRARY, check_admission, profile_of
 from protection.cohort import Cohort
 from protection.errors import CohortTooSmall, RuleRefused
 from protection.scope import Binding
-from protection.seeds import Seed, seal
+from protection.seeds import Seed, helper_key, seal
 from trust.documents.rules import DataClass, Protection, ReleaseRules
 from trust.entropy import Entropy
 
@@ -46,13 +44,13 @@ def libraries() -> tuple[str, ...]:
     return (LIBRARY,) if all(map(_found, _MODULES)) else ()
 
 
-def encryptor_of(public: bytes) -> scheme.Encryptor:
+def encryptor_of(rules: tuple[ReleaseRules, ...], public: bytes) -> scheme.Encryptor:
     """The epoch's public key, ready: made before anybody is charged.
 
     `public` has the digest that the verified EpochKey names. Raises TensealMissing,
-    KeyMaterialRefused.
+    KeyMaterialRefused, RuleRefused.
     """
-    return scheme.Encryptor(SOMME, public)
+    return scheme.Encryptor(profile_of(rules), public)
 
 
 def protect_encrypted(
@@ -70,6 +68,7 @@ def protect_encrypted(
 
     `helper` is the 32-byte X25519 key of the campaign; `data_class` the most protected class
     among the capsules. Raises RuleRefused, CohortTooSmall (nobody), NoiselessRefused,
+    ProfileRefused (a product over capsules that are not public, or rules that fit no ciphertext),
     PartialTooLarge, EncryptionFailed, SeedRefused. Every call draws a fresh seed and fresh
     encryption noise: a caller that called twice for one round would give two ciphertexts of one
     sum, so it persists the first and replays that.
@@ -81,12 +80,14 @@ def protect_encrypted(
                 remedy='write protection = "encrypted" for every release of the bundle',
             )
     accounting.check_noise(rules, data_class)
+    profile = profile_of(rules)
+    check_admission(profile, rules, data_class)
     if not total.cohort.capsules:
         raise CohortTooSmall("no capsule stands behind the sum", remedy="wait for consents")
-    fresh = encryptor.encrypt(packing.pack(SOMME, rules, total.values))
+    fresh = encryptor.encrypt(packing.pack(profile, rules, total.values))
     seed = Seed.draw(entropy)
     ciphertext = residues.write(masks.masked(fresh, seed))
-    sealed = seal(seed, X25519PublicKey.from_public_bytes(helper), binding)
+    sealed = seal(seed, helper_key(helper), binding)
     cost: Fraction = accounting.rho_of(rules) / rounds
     return EncryptedSum(
         ciphertext,

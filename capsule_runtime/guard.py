@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protection import accounting
-from protection.ckks.profile import SOMME, check_admission, partial_contributors
+from protection.ckks.profile import check_admission, partial_contributors, profile_of
 from protection.clip import clip
 from protection.cohort import Cohort, check_cohort
 from protection.errors import QuantiseRefused, RingOverflow, RuleRefused
 from protection.quantise import to_steps
-from protection.ring import ring_of
+from protection.ring import require_room
 from trust.documents.rules import DataClass, Protection, ReleaseRules
 from trust.entropy import Entropy
 
@@ -153,18 +153,17 @@ class Sum:
 def room(rules: tuple[ReleaseRules, ...], *, rounds: int = 1) -> int:
     """For how many privacy units one worker's sum has room, as voted and as it is protected.
 
-    Raises RingOverflow or ProfileRefused for rules that should not have been admitted.
+    Raises RingOverflow, RuleRefused or ProfileRefused for rules that should not have been admitted.
     """
     most = min(rule.maximum_contributors for rule in rules)
     if any(rule.protection is Protection.ENCRYPTED for rule in rules):
-        # The profile of sums takes every class alike.
-        check_admission(SOMME, rules, DataClass.PERSONAL)
-        return min(most, partial_contributors(SOMME, rules))
+        profile = profile_of(rules)
+        # The profile of sums takes every class alike; for products, encrypting asks which it is.
+        data_class = DataClass.PUBLIC if profile.multiplications else DataClass.PERSONAL
+        check_admission(profile, rules, data_class)
+        return min(most, partial_contributors(profile, rules))
     for rule in rules:
-        if rule.protection is Protection.SHARED:
-            ring_of(rule, rounds)
-        else:
-            accounting.check_ring(rule, rounds)
+        require_room(rule, rounds)
     return most
 
 

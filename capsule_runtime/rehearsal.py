@@ -21,11 +21,12 @@ from jobs.errors import ReportRefused
 from protection import accounting
 from protection.aggregators import draw_noise
 from protection.ckks import masks, packing, residues, scheme
-from protection.ckks.profile import SOMME
+from protection.ckks.profile import check_admission, profile_of
 from protection.cohort import check_cohort
 from protection.columns import Column, Tables
 from protection.errors import CohortTooSmall
 from protection.layout import Layout
+from protection.products import released
 from protection.seeds import Seed
 from protection.shares import MaskSum, ShareSum, split
 from trust.documents.rules import DataClass, Protection
@@ -115,7 +116,7 @@ def rehearse(
     """
     encrypted = {rule.protection for rule in program.rules} == {Protection.ENCRYPTED}
     # First of all: what cannot be opened in the end need not be run.
-    keys = scheme.generate(SOMME) if encrypted else None
+    keys = scheme.generate(profile_of(program.rules)) if encrypted else None
     manifest = program.bundle_file.manifest
     play = _Play(zygote, program)
     parameters, number, rendered = state.first(manifest, settings), 1, None
@@ -236,16 +237,21 @@ def _decrypted(program: Program, total: guard.Sum, entropy: Entropy, keys: schem
     `keys` are thrown away with the call, so nobody can open this ciphertext again.
     """
     check_cohort(program.rules, total.cohort)
-    rules, seed = program.rules, Seed.draw(entropy)
-    fresh = scheme.Encryptor(SOMME, keys.public).encrypt(packing.pack(SOMME, rules, total.values))
-    sent = residues.parse(residues.write(masks.masked(fresh, seed)), SOMME)
-    decrypted = scheme.Decryptor(SOMME, keys.secret).decrypt(
-        masks.unmasked(sent, masks.mask_of(SOMME, seed))
+    rules, seed, profile = program.rules, Seed.draw(entropy), keys.profile
+    classes = program.bundle_file.manifest.needs.classes
+    check_admission(profile, rules, min(classes, key=_MOST_PROTECTED_FIRST.index))
+    fresh = scheme.Encryptor(profile, keys.public).encrypt(
+        packing.pack(profile, rules, total.values)
+    )
+    sent = residues.parse(residues.write(masks.masked(fresh, seed)), profile)
+    decrypted = scheme.Decryptor(profile, keys.secret).open(
+        masks.unmasked(sent, masks.mask_of(profile, seed)), rules
     )
     steps = packing.unpack(
-        SOMME, rules, decrypted, ciphertexts=1, contributors=total.cohort.contributors
+        profile, rules, decrypted, ciphertexts=1, contributors=total.cohort.contributors
     )
-    noise = draw_noise(rules, program.rounds, entropy)
+    opened = released(rules)
+    noise = draw_noise(opened, program.rounds, entropy)
     values = {name: vector + noise[name] for name, vector in steps.items()}
-    part = aggregate.Part(values, accounting.variances_of(rules, program.rounds))
+    part = aggregate.Part(values, accounting.variances_of(opened, program.rounds))
     return aggregate.combine(rules, [part])

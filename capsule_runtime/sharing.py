@@ -10,15 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
-
 from capsule_runtime import guard
 from protection import accounting
 from protection.cohort import Cohort
 from protection.errors import CohortTooSmall, RuleRefused
 from protection.layout import Layout
 from protection.scope import Binding
-from protection.seeds import Seed, seal
+from protection.seeds import Seed, helper_key, seal
 from protection.shares import split
 from trust.documents.rules import DataClass, Protection, ReleaseRules
 from trust.entropy import Entropy
@@ -63,7 +61,7 @@ def protect_shared(
         raise CohortTooSmall("no capsule stands behind the sum", remedy="wait for consents")
     seed = Seed.draw(entropy)
     share = split(total.values, Layout.of(rules, rounds), seed).encode()
-    sealed = seal(seed, X25519PublicKey.from_public_bytes(helper), binding)
+    sealed = seal(seed, helper_key(helper), binding)
     cost: Fraction = accounting.rho_of(rules) / rounds
     return SharedSum(
         share,

@@ -61,12 +61,14 @@ def submit(arguments: argparse.Namespace) -> int:
     """Registry first: a grant that governance never took must not be acted upon."""
     submission = [(raw, _decision(raw)) for raw in read_consents(arguments.consents)]
     totals = {"consents": len(submission), "accepted": 0, "unchanged": 0, "refused": 0}
-    refused: list[str] = []
+    refused: list[tuple[str, str]] = []  # what was said, and what to do about it
     with Progress(2 * len(submission), "consents") as bar:
         forwarded: list[bytes] = []
         for batch in _batches(submission):
             refusals = registry.register(arguments.registry, [raw for raw, _ in batch])
-            refused += [f"registry: {entry.code}: {entry.sentence}" for entry in refusals]
+            refused += [
+                (f"registry: {entry.code}: {entry.sentence}", entry.remedy) for entry in refusals
+            ]
             lost = {entry.index for entry in refusals}
             # A withdrawal goes wherever it can.
             forwarded += [
@@ -90,10 +92,11 @@ def submit(arguments: argparse.Namespace) -> int:
     recorded = _confirm(root, [consent for _, consent in submission], totals)
     Output(as_json=arguments.json).record(totals)
     if refused:
+        said, remedy = refused[0]
         return exits.explain(
             ConsentsRefused(
-                f"{len(refused)} consents were refused; the first: {refused[0]}",
-                remedy="the others stand; mend and submit these again",
+                f"{len(refused)} consents were refused; the first: {said}",
+                remedy=f"{remedy or 'mend it'}; submit these again, the others stand",
             )
         )
     return recorded
@@ -147,8 +150,8 @@ def _decision(raw: bytes) -> Consent:
         ) from error
 
 
-def _taken(answer: Any, sent: int, totals: dict[str, int]) -> list[str]:
-    """Count one answer of the scheduler; the sentences of those it refused."""
+def _taken(answer: Any, sent: int, totals: dict[str, int]) -> list[tuple[str, str]]:
+    """Count one answer of the scheduler; sentence and remedy of each one that it refused."""
     accounted = answer.accepted + answer.unchanged + len(answer.refused)
     if accounted != sent:
         raise BadMessage(
@@ -157,7 +160,7 @@ def _taken(answer: Any, sent: int, totals: dict[str, int]) -> list[str]:
         )
     totals["accepted"] += answer.accepted
     totals["unchanged"] += answer.unchanged
-    return [f"{entry.code}: {entry.sentence}" for entry in answer.refused]
+    return [(f"{entry.code}: {entry.sentence}", entry.remedy) for entry in answer.refused]
 
 
 def _confirm(root: TrustedRoot, consents: Sequence[Consent], totals: dict[str, int]) -> int:

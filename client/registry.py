@@ -27,7 +27,7 @@ from wire.errors import BadMessage, Unreachable
 from wire.site import fetch
 
 TIMEOUT_SECONDS = 30.0
-# A thousand refusals of 300 characters.
+# A thousand refusals, sentence and remedy, of 600 characters.
 MAXIMUM_ANSWER_BYTES = 1024 * 1024
 
 
@@ -38,6 +38,7 @@ class Refusal:
     index: int
     code: str
     sentence: str
+    remedy: str = ""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -114,8 +115,10 @@ def _refused(raw: bytes, sent: int) -> tuple[Refusal, ...]:
 
 def _refusal(entry: Any, sent: int) -> Refusal:
     index, code, sentence = entry["index"], entry["code"], entry["sentence"]
+    remedy = entry.get("remedy", "")
     if type(index) is not int or not 0 <= index < sent:
         raise ValueError(index)
-    if not isinstance(code, str) or not isinstance(sentence, str):
+    if not all(isinstance(text, str) for text in (code, sentence, remedy)):
         raise TypeError(code)
-    return Refusal(index, one_line(code[:100]), one_line(sentence[:500]))
+    told = (one_line(code[:100]), one_line(sentence[:500]), one_line(remedy[:500]))
+    return Refusal(index, *told)

@@ -1,6 +1,7 @@
 """`make demo`: exit 0 only if every check held.
 
-Variables: TERRITORY=1 plays the companies of Plaine Commune; SERVE=1 keeps everything up.
+Variables: TERRITORY=1 plays the companies of Plaine Commune, HEATING=1 the households of the
+heating survey; SERVE=1 keeps everything up. Exit 75: the survey could not be downloaded.
 """
 
 from __future__ import annotations
@@ -16,11 +17,17 @@ from pathlib import Path
 
 from demo.commuters import Commuters
 from demo.companies import Companies
+from demo.households import Households
 from demo.narrator import Narrator
 from demo.processes import Processes
 from demo.territory import Territory
+from demo.wheel import SurveyMissing
 
 OUT = Path("demo-out")
+VARIANTS: dict[str, type[Companies | Households]] = {
+    "TERRITORY": Companies,
+    "HEATING": Households,
+}
 
 
 def main() -> int:
@@ -35,12 +42,16 @@ def main() -> int:
     processes = Processes(OUT / "logs", narrator.detail)
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # stop as by Ctrl-C
     try:
-        story = Companies if os.environ.get("TERRITORY") else Commuters
+        chosen = [story for name, story in VARIANTS.items() if os.environ.get(name)]
+        story = chosen[0] if chosen else Commuters
         story(narrator, Territory(processes, home), OUT).play()
         if os.environ.get("SERVE"):
             narrator.say("  up   everything keeps running; Ctrl-C ends it")
             with contextlib.suppress(KeyboardInterrupt):
                 signal.pause()
+    except SurveyMissing as error:
+        narrator.say(f"demo: not played: {error}")
+        return os.EX_TEMPFAIL
     except KeyboardInterrupt:
         narrator.failures.append("interrupted")
     except Exception as error:  # noqa: BLE001 - the story must end with its verdict

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from demo import comparison, dry_run, mapping, survey, truth
 from demo.regression import NAME as REGRESSION
 from demo.regression import Regression
-from demo.steps import HOSTS, SUPPRESS_BELOW, Steps, noise_of, rules_of
+from demo.steps import HOSTS, Steps
 from demo.survey import Trip
 from jobs.opening import built_in_folder
-from trust.documents.aggregation import AggregateShare, Side
 from trust.documents.reporting import Partial
 from trust.entropy import SYSTEM
 
@@ -32,9 +31,10 @@ class Commuters(Steps):
 
     def play(self) -> None:
         """Everything."""
+        self.trips = survey.fetch(self.out / "cache")
         self.found()
         self.seal()
-        self.vote(FLOWS, STATISTICS, REGRESSION)
+        self.vote(*map(built_in_folder, (FLOWS, STATISTICS, REGRESSION)))
         self.refuse_without_consent(FLOWS)
         yes = self.consent([folder for (_, willing), folder in self.owners.items() if willing])
         self.tell.check(
@@ -51,7 +51,6 @@ class Commuters(Steps):
 
     def seal(self) -> None:
         """One capsule per person, on the host that she chose."""
-        self.trips = survey.fetch(self.out / "cache")
         self.owners = {}
         owners = self.grid.home / "owners"
         owners.mkdir(mode=0o700)
@@ -94,8 +93,8 @@ class Commuters(Steps):
             held=capsules == len(counted),
             seen=f"{capsules} of {len(counted) + 1} counted on {len(partials)} machines",
         )
-        exact = survey.flows(counted)
-        told = truth.compare_flows(report, exact, noise_of(FLOWS), len(partials), SUPPRESS_BELOW)
+        exact, (rule,) = survey.flows(counted), self.rules(FLOWS)
+        told = truth.compare_counts(report, "flows", exact, rule, len(partials))
         self.tell.check("commuting flows match the plain truth", held=told.held, seen=told.seen)
         cells = np.array(report["arrays"]["flows"]["cells"], dtype=object).reshape(exact.shape)
         for flat in np.argsort(exact.reshape(-1))[::-1][:SHOWN]:
@@ -161,23 +160,16 @@ class Commuters(Steps):
     ) -> None:
         """What `shared` changes: who could see what, and how much of the noise is left."""
         partials = self.statements(campaign, Partial)
-        sides = sorted(share["side"] for share in self.statements(campaign, AggregateShare))
-        count = truth.compare_count(report, len(values), rules_of(STATISTICS)[0])
+        (rule,), workers = self.rules(STATISTICS), len(partials)
+        count = truth.compare_count(report, len(values), rule, workers)
         # What the same people's report would be if each worker released a noised sum of its own.
-        folder = built_in_folder(STATISTICS)
-        clear = dry_run.report_of(values, len(partials), SYSTEM, folder)
+        clear = dry_run.report_of(values, workers, SYSTEM, self.sources[STATISTICS])
         rows = comparison.rows_of({"clear": clear, "shared": report}, exact)
-        narrower = comparison.narrowing(rows, "clear", "shared")
-        expected = (truth.DRAWS["shared"] / len(partials)) ** 0.5
-        measured = narrower["persons"]
-        self.tell.detail(f"band widths, shared / clear: {narrower}")
+        widths = truth.compare_widths(rows, rule, workers)
         self.tell.check(
             "scheduler and helper each held half of every sum, neither saw one",
-            held=sides == sorted(Side)
-            and not truth.halves(self.evidence(campaign), partials)
-            and count.held
-            and abs(measured / expected - 1) < 0.01,
-            seen=f"{count.seen}; bands {measured:.2f} x clear's with {len(partials)} workers",
+            held=self.halved(campaign, partials) and count.held and widths.held,
+            seen=f"{count.seen}; bands {widths.seen}",
         )
 
 

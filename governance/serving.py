@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import signal
+import sys
 import threading
 from typing import Protocol
 
@@ -35,8 +37,13 @@ def parse_address(listen: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def until_stopped(server: Serving) -> None:
-    """Serve until SIGTERM or SIGINT arrives."""
+def start_logging() -> None:
+    """What happens goes to standard error from now on, with its time."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+
+
+def until_stopped(server: Serving, said: str) -> None:
+    """Say once what is served and where, then serve until SIGTERM or SIGINT arrives."""
 
     def stop(_signal: int, _frame: object) -> None:
         # `close` waits for the serving loop, which is this very thread: another one must ask.
@@ -44,4 +51,6 @@ def until_stopped(server: Serving) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    sys.stderr.write(f"{said}\n")
+    sys.stderr.flush()
     server.serve()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from jobs.schema import PERSONS, Manifest
-from protection import accounting
-from protection.ckks.profile import SOMME, check_admission
+from protection.ckks.profile import check_admission, profile_of
 from protection.errors import ProtectionError
 from protection.layout import Layout
-from protection.ring import ring_of
+from protection.products import factors_of
+from protection.ring import require_room
 from trust.documents.rules import DataClass, PrivacyUnit, Protection
 
 # A frame of 16 MiB is all that the sandbox carries; the aggregate (each cell with its variance)
@@ -23,6 +23,7 @@ def mistakes_of(manifest: Manifest) -> list[str]:
     return [
         *_units(manifest),
         *_protections(manifest),
+        *_products(manifest),
         *_noise(manifest),
         *_ring(manifest),
         *_frame(manifest),
@@ -59,6 +60,21 @@ def _protections(manifest: Manifest) -> list[str]:
     return [f"release: {mixed} in one bundle; write the same protection for every release"]
 
 
+def _products(manifest: Manifest) -> list[str]:
+    try:
+        factors = factors_of(manifest.rules())
+    except ProtectionError as error:
+        return [f"release: {error.sentence}; {error.remedy}"]
+    if factors is None or set(manifest.needs.classes) == {DataClass.PUBLIC}:
+        return []
+    return [
+        (
+            'needs.classes: products are for public capsules only; write needs.classes = ["public"]'
+            ", or send products as sums of their own"
+        )
+    ]
+
+
 def _noise(manifest: Manifest) -> list[str]:
     if set(manifest.needs.classes) == {DataClass.PUBLIC}:
         return []
@@ -72,14 +88,12 @@ def _noise(manifest: Manifest) -> list[str]:
 
 def _ring(manifest: Manifest) -> list[str]:
     if {rules.protection for rules in manifest.rules()} == {Protection.ENCRYPTED}:
-        return _ciphertext(manifest)
+        # What is no product was told already, with what to write instead.
+        return [] if _products(manifest) else _ciphertext(manifest)
     found = []
     for rules in manifest.rules():
         try:
-            if rules.protection is Protection.SHARED:
-                ring_of(rules, manifest.rounds.maximum)
-            else:
-                accounting.check_ring(rules, manifest.rounds.maximum)
+            require_room(rules, manifest.rounds.maximum)
         except ProtectionError as error:
             found.append(f"release.{error.sentence}; {error.remedy}")
     if not found and {rules.protection for rules in manifest.rules()} == {Protection.SHARED}:
@@ -94,7 +108,7 @@ def _ciphertext(manifest: Manifest) -> list[str]:
     """What one ciphertext cannot carry: one line, for all releases share its slots."""
     data_class = min(manifest.needs.classes, key=_MOST_PROTECTED_FIRST.index)
     try:
-        check_admission(SOMME, manifest.rules(), data_class)
+        check_admission(profile_of(manifest.rules()), manifest.rules(), data_class)
     except ProtectionError as error:
         return [f"release: {error.sentence}; {error.remedy}"]
     return []

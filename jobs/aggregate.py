@@ -6,8 +6,8 @@ beside it the column `<output>.variance`: how much all the noise inside varies i
 that unit squared. Under `shared` a partial's blob is the leader's share (protection.layout) and the
 aggregate is made of two sums, one per aggregator. Under `encrypted` it is one masked ciphertext
 (protection.ckks.residues), and the aggregate is made of the noised steps that the keyholder
-opened, which are written like a `clear` partial's. All are functions of signed bytes alone, so
-an auditor computes them again and compares digests.
+opened, which are written like a `clear` partial's; of two factors it is their product alone. All
+are functions of signed bytes alone, so an auditor computes them again and compares digests.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from jobs.errors import AggregateRefused
 from protection import accounting, aggregators, columns
 from protection.ckks import residues
-from protection.ckks.profile import SOMME
+from protection.ckks.profile import profile_of
 from protection.columns import Column
 from protection.errors import ColumnsMalformed, ProtectionError, RingOverflow
 from protection.layout import Layout, Role, Vector
+from protection.products import released
 from protection.quantise import from_steps
 from protection.shares import combine as combine_shares
 from trust.documents.rules import Protection, ReleaseRules
@@ -49,7 +50,8 @@ class Part:
 def encode_partial(
     rules: tuple[ReleaseRules, ...], values: Mapping[str, NDArray[np.int64]]
 ) -> bytes:
-    """The blob of one partial's whole steps. Raises AggregateRefused."""
+    """The blob of one partial's whole steps, or of an opened product's. Raises AggregateRefused."""
+    rules = _released(rules)
     _require(set(values) == {rule.output for rule in rules}, "the outputs are not the rules'")
     for rule in rules:
         vector = values[rule.output]
@@ -61,8 +63,11 @@ def encode_partial(
 
 
 def decode_partial(rules: tuple[ReleaseRules, ...], blob: bytes) -> dict[str, NDArray[np.int64]]:
-    """The whole steps in a partial's blob, in the rules' order. Raises AggregateRefused."""
-    table = _table(blob)
+    """The whole steps in a partial's blob, in the rules' order. Raises AggregateRefused.
+
+    Where the rules ask for a product, it is what the blob holds, and all that it may hold.
+    """
+    rules, table = _released(rules), _table(blob)
     _require(set(table) == {rule.output for rule in rules}, "the outputs are not the rules'")
     values: dict[str, NDArray[np.int64]] = {}
     for rule in rules:
@@ -86,7 +91,7 @@ def require_partial(rules: tuple[ReleaseRules, ...], blob: bytes, *, rounds: int
         return
     try:
         if Protection.ENCRYPTED in protections:
-            residues.parse(blob, SOMME)
+            residues.parse(blob, profile_of(rules))
         else:
             Vector.decode(Layout.of(rules, rounds), Role.SHARE, blob)
     except ProtectionError as error:
@@ -99,6 +104,7 @@ def combine(rules: tuple[ReleaseRules, ...], parts: Sequence[Part]) -> bytes:
     The order of `parts` makes no difference. Raises AggregateRefused on a wrong layout or when a
     sum would leave 64 bits (a lying worker may send anything).
     """
+    rules = _released(rules)
     _require(bool(parts), "there is no partial to open")
     table: dict[str, Column] = {}
     for rule in rules:
@@ -138,7 +144,7 @@ def open_shares(
 
 def decode_aggregate(rules: tuple[ReleaseRules, ...], blob: bytes) -> dict[str, Column]:
     """What `conclude` reads, checked against the rules. Raises AggregateRefused."""
-    table = _table(blob)
+    rules, table = _released(rules), _table(blob)
     expected = {rule.output for rule in rules} | {rule.output + VARIANCE for rule in rules}
     _require(set(table) == expected, "the outputs are not the rules'")
     for rule in rules:
@@ -148,6 +154,13 @@ def decode_aggregate(rules: tuple[ReleaseRules, ...], blob: bytes) -> dict[str, 
                 f"{name} is not {dtype} of shape {list(rule.shape)}",
             )
     return table
+
+
+def _released(rules: tuple[ReleaseRules, ...]) -> tuple[ReleaseRules, ...]:
+    try:
+        return released(rules)
+    except ProtectionError as error:
+        raise AggregateRefused(error.sentence, remedy=error.remedy) from error
 
 
 def _tell(

@@ -21,7 +21,9 @@ def releases(manifest: Manifest) -> list[dict[str, Any]]:
         noise = accounting.noise_of(rules, rounds)
         rows.append(
             {
-                "release": rules.output,
+                "release": rules.output
+                if rules.product is None
+                else f"{rules.output} (only inside {rules.product})",
                 "shape": "x".join(map(str, rules.shape)),
                 "step": rules.step,
                 "clip": f"{rules.norm.value} <= {rules.bound}",

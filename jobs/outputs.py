@@ -69,6 +69,11 @@ class ReleaseChoice(Part):
     minimum_workers: Annotated[Whole, Field(ge=1)] = Field(default=1, examples=[3])
     minimum_operators: Annotated[Whole, Field(ge=1)] = Field(default=1, examples=[2])
     suppress_below: Annotated[Whole, Field(ge=0)] = Field(default=0, examples=[20])
+    product: Identifier | None = Field(
+        default=None,
+        description="the name under which it leaves, multiplied with the other factor, and only so",
+        examples=["footprint"],
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -114,6 +119,7 @@ class ReleaseChoice(Part):
             minimum_workers=self.minimum_workers,
             minimum_operators=self.minimum_operators,
             suppress_below=self.suppress_below,
+            product=self.product,
         )
 
 

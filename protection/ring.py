@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protection import discrete
-from protection.accounting import bound_in_steps, noise_of, step_of
+from protection.accounting import bound_in_steps, check_ring, noise_of, step_of
 from protection.errors import RingMismatch, RingOverflow, RuleRefused
 from protection.quantise import MAXIMUM_STEPS
 from trust.documents.rules import Protection, ReleaseRules
@@ -114,7 +114,7 @@ def ring_of(rules: ReleaseRules, rounds: int = 1) -> Ring:
 
     A function of the voted rules and the campaign's number of rounds alone: worker, leader,
     helper and auditor come to the same ring. Raises RuleRefused, or RingOverflow where even 64
-    bits do not suffice; admission asks it in place of accounting.check_ring.
+    bits do not suffice.
     """
     reach = reach_of(rules, rounds)
     # Whole numbers go back to their own unit before they are released.
@@ -126,3 +126,15 @@ def ring_of(rules: ReleaseRules, rounds: int = 1) -> Ring:
             remedy="lower maximum_contributors, or write a coarser step",
         )
     return Ring.NARROW if reach < Ring.NARROW.half else Ring.WIDE
+
+
+def require_room(rules: ReleaseRules, rounds: int = 1) -> None:
+    """Raise unless sums under `rules` fit 64 bits with the noise that their protection adds.
+
+    Raises RuleRefused or RingOverflow. Under `shared` two aggregators draw noise. Otherwise every
+    worker's is counted, which asks for more than `encrypted` needs (one draw in all).
+    """
+    if rules.protection is Protection.SHARED:
+        ring_of(rules, rounds)
+    else:
+        check_ring(rules, rounds)

@@ -58,6 +58,20 @@ class Seed:
         raise SeedRefused("a seed is never pickled or copied", remedy="seal it to the helper's key")
 
 
+def helper_key(raw: bytes) -> X25519PublicKey:
+    """The helper's campaign key, tried once, so that sealing to it cannot fail later.
+
+    Raises SeedRefused for another length, and for a point of small order: with it every shared
+    secret is zero.
+    """
+    try:
+        key = X25519PublicKey.from_public_bytes(raw)
+        X25519PrivateKey.generate().exchange(key)
+    except ValueError as error:
+        raise _unusable() from error
+    return key
+
+
 def seal(seed: Seed, helper: X25519PublicKey, binding: Binding) -> bytes:
     """`seed` for the helper's eyes and this report only; SEALED_BYTES long. Raises SeedRefused.
 
@@ -66,11 +80,15 @@ def seal(seed: Seed, helper: X25519PublicKey, binding: Binding) -> bytes:
     """
     try:
         return _SUITE.encrypt(seed.reveal(), helper, info=binding.info())
-    except ValueError as error:  # a point of small order: every shared secret is zero
-        raise SeedRefused(
-            "the helper's campaign key is not a usable X25519 key",
-            remedy="the helper publishes a fresh key for this campaign, signed with its own",
-        ) from error
+    except ValueError as error:
+        raise _unusable() from error
+
+
+def _unusable() -> SeedRefused:
+    return SeedRefused(
+        "the helper's campaign key is not a usable X25519 key",
+        remedy="the helper publishes a fresh key for another campaign, signed with its own",
+    )
 
 
 def open_seed(sealed: bytes, helper: X25519PrivateKey, binding: Binding) -> Seed:

@@ -82,6 +82,11 @@ def add_scheduler(verbs: Verbs) -> None:
     )
     create.add_argument("--operator", required=True, help="who answers for it")
     create.add_argument("--site", required=True, help="where it stands")
+    create.add_argument(
+        "--concludes",
+        action="store_true",
+        help="a worker that may turn aggregates into reports: one of your own, without capsules",
+    )
 
     exclude = leaf(
         verbs,
@@ -202,6 +207,7 @@ def _token(arguments: argparse.Namespace) -> int:
             role=arguments.role,
             operator=arguments.operator,
             site=arguments.site,
+            concludes=arguments.concludes,
         )
     finally:
         store.close()

@@ -266,6 +266,17 @@ class StateRefused(SchedulerError):
     advice = "install root version 1 first, or restore the scheduler's whole folder from one backup"
 
 
+class DatabaseRestored(SchedulerError):
+    """Database and log are of two moments: one of them was restored from an old copy."""
+
+    code = "database-restored"
+    kind = Kind.UNVERIFIED
+    advice = (
+        "put the newest database and log back, both of one moment; where they are lost, found the "
+        "territory anew"
+    )
+
+
 class HelperUnavailable(SchedulerError):
     """The second aggregator does not answer, or not to the question."""
 

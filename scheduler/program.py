@@ -15,6 +15,7 @@ from cryptography import x509
 
 from durable.blobs import BlobFolder
 from durable.files import make_directory
+from durable.hygiene import harden
 from scheduler import logs
 from scheduler.clockwork import make_clockwork
 from scheduler.errors import StateRefused
@@ -126,6 +127,7 @@ async def serve(
 
     `helper` and `keyholder` are the addresses of those two, "" where there is none.
     """
+    harden()  # it holds the keys of orders, log and authority, and every worker's report
     clock = SystemClock()
     logs.set_up(clock)
     others = Others(
@@ -191,6 +193,7 @@ async def log_roots(desk: Desk, roots: Sequence[bytes]) -> None:
 
 async def _run(state: State, desk: Desk, log: LogWriter) -> None:
     configuration = state.configuration()
+    outbox.require_one_moment(desk.store, log)
     roots = state.roots()
     await log_roots(desk, roots)
     standing = Standing(desk)

@@ -1,10 +1,9 @@
 """The agent: exchanges with the scheduler, one unit at a time, until it is told to stop.
 
-It wires the rooms of a worker together and owns its units. Loops under one roof: exchange,
-progress, readiness of the sandbox, and the upkeep of status, certificate, root and journal. None
-of them may end the others; each failure waits with back-off and is shown by `cadastre worker
-status`. Durations count on the boot clock, so a wall clock that jumps neither ends nor lengthens
-a lease.
+It wires the rooms of a worker together. Loops under one roof: exchange, progress, readiness of
+the sandbox, and the upkeep of status, certificate, root and journal. None of them may end the
+others; each failure waits with back-off and is shown by `cadastre worker status`. Durations count
+on the boot clock, so a wall clock that jumps neither ends nor lengthens a lease.
 """
 
 from __future__ import annotations
@@ -13,26 +12,25 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from capsule_runtime.errors import SandboxStartFailed, SandboxUnavailable
 from trust.clock import Clock
 from trust.documents.reporting import Capacity, Progress
 from trust.entropy import Entropy
-from trust.ids import AttemptId
 from trust.problem import Problem
-from worker import exchange, upkeep
+from worker import upkeep
+from worker.attempts import Attempts
 from worker.checkpoints import Checkpoints, Post
 from worker.condition import Condition
 from worker.conversation import Conversation, Heard, Saying
-from worker.exchange import BackOff, Desk, Step
+from worker.exchange import BackOff
 from worker.governance import Standing
 from worker.hosting import Hosting
 from worker.identity import Identity
 from worker.journal import Journal
 from worker.ports import Broker, Scheduler
 from worker.readiness import Readiness
-from worker.undertaking import Received, Workshop, undertake
+from worker.workshop import Workshop
 
 _LOG = logging.getLogger("cadastre.worker")
 # What a running unit's progress is read at, and never in between: finer steps in time would let
@@ -40,8 +38,6 @@ _LOG = logging.getLogger("cadastre.worker")
 PROGRESS_SECONDS = 3.0
 # Even a scheduler that answers at once and says nothing is not asked more often.
 MINIMUM_SPACING_SECONDS = 0.05
-# After these the level that this machine advertised no longer stands for the broker it has.
-UNPROVEN = frozenset({SandboxUnavailable.code, SandboxStartFailed.code})
 # SIGTERM to exit within a second (issue 2): the parting word gets half of it.
 PARTING_SECONDS = 0.5
 
@@ -88,9 +84,13 @@ class Agent:
             entropy=self.ports.entropy,
         )
         self.readiness = Readiness(self.broker, self.ports.entropy, self._readiness_changed)
-        self.desk = Desk(resuming=True)
-        self.units: dict[AttemptId, asyncio.Task[None]] = {}
-        self._received: dict[AttemptId, Received] = {}
+        self.attempts = Attempts(
+            self._workshop,
+            self.readiness,
+            self.ports.clock,
+            changed=self._show,
+            ended=self.conversation.notify,
+        )
         self._waiting: tuple[str, ...] = ()
         self._problem = ""
         self._progress: tuple[Progress, ...] = ()
@@ -124,15 +124,14 @@ class Agent:
             await self._wind_up([*loops, stopping])
 
     async def _wind_up(self, tasks: list[asyncio.Task[None] | asyncio.Task[bool]]) -> None:
-        self.desk = replace(self.desk, draining=True)
-        everything = [*tasks, *self.units.values(), *self.conversation.late]
+        self.attempts.drain()
+        everything = [*tasks, *self.attempts.running.values(), *self.conversation.late]
         for task in everything:
             task.cancel()
         await asyncio.gather(*everything, return_exceptions=True)
-        self.units.clear()
+        self.attempts.release()
         with contextlib.suppress(TimeoutError):
             await self.broker.stop()
-        self.desk = replace(self.desk, leases=())
         with contextlib.suppress(Problem, TimeoutError):
             async with asyncio.timeout(PARTING_SECONDS):
                 await self.conversation.part()
@@ -163,30 +162,30 @@ class Agent:
 
     async def exchange(self) -> None:
         """One turn of the talk with the scheduler. Raises what it raises."""
-        self._apply(exchange.starting(self.desk, self.ports.clock.boottime()))
+        self.attempts.tick()
         try:
             await self.conversation.turn()
         finally:
             # A refused life starts nothing more.
-            self.desk = replace(self.desk, resuming=not self.conversation.alive)
+            self.attempts.resume(alive=self.conversation.alive)
 
     def saying(self) -> Saying:
         """What the next batch says of this worker; progress is as of the last tick."""
-        held = self.desk.held
+        held = self.attempts.desk.held
         progress = tuple(item for item in self._progress if item.attempt in held)
         return Saying(held, progress, self._capacity())
 
     def _capacity(self) -> Capacity:
-        readiness, capsules = self.readiness, self.hosting.capsules()
+        readiness, capsules, desk = self.readiness, self.hosting.capsules(), self.attempts.desk
         return Capacity(
-            slots=self.desk.slots if readiness.runs else 0,
+            slots=desk.slots if readiness.runs else 0,
             level=readiness.level,
             image=readiness.image,
             libraries=readiness.libraries,
             # An old copy of a ledger contributes nothing until its keeper has seen to it.
             contributes=capsules > 0 and not self.checkpoints.rolled_back,
             concludes=capsules == 0 if self.concludes is None else self.concludes,
-            draining=self.desk.draining,
+            draining=desk.draining,
         )
 
     def hear_consents(self, raws: Sequence[bytes]) -> None:
@@ -198,9 +197,8 @@ class Agent:
     def hear(self, heard: Heard) -> None:
         """Do what a verified answer says."""
         self._waiting = heard.batch.waiting
-        self._received.update(heard.received)
-        self.desk = replace(self.desk, resuming=not self.conversation.alive)
-        self._apply(exchange.answered(self.desk, heard.batch, heard.boottime))
+        self.attempts.resume(alive=self.conversation.alive)
+        self.attempts.take(heard)
 
     def hear_status(self, raw: bytes) -> None:
         """Take a fetched governance status. Raises StatusForged, StatusReplayed, StorageFailed."""
@@ -208,25 +206,10 @@ class Agent:
             self._announce_withdrawals()
             self._stop_suspended()
 
-    def _apply(self, step: Step) -> None:
-        self.desk = step.desk
-        for attempt in step.stop:
-            self._stop_unit(attempt)
-        for order in step.start:
-            received = self._received.get(order.attempt)
-            assert received is not None
-            self.units[order.attempt] = asyncio.create_task(self._work(received))
-        held = set(self.desk.held)
-        for attempt in [attempt for attempt in self._received if attempt not in held]:
-            del self._received[attempt]
-        self.desk = exchange.forgotten(self.desk, {receipt.attempt for receipt in step.receipts})
-        self._show()
-
     # --- units ---
 
-    async def _work(self, received: Received) -> None:
-        attempt = received.order.attempt
-        workshop = Workshop(
+    def _workshop(self) -> Workshop:
+        return Workshop(
             identity=self.identity,
             journal=self.journal,
             broker=self.broker,
@@ -238,30 +221,6 @@ class Agent:
             doubt=self.readiness.doubt,
         )
 
-        def progress(done: int, total: int) -> None:
-            self.desk = exchange.advanced(self.desk, attempt, done, total)
-
-        try:
-            report = await undertake(workshop, received, progress)
-            _LOG.info("attempt %s: %s %s", attempt, report.outcome.value, report.reason or "signed")
-            if report.reason in UNPROVEN:
-                self.readiness.doubt(afresh=True)
-        except Problem as problem:
-            # The report could not be kept (a full disk): the lease is given back unsaid, and the
-            # next attempt finds in the journal whatever was kept.
-            _LOG.warning("attempt %s ends without a report: %s", attempt, problem)
-        finally:
-            self.units.pop(attempt, None)
-            self._apply(exchange.finished(self.desk, attempt, self.ports.clock.boottime()))
-            self.conversation.notify()
-
-    def _stop_unit(self, attempt: AttemptId) -> None:
-        """The lease is over: stop before anything leaves; what is journalled stays journalled."""
-        task = self.units.get(attempt)
-        if task is not None:
-            _LOG.info("attempt %s is stopped", attempt)
-            task.cancel()
-
     def _announce_withdrawals(self) -> None:
         self.broker.withdraw(self.standing.tokens() + self.hosting.withdrawn())
 
@@ -271,7 +230,7 @@ class Agent:
         if status is None:
             return
         suspended = {line.authorisation for line in status.document.suspensions}
-        for lease in self.desk.leases:
+        for lease in self.attempts.desk.leases:
             if lease.order.authorisation in suspended:
                 self.broker.cancel()
 
@@ -294,8 +253,8 @@ class Agent:
     async def _progress_loop(self) -> None:
         while True:
             await asyncio.sleep(PROGRESS_SECONDS)
-            self._apply(exchange.starting(self.desk, self.ports.clock.boottime()))
-            progress = self.desk.progress()
+            self.attempts.tick()
+            progress = self.attempts.desk.progress()
             if progress != self._progress:
                 self._progress = progress
                 self.conversation.notify()
@@ -315,7 +274,7 @@ class Agent:
             self._show_now()
 
     def _show_now(self) -> None:
-        running = next(iter(self.desk.leases), None)
+        running = next(iter(self.attempts.desk.leases), None)
         condition = Condition(
             worker=self.identity.worker,
             level=self.readiness.level if self.readiness.examined else "",

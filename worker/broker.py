@@ -10,11 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from capsule_runtime.broker.channel import Channel
 from capsule_runtime.broker.errors import BrokerLost, ConsentWithdrawn, MessageRefused
 from capsule_runtime.broker.messages import (
     Advanced,
@@ -28,7 +26,6 @@ from capsule_runtime.broker.messages import (
     Inspected,
     Key,
     KeyWanted,
-    Message,
     Ready,
     Reserved,
     Setup,
@@ -37,41 +34,22 @@ from capsule_runtime.broker.messages import (
 from trust.clock import Clock
 from trust.entropy import Entropy
 from trust.ids import CapsuleId
-from trust.problem import Kind, Problem
 from worker import broker_program
+from worker.broker_life import Answer, BrokerLife, RunFailed, begin, confused
 from worker.exchange import BackOff
 from worker.journal import Journal, SeenLedger
 from worker.ports import OnProgress
 
 _LOG = logging.getLogger("cadastre.worker.broker")
-# The self-test starts several zygotes; a loaded small machine took 15 s.
-START_SECONDS = 120.0
-STOP_SECONDS = 2.0
 # A broker that crashes at once would otherwise be started in a tight loop.
 RESTART = BackOff(minimum=0.5, maximum=60.0)
 
-# Messages that wait to be read: an answer and some progress. Beyond it they wait in the kernel.
-MAXIMUM_INBOX = 64
-
 KeySource = Callable[[CapsuleId], bytes | None]
-Answer = tuple[Message, tuple[bytes, ...]]
 
 
-class RunFailed(Problem):
-    """The broker's typed refusal, with the broker's own code, kind and words."""
-
-    def __init__(self, failed: Failed) -> None:
-        super().__init__(failed.sentence, remedy=failed.remedy)
-        # Instance attributes on purpose: the refusal was raised in another process.
-        self.code = failed.code  # type: ignore[misc]
-        self.kind = Kind(failed.kind)  # type: ignore[misc]
-        self.retryable = failed.retryable  # type: ignore[misc]
-
-
-@dataclass
-class _Started:
-    process: asyncio.subprocess.Process
-    channel: Channel
+@dataclass(frozen=True)
+class _Proven:
+    life: BrokerLife
     ready: Ready
 
 
@@ -93,19 +71,18 @@ class BrokerProcess:
         self._keys = keys
         self._clock = clock
         self._entropy = entropy
-        self._started: _Started | None = None
+        self._proven: _Proven | None = None
         self._turn = asyncio.Lock()
         self._runs = 0
         self._running: int | None = None
         self._withdrawals = 0
         self._tokens = b""
-        self._inbox: asyncio.Queue[Answer | BaseException] = asyncio.Queue()
         self._restart = RESTART
 
     @property
     def process_id(self) -> int | None:
         """The broker's process id, for measurements."""
-        return self._started.process.pid if self._started is not None else None
+        return self._proven.life.process_id if self._proven is not None else None
 
     async def ready(self) -> Ready:
         missing = broker_program.missing_libraries()
@@ -124,7 +101,7 @@ class BrokerProcess:
         run = self._next()
         answer, _ = await self._request(Inspect(run), (bundle,), None)
         if not isinstance(answer, Inspected):
-            raise _confused(answer)
+            raise confused(answer)
         return answer
 
     async def contribute(
@@ -140,7 +117,7 @@ class BrokerProcess:
         answer, attachments = await self._request(request, beside, progress)
         halves = 1 if order.sealing is None else 2
         if not isinstance(answer, Contributed) or len(attachments) != halves:
-            raise _confused(answer)
+            raise confused(answer)
         if answer.withdrawals != self._withdrawals:
             raise ConsentWithdrawn(
                 "an owner withdrew while the unit's answer was on its way",
@@ -154,35 +131,27 @@ class BrokerProcess:
             Conclude(run), (bundle, parameters, aggregate), None
         )
         if not isinstance(answer, Concluded) or len(attachments) != 1:
-            raise _confused(answer)
+            raise confused(answer)
         return attachments[0]
 
     def cancel(self) -> None:
-        if self._started is not None and self._running is not None:
+        if self._proven is not None and self._running is not None:
             with contextlib.suppress(BrokerLost):
-                self._started.channel.send(Cancel(self._running))
+                self._proven.life.say(Cancel(self._running))
 
     def withdraw(self, tokens: bytes) -> None:
         if tokens == self._tokens:
             return
         self._tokens = tokens
         self._withdrawals += 1
-        if self._started is not None:
+        if self._proven is not None:
             with contextlib.suppress(BrokerLost):
-                self._started.channel.send(Withdraw(self._withdrawals), (tokens,))
+                self._proven.life.say(Withdraw(self._withdrawals), (tokens,))
 
     async def stop(self) -> None:
-        started, self._started = self._started, None
-        if started is None:
-            return
-        asyncio.get_running_loop().remove_reader(started.channel.fileno())
-        started.channel.close()
-        if started.process.returncode is None:
-            # It holds nothing that is not durable already, so there is nothing to wait for.
-            with contextlib.suppress(ProcessLookupError):
-                started.process.kill()
-            async with asyncio.timeout(STOP_SECONDS):
-                await started.process.wait()
+        proven, self._proven = self._proven, None
+        if proven is not None:
+            await proven.life.end()
 
     def _next(self) -> int:
         self._runs += 1
@@ -195,11 +164,11 @@ class BrokerProcess:
         progress: OnProgress | None,
     ) -> Answer:
         async with self._turn:
-            started = await self._up()
+            life = (await self._up()).life
             self._running = request.run
             try:
-                started.channel.send(request, attachments)
-                return await self._converse(started, request, progress)
+                life.say(request, attachments)
+                return await self._converse(life, request, progress)
             except (BrokerLost, MessageRefused):
                 await self._lose()
                 raise
@@ -212,7 +181,7 @@ class BrokerProcess:
 
     async def _converse(
         self,
-        started: _Started,
+        life: BrokerLife,
         request: Inspect | Contribute | Conclude,
         progress: OnProgress | None,
     ) -> Answer:
@@ -221,11 +190,11 @@ class BrokerProcess:
         # over, it is not given one key for the asking.
         contributing = isinstance(request, Contribute)
         while True:
-            message, attachments = await self._next_message()
+            message, attachments = await life.hear()
             match message:
                 case KeyWanted() if message.run == run and contributing:
                     key = self._keys(message.capsule)
-                    started.channel.send(Key(run, message.capsule, key))
+                    life.say(Key(run, message.capsule, key))
                     del key
                 case Reserved() if message.run == run:
                     seen = SeenLedger(message.ledger_counter, message.ledger_hash)
@@ -239,25 +208,18 @@ class BrokerProcess:
                     self._restart = self._restart.succeeded()
                     return message, attachments
                 case _:
-                    raise _confused(message)
+                    raise confused(message)
 
-    async def _next_message(self) -> Answer:
-        item = await self._inbox.get()
-        if isinstance(item, BaseException):
-            raise item
-        return item
-
-    async def _up(self) -> _Started:
-        if self._started is not None and self._started.process.returncode is None:
-            return self._started
-        if self._started is not None:
+    async def _up(self) -> _Proven:
+        if self._proven is not None and not self._proven.life.over:
+            return self._proven
+        if self._proven is not None:
             await self._lose()
         delay = self._restart.delay(self._entropy)
         if delay:
             await asyncio.sleep(delay)
-        self._inbox = asyncio.Queue()
         try:
-            self._started = await self._start()
+            self._proven = await self._start()
         except RunFailed:
             self._restart = self._restart.failed()
             raise
@@ -268,68 +230,23 @@ class BrokerProcess:
                 remedy="the worker's log has the broker's own words; it is tried again",
             ) from error
         if self._tokens:
-            self._started.channel.send(Withdraw(self._withdrawals), (self._tokens,))
-        return self._started
+            self._proven.life.say(Withdraw(self._withdrawals), (self._tokens,))
+        return self._proven
 
-    async def _start(self) -> _Started:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        channel = Channel(ours)
+    async def _start(self) -> _Proven:
+        life = await begin()
         try:
-            with theirs:
-                process = await broker_program.spawn(theirs.fileno())
+            ready = await life.prove(self._setup(), self._journal.charged_rounds())
+            self._journal.keep_ledger(SeenLedger(ready.ledger_counter, ready.ledger_hash))
         except BaseException:
-            channel.close()
+            # Nobody will hold it: each further try would leave one more behind.
+            with contextlib.suppress(TimeoutError):
+                await life.end()
             raise
-        loop = asyncio.get_running_loop()
-        loop.add_reader(channel.fileno(), self._read, channel)
-        try:
-            async with asyncio.timeout(START_SECONDS):
-                channel.send(self._setup(), (self._journal.charged_rounds(),))
-                first, _ = await self._next_message()
-            ready = _expect_ready(first)
-        except BaseException:
-            loop.remove_reader(channel.fileno())
-            channel.close()
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-            raise
-        self._journal.keep_ledger(SeenLedger(ready.ledger_counter, ready.ledger_hash))
         _LOG.info("broker started at level %s: %s", ready.level, "; ".join(ready.reasons) or "all")
-        return _Started(process, channel, ready)
-
-    def _read(self, channel: Channel) -> None:
-        """One packet is there: take it without blocking the loop."""
-        loop = asyncio.get_running_loop()
-        if self._inbox.qsize() >= MAXIMUM_INBOX:
-            # Nobody asked for so much. Whoever reads next finds it out of turn and ends the broker.
-            loop.remove_reader(channel.fileno())
-            return
-        try:
-            self._inbox.put_nowait(channel.receive())
-        except (BrokerLost, MessageRefused) as error:
-            loop.remove_reader(channel.fileno())
-            self._inbox.put_nowait(error)
-        except OSError as error:
-            # A descriptor that is no memory: a pipe, a directory.
-            loop.remove_reader(channel.fileno())
-            self._inbox.put_nowait(
-                MessageRefused(f"an attachment cannot be read: {error.strerror}")
-            )
+        return _Proven(life, ready)
 
     async def _lose(self) -> None:
         self._restart = self._restart.failed()
         with contextlib.suppress(TimeoutError):
             await self.stop()
-
-
-def _expect_ready(message: Message) -> Ready:
-    if isinstance(message, Failed):
-        raise RunFailed(message)
-    if not isinstance(message, Ready):
-        raise _confused(message)
-    return message
-
-
-def _confused(message: Message) -> MessageRefused:
-    return MessageRefused(f"the broker said {type(message).__name__} out of turn")

@@ -42,8 +42,8 @@ from worker.identity import Identity
 from worker.journal import SeenLedger
 
 _LOG = logging.getLogger("cadastre.worker.checkpoints")
-# A status server that is being restarted is back within this. Two refusals end a unit, so an
-# outage may last twice as long before a round goes on without this worker.
+# A status server that is being restarted is back within this. After it the attempt is given back
+# as not ready; the unit is ordered again until its deadline, so an outage costs it no attempt.
 PATIENCE_SECONDS = 120.0
 TIMEOUT_SECONDS = 10.0
 # An envelope of one small document.

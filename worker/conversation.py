@@ -24,12 +24,11 @@ from trust.ids import AttemptId, Digest
 from trust.policy import verify_orders
 from trust.problem import Problem
 from worker.exchange import MAXIMUM_REPORTS
-from worker.exhibits import sort_exhibits
+from worker.exhibits import Received, sort_exhibits
 from worker.freshness import Freshness
 from worker.identity import Identity
 from worker.journal import Journal
 from worker.ports import Answer, Scheduler
-from worker.undertaking import Received
 
 _LOG = logging.getLogger("cadastre.worker.conversation")
 # How long a batch from before a crash is waited for before it is overtaken. Answered before the

@@ -7,6 +7,7 @@ machine; `ThisHost` is the real one.
 from __future__ import annotations
 
 import enum
+import importlib.util
 import os
 import platform
 import pwd
@@ -31,6 +32,9 @@ MINIMUM_FREE_BYTES = 2 * 1024**3
 # Certificates are backdated by five minutes; beyond one minute other things get confusing.
 MAXIMUM_CLOCK_SKEW_SECONDS = 60.0
 WAIT_SECONDS = 5.0
+# What the extra `encrypted` brings, as capsule_runtime.encrypting looks for it (which cannot be
+# imported on a machine that has the agent alone).
+ENCRYPTING = ("tenseal", "backports.zstd")
 _RESTRICTED = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 _NAMESPACES = Path("/proc/sys/user/max_user_namespaces")
 
@@ -72,6 +76,10 @@ class Host(Protocol):
         """Start a sandbox that does nothing: "" when it works, else bwrap's own message."""
         ...
 
+    def has_module(self, name: str) -> bool:
+        """Whether this Python can import `name`, without importing it."""
+        ...
+
     def user_exists(self, name: str) -> bool:
         """Whether the machine has this user."""
         ...
@@ -107,6 +115,7 @@ def examine(
     """
     yield _platform(host)
     yield from _sandbox(host)
+    yield _encryption(host)
     yield _identity(host)
     yield _proxy(host, addresses)
     yield _disk(host, state)
@@ -150,6 +159,19 @@ def _sandbox(host: Host) -> Iterator[Finding]:
     else:
         fix = "allow unprivileged user namespaces for bwrap, then run cadastre doctor again"
     yield Finding("namespaces", Verdict.PROBLEM, said, fix)
+
+
+def _encryption(host: Host) -> Finding:
+    missing = [name for name in ENCRYPTING if not host.has_module(name)]
+    if not missing:
+        return Finding("encryption", Verdict.OK, "TenSEAL is installed")
+    # No problem: without it the worker is planned for every other campaign.
+    return Finding(
+        "encryption",
+        Verdict.WARNING,
+        f"{', '.join(missing)} not installed: `encrypted` campaigns leave this worker out",
+        "pip install 'cadastre[capsule,encrypted]' where the worker runs, then start it again",
+    )
 
 
 def _identity(host: Host) -> Finding:
@@ -257,6 +279,12 @@ class ThisHost:
         if ended.returncode == 0:
             return ""
         return ended.stderr.decode(errors="replace").strip() or f"exit status {ended.returncode}"
+
+    def has_module(self, name: str) -> bool:
+        try:
+            return importlib.util.find_spec(name) is not None
+        except ImportError:  # the package above it is missing
+            return False
 
     def user_exists(self, name: str) -> bool:
         return any(entry.pw_name == name for entry in pwd.getpwall())

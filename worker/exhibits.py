@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from trust import schema
-from trust.documents.campaign import OrderBatch
+from trust.documents.campaign import Order, OrderBatch
 from trust.documents.governance import Authorisation
 from trust.documents.membership import BundleStatement
 from trust.dsse import Envelope
@@ -13,7 +15,19 @@ from trust.errors import TrustError
 from trust.ids import AttemptId, Digest
 from trust.policy import Exhibit
 from worker.ports import Answer
-from worker.undertaking import Received
+
+
+@dataclass(frozen=True)
+class Received:
+    """An order as it came: its signed batch, the exchange that it answers, its exhibits."""
+
+    order: Order
+    orders: bytes
+    answers: int
+    received_at: float
+    exhibits: Mapping[Digest, Exhibit]  # by digest of the envelope
+    authorisations: Mapping[str, Exhibit]  # by the id that they claim
+    statements: Mapping[Digest, bytes]  # author statements by the bundle that they claim
 
 
 def sort_exhibits(

@@ -7,36 +7,33 @@ same round finds in the journal either nothing (and nothing was released) or the
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from fractions import Fraction
 
-from capsule_runtime.broker.errors import BrokerLost, ConsentWithdrawn
-from capsule_runtime.broker.messages import Contribute, Inspected, Ready, plain
+from capsule_runtime.broker.errors import BrokerLost
+from capsule_runtime.broker.messages import Inspected, plain
 from capsule_runtime.errors import SandboxUnavailable
-from trust import clock as clocks
-from trust.clock import Clock
-from trust.documents import signed
 from trust.documents.campaign import Order, UnitKind
-from trust.documents.reporting import AttemptReport, Conclusion, Outcome, Partial
-from trust.documents.rules import Protection
-from trust.entropy import Entropy
-from trust.ids import Digest, ReportId
-from trust.policy import RUN_POLICIES, BundleFacts, Exhibit, Permit, RunRequest
-from trust.policy.errors import BundleAltered, RunRefused
+from trust.documents.reporting import AttemptReport, Outcome
+from trust.ids import Digest
+from trust.policy import RUN_POLICIES, BundleFacts, RunRequest
+from trust.policy.errors import BundleAltered, RunRefused, StatusStale
 from trust.policy.standing import require_not_suspended
 from trust.problem import Kind, Problem
-from worker.errors import ExhibitMissing, TooManyOpenRounds, WorkerError
-from worker.governance import Standing
-from worker.identity import Identity
-from worker.journal import Journal, Statement
-from worker.ports import Broker, OnProgress
+from worker.errors import (
+    CheckpointUnacknowledged,
+    ExhibitMissing,
+    TooManyOpenRounds,
+    WorkerError,
+)
+from worker.exhibits import Received
+from worker.journal import Statement
+from worker.ports import OnProgress
 from worker.readiness import NO_SANDBOX
-from worker.sealing import named, public_key, sealing_of
+from worker.sealing import named, public_key
+from worker.statements import conclude, contribute
+from worker.workshop import Workshop
 
-# A cohort in which owners keep withdrawing is tried this often before the unit is given up.
-MAXIMUM_RESTARTS = 8
 # A broker that dies is this machine's accident, hardly the algorithm's: nothing was released, what
 # was charged stays charged, and its successor may do the unit within the same lease. Reported as
 # a failure it would halve the worker's quota of the day, so that four of them end its work; but a
@@ -50,36 +47,6 @@ OPEN_FOR = timedelta(hours=24)
 # A refusal's own words, cut so that a report batch stays small.
 MAXIMUM_SENTENCE = 1000
 
-FetchBlob = Callable[[Digest], Awaitable[bytes]]
-
-
-@dataclass(frozen=True)
-class Received:
-    """An order as it came: its signed batch, the exchange that it answers, its exhibits."""
-
-    order: Order
-    orders: bytes
-    answers: int
-    received_at: float
-    exhibits: Mapping[Digest, Exhibit]  # by digest of the envelope
-    authorisations: Mapping[str, Exhibit]  # by the id that they claim
-    statements: Mapping[Digest, bytes]  # author statements by the bundle that they claim
-
-
-@dataclass(frozen=True)
-class Workshop:
-    """What every order of this worker is done with."""
-
-    identity: Identity
-    journal: Journal
-    broker: Broker
-    standing: Standing
-    fetch: FetchBlob
-    checkpoint: Callable[[], Awaitable[None]]  # `Checkpoints.require`
-    clock: Clock
-    entropy: Entropy
-    doubt: Callable[[], None] = lambda: None  # the broker that proved its level is gone
-
 
 async def undertake(workshop: Workshop, received: Received, progress: OnProgress) -> AttemptReport:
     """The report on one attempt, persisted with its statement.
@@ -91,15 +58,11 @@ async def undertake(workshop: Workshop, received: Received, progress: OnProgress
     try:
         statement = await _despite_losses(workshop, received, progress)
     except Problem as problem:
-        refused = isinstance(problem, RunRefused | WorkerError) or problem.kind in {
-            Kind.REFUSED,
-            Kind.UNVERIFIED,
-        }
         report = AttemptReport(
             unit=order.unit,
             attempt=order.attempt,
             token=order.token,
-            outcome=Outcome.REFUSED if refused else Outcome.FAILED,
+            outcome=_outcome_of(problem),
             statement=None,
             reason=problem.code,
             sentence=plain(problem.sentence, MAXIMUM_SENTENCE),
@@ -118,6 +81,17 @@ async def undertake(workshop: Workshop, received: Received, progress: OnProgress
         )
     workshop.journal.keep_report(report)
     return report
+
+
+def _outcome_of(problem: Problem) -> Outcome:
+    if isinstance(problem, CheckpointUnacknowledged | StatusStale):
+        # Governance is away: nothing is wrong with the order, which is worth another attempt.
+        return Outcome.NOT_READY
+    refused = isinstance(problem, RunRefused | WorkerError) or problem.kind in {
+        Kind.REFUSED,
+        Kind.UNVERIFIED,
+    }
+    return Outcome.REFUSED if refused else Outcome.FAILED
 
 
 async def _despite_losses(
@@ -174,9 +148,9 @@ async def _statement(workshop: Workshop, received: Received, progress: OnProgres
         now=workshop.clock.now(),
     )
     if contributing:
-        work = _contribute(workshop, permit, (bundle, parameters, public, ready), progress)
+        work = contribute(workshop, permit, (bundle, parameters, public, ready), progress)
     else:
-        work = _conclude(workshop, permit, (bundle, parameters, ready))
+        work = conclude(workshop, permit, (bundle, parameters, ready))
     try:
         statement = await work
         if contributing:
@@ -250,97 +224,7 @@ def _request(
     )
 
 
-async def _contribute(
-    workshop: Workshop,
-    permit: Permit,
-    inputs: tuple[bytes, bytes, bytes | None, Ready],
-    progress: OnProgress,
-) -> Statement:
-    order, purpose = permit.request.order, permit.authorisation.document.purpose
-    bundle, parameters, public, ready = inputs
-    report = ReportId.draw(workshop.entropy)
-    sealing = sealing_of(permit, report)
-    for restart in range(MAXIMUM_RESTARTS + 1):
-        try:
-            answer, values, sealed = await workshop.broker.contribute(
-                Contribute(0, order.campaign, order.round, purpose, sealing),
-                bundle,
-                parameters,
-                progress,
-                public,
-            )
-            break
-        except Problem as problem:
-            # Charged capsules stay charged; the repetition costs nobody anything more.
-            if problem.code != ConsentWithdrawn.code or restart == MAXIMUM_RESTARTS:
-                raise
-    partial = Partial(
-        territory=workshop.identity.names.territory,
-        campaign=order.campaign,
-        round=order.round,
-        unit=order.unit,
-        worker=workshop.identity.worker,
-        report=report,
-        bundle=order.bundle,
-        plan=permit.plan.digest,
-        parameters=order.parameters,
-        capsules=answer.capsules,
-        contributors=answer.contributors,
-        values=Digest.of(values),
-        protection=_protection(permit),
-        variances=answer.variances,
-        rho=answer.rho,
-        image=ready.image,
-        level=ready.level,
-        made_at=_whole_seconds(workshop.clock),
-        sealed=None if sealed is None else Digest.of(sealed),
-    )
-    envelope = signed.sign(partial, [workshop.identity.keys.node]).envelope
-    return Statement(permit.plan.digest, envelope.raw, values, sealed)
-
-
-def _protection(permit: Permit) -> Protection:
-    """The one protection of a bundle's releases, which the vote repeats."""
-    (protection,) = {rule.protection for rule in permit.request.facts.rules}
-    return protection
-
-
-async def _conclude(
-    workshop: Workshop, permit: Permit, inputs: tuple[bytes, bytes, Ready]
-) -> Statement:
-    order = permit.request.order
-    bundle, parameters, ready = inputs
-    if order.aggregate is None:
-        raise ExhibitMissing(
-            f"the order to conclude {order.campaign} names no aggregate",
-            remedy="tell the scheduler's operator",
-            attempt=order.attempt,
-        )
-    aggregate = await workshop.fetch(order.aggregate)
-    result = await workshop.broker.conclude(bundle, parameters, aggregate)
-    conclusion = Conclusion(
-        territory=workshop.identity.names.territory,
-        campaign=order.campaign,
-        round=order.round,
-        unit=order.unit,
-        worker=workshop.identity.worker,
-        bundle=order.bundle,
-        plan=permit.plan.digest,
-        aggregate=order.aggregate,
-        result=Digest.of(result),
-        image=ready.image,
-        level=ready.level,
-        made_at=_whole_seconds(workshop.clock),
-    )
-    envelope = signed.sign(conclusion, [workshop.identity.keys.node]).envelope
-    return Statement(permit.plan.digest, envelope.raw, result)
-
-
 def _require_standing(workshop: Workshop, order: Order) -> None:
     status = workshop.standing.status
     if status is not None:
         require_not_suspended(status.document, order.authorisation)
-
-
-def _whole_seconds(clock: Clock) -> datetime:
-    return clocks.from_text(clocks.to_text(clock.now()))

@@ -12,6 +12,7 @@ from audit.records import Logged, Records
 from jobs import aggregate
 from jobs.archive import Bundle
 from protection import accounting
+from protection.products import released
 from trust.documents.aggregation import AggregateShare, Side
 from trust.documents.campaign import Opening
 from trust.documents.custody import (
@@ -146,7 +147,7 @@ def _require_opened(
         ("parameters", document.parameters, plan.parameters),
         ("key epoch", document.epoch, plan.epoch),
         ("list of reports", document.batch, batch.document.batch),
-        ("noise", document.variances, accounting.variances_of(vote.rules, rounds)),
+        ("noise", document.variances, accounting.variances_of(released(vote.rules), rounds)),
     )
     _require(f"what the keyholder opened of {document.campaign} is of", pairs)
     for side, digest in ((Side.LEADER, document.leader), (Side.HELPER, document.helper)):

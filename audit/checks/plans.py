@@ -10,6 +10,8 @@ from audit.errors import AuditFailure
 from audit.records import Records
 from jobs.archive import Bundle
 from protection import accounting
+from protection.products import factors_of
+from protection.ring import require_room
 from trust.documents.campaign import Opening, Plan, Release
 from trust.ids import AuthorisationId, CampaignId, Digest
 from trust.policy.parameters import parse_parameters, require_within
@@ -34,8 +36,9 @@ def authorisations(records: Records) -> str:
             raise AuditFailure(f"{vote.id} names no release rule, or one output twice")
         if vote.campaigns < 1 or not vote.images:
             raise AuditFailure(f"{vote.id} permits no campaign or no runtime image")
+        factors_of(vote.rules)  # a product that nobody can open
         for rule in vote.rules:
-            accounting.check_ring(rule)
+            require_room(rule)
     return f"{len(records.authorisations)} decisions of the college"
 
 
@@ -125,7 +128,7 @@ def counted(records: Records) -> str:
 
 
 def rounds(records: Records, bundles: Mapping[Digest, Bundle]) -> str:
-    """No campaign has more rounds than voted: the price was split over so many."""
+    """No campaign has more rounds than voted: price and noise were split over so many."""
     longest = 0
     planned: dict[CampaignId, int] = {}
     for logged in records.plans:
@@ -134,6 +137,8 @@ def rounds(records: Records, bundles: Mapping[Digest, Bundle]) -> str:
         voted = bundles[plan.bundle].manifest.rounds.maximum
         if planned[plan.campaign] > voted:
             raise AuditFailure(f"{_name(plan)} is one more than the {voted} rounds that were voted")
+        for rule in records.voted(plan).rules:
+            require_room(rule, voted)
         longest = max(longest, planned[plan.campaign])
     return f"at most {longest} rounds in a campaign"
 

@@ -15,9 +15,10 @@ from capsule_runtime.broker.program import Program
 from capsule_runtime.encrypting import EncryptedSum, encryptor_of, protect_encrypted
 from capsule_runtime.sharing import SharedSum, protect_shared
 from jobs import aggregate as aggregate_blobs
-from protection.ckks.profile import SOMME
+from protection.ckks.profile import profile_of
 from protection.ckks.scheme import Encryptor
 from protection.scope import Binding, Scope
+from protection.seeds import helper_key
 from trust.documents.rules import DataClass, Protection
 from trust.entropy import Entropy
 from trust.ids import Digest, WorkerId
@@ -83,19 +84,24 @@ class Protector:
 def prepare(program: Program, order: Contribute, public: bytes | None) -> Protector:
     """The protection that the bundle was voted with; `public` is the epoch's public key.
 
-    Raises SealingUnfit, TensealMissing, KeyMaterialRefused.
+    Raises SealingUnfit, SeedRefused, TensealMissing, KeyMaterialRefused.
     """
     protection, sealing = program.rules[0].protection, order.sealing
     _require((protection is not Protection.CLEAR) == (sealing is not None), "a helper's key")
+    if sealing is not None:
+        helper_key(sealing.helper)
     encrypted = protection is Protection.ENCRYPTED
     profile = None if sealing is None else sealing.profile
     _require(encrypted == (profile is not None) == (public is not None), "an epoch's key")
-    if profile is not None and profile != SOMME.name:
+    if profile is None or public is None:
+        return Protector(program, sealing, None)
+    wanted = profile_of(program.rules).name
+    if profile != wanted:
         raise SealingUnfit(
-            f"the epoch's key is of the profile {profile[:40]!r}, sums here are for {SOMME.name}",
-            remedy=f"the keyholder repeats the ceremony with the profile {SOMME.name}",
+            f"the epoch's key is of the profile {profile[:40]!r}, this vote is for {wanted}",
+            remedy=f"the keyholder holds another campaign's ceremony with the profile {wanted}",
         )
-    return Protector(program, sealing, None if public is None else encryptor_of(public))
+    return Protector(program, sealing, encryptor_of(program.rules, public))
 
 
 def _binding(

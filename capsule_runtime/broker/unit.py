@@ -8,7 +8,6 @@ or a fresh seed, and is not charged again.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
@@ -107,7 +106,7 @@ def contribute(
     RunCancelled, ConsentWithdrawn, SandboxError; what one capsule does never raises, it only
     makes that capsule neutral.
     """
-    started = time.monotonic()
+    started = runtime.clock.boottime()
     program, parameters = sandboxed.program, sandboxed.parameters
     protector = prepare(program, order, public)
     cohort = _cohort(runtime, program, order, line.revoked())
@@ -136,7 +135,7 @@ def contribute(
         runtime.entropy,
         data_class=cohort.data_class,
     )
-    _wait_for_slot(started, line, cohort.tokens)
+    _wait_for_slot(runtime.clock, started, line, cohort.tokens)
     answer = Contributed(
         run=order.run,
         capsules=protected.cohort.capsules,
@@ -149,12 +148,12 @@ def contribute(
     return answer, halves
 
 
-def conclude(sandboxed: Sandboxed, aggregate: bytes, line: Line) -> bytes:
+def conclude(sandboxed: Sandboxed, aggregate: bytes, line: Line, clock: Clock) -> bytes:
     """The report arrays that `conclude` makes of an aggregate, as a column-format blob.
 
     Raises NotConcluded, ColumnsMalformed (a damaged aggregate), ReportRefused, RunCancelled.
     """
-    started = time.monotonic()
+    started = clock.boottime()
     columns.decode(aggregate)
     zygote, program = sandboxed.zygote, sandboxed.program
     with zygote.load(program.conclude_job(sandboxed.parameters)) as job:
@@ -165,7 +164,7 @@ def conclude(sandboxed: Sandboxed, aggregate: bytes, line: Line) -> bytes:
             remedy="the author tries the bundle with `cadastre bundle try`, which shows why",
         )
     result = conclusion.from_frame(program.bundle_file.manifest, outcome.frame)
-    _wait_for_slot(started, line, ())
+    _wait_for_slot(clock, started, line, ())
     return result
 
 
@@ -273,8 +272,8 @@ def _failed(program: Program, units: int) -> tuple[tuple[Judged, int], ...]:
     return ((guard.judge(program.rules, None), units),)
 
 
-def _wait_for_slot(started: float, line: Line, tokens: Collection[Digest]) -> None:
-    leaves = started + next_slot(time.monotonic() - started, SLOT_SECONDS)
-    while (left := leaves - time.monotonic()) > 0:
+def _wait_for_slot(clock: Clock, started: float, line: Line, tokens: Collection[Digest]) -> None:
+    leaves = started + next_slot(clock.boottime() - started, SLOT_SECONDS)
+    while (left := leaves - clock.boottime()) > 0:
         line.check(tokens, left)
     line.check(tokens)

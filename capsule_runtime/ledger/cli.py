@@ -147,7 +147,8 @@ def _show_owner(folder: Path, output: Output) -> int:
         }
     )
     output.line(f"each host's ledger ends at {LEDGER_CAP} zCDP per owner; what is spent there,")
-    output.line("only the host knows: its keeper sees it in tens with `cadastre budget show`")
+    output.line("only the host knows: its keeper sees it in tens with `cadastre budget show`.")
+    output.line("The registry counts hosts, not what was spent: one that you left still counts")
     return OK
 
 

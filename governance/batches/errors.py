@@ -109,6 +109,19 @@ class AlreadyOpened(BatchDenied):
     code = "already-opened"
 
 
+class BatchExpired(BatchDenied):
+    """The batch comes too long after the consents behind it were counted."""
+
+    code = "batch-expired"
+    advice = "start the campaign again: consents are counted anew when its round is prepared"
+
+
+class EpochElsewhere(BatchDenied):
+    """The campaign's key epoch was made in another folder, or in a later state of this one."""
+
+    code = "epoch-elsewhere"
+
+
 class ReportDropped(BatchProblem):
     """One report is left out; the batch goes on."""
 

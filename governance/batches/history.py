@@ -26,8 +26,19 @@ Fetch = Callable[[str], bytes | None]
 
 # A territory that logs a thousand entries a day takes three years to get there.
 MAXIMUM_ENTRIES = 1_000_000
-# What must be the first of its round: the leader's word for which reports, and for their sum.
-_REMEMBERED = frozenset({Kind.BATCH, Kind.SHARE})
+CHECKPOINT = "log/checkpoint"
+# What must be the first of its round (the leader's word for which reports, and for their sum),
+# the keys that rounds are counted from, and the notices that such a key is gone.
+_REMEMBERED = frozenset(
+    {
+        Kind.BATCH,
+        Kind.SHARE,
+        Kind.HELPER_KEY,
+        Kind.KEY_DESTROYED,
+        Kind.EPOCH_KEY,
+        Kind.EPOCH_RETIRED,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -73,8 +84,37 @@ class History:
             ) from error
         return Included(verified.index, verified.checkpoint.checkpoint)
 
+    def published(self) -> Checkpoint:
+        """The witnessed checkpoint that the site shows now, or a later one that is known.
+
+        For what nobody exhibits: who asks shows the proofs that suit them, which may be old.
+        Raises HistoryUnreadable.
+        """
+        note = self._read(CHECKPOINT)
+        if note is None:
+            raise _unreadable(CHECKPOINT)
+        try:
+            shown = self._policy.verify(note).checkpoint
+        except TrustError as error:
+            raise _unreadable(CHECKPOINT, error) from error
+        known = self._agreed
+        return shown if known is None or known.size < shown.size else known
+
+    def first(self, kind: Kind, envelope: bytes, upto: Checkpoint) -> int | None:
+        """Where `envelope` stands first within `upto`, None where it does not.
+
+        A log takes the same bytes again, and who exhibits a proof chooses among their places.
+        Raises HistoryUnreadable, NotLogged as `logged`.
+        """
+        self._grow(upto)
+        wanted = LogEntry.of(kind, envelope)
+        places = (index for index, entry in self._found if entry == wanted and index < upto.size)
+        return min(places, default=None)
+
     def logged(self, kind: Kind, upto: Checkpoint, since: int) -> list[tuple[int, bytes]]:
-        """The batches or shares logged from entry `since` on, within `upto`: (index, envelope).
+        """What of `kind` was logged from entry `since` on, within `upto`: (index, envelope).
+
+        Of the remembered kinds, that is.
 
         Raises HistoryUnreadable, or NotLogged where the log shows another history than before.
         """

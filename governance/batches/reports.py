@@ -22,6 +22,7 @@ from protection.cohort import Standing, check_batch
 from protection.errors import CohortTooSmall, RingOverflow, SpreadTooSmall
 from trust import dsse, schema
 from trust.documents import signed
+from trust.documents.aggregation import Dropped
 from trust.documents.campaign import Plan
 from trust.documents.governance import Authorisation
 from trust.documents.membership import Enrolled
@@ -167,7 +168,16 @@ def enrolled_in(
             yield document.worker, document
 
 
-def dropped_code(refusal: Problem) -> str:
-    """The code that a left report is named with."""
+def dropped_of(left: Iterable[Left]) -> tuple[Dropped, ...]:
+    """What an accept list says of the reports that were left: those that name themselves."""
+    named = (
+        Dropped(item.partial.report, _code_of(item.refusal))
+        for item in left
+        if item.partial is not None
+    )
+    return tuple(sorted(named, key=lambda item: (item.report, item.code)))
+
+
+def _code_of(refusal: Problem) -> str:
     known = isinstance(refusal, ReportDropped) or refusal.code == "seed-unopenable"
     return refusal.code if known else ReportDropped.code

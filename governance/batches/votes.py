@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from governance.batches.errors import (
     AlreadyOpened,
+    BatchExpired,
+    EpochElsewhere,
     HistoryUnreadable,
     NotAuthorised,
     PlanMismatch,
@@ -14,18 +16,30 @@ from governance.batches.errors import (
 from governance.batches.history import History, Included
 from jobs import archive
 from trust import schema
-from trust.documents.aggregation import AggregateShare, BatchCommitment, Side
+from trust.documents.aggregation import (
+    AcceptList,
+    AggregateShare,
+    BatchCommitment,
+    KeyDestroyed,
+    Side,
+)
 from trust.documents.campaign import Plan
+from trust.documents.custody import EpochKey, EpochRetired
 from trust.documents.governance import Authorisation
 from trust.documents.root import Duty
 from trust.documents.rules import Protection
 from trust.documents.signed import Signed
 from trust.dsse import Envelope
 from trust.errors import TrustError
-from trust.ids import AuthorisationId, Digest
+from trust.ids import AuthorisationId, CampaignId, Digest
 from trust.log.entry import Kind
 from trust.root import TrustedRoot
 from wire.aggregation import LoggedDocument
+
+# Consents are counted when a round is prepared, and whoever withdraws one later is in its batch:
+# so the batch must follow. The scheduler gives a round up a week past its deadline where it waits
+# for people, a day where it waits for a helper; nothing of an honest leader's comes later.
+PREPARED_LIFE = timedelta(days=7)
 
 
 def require_vote(
@@ -83,6 +97,78 @@ def require_plan(plan: Plan, vote: Authorisation, rounds: int | None = None) -> 
     if not 1 <= plan.round <= (rounds or plan.round):
         raise PlanMismatch(f"round {plan.round} of at most {rounds}")
     require_open(vote, plan.issued_at, "the round's plan")
+
+
+def require_key(history: History, kind: Kind, exhibit: LoggedDocument) -> tuple[Included, int]:
+    """Where a campaign's key is shown to stand in the log, and where it stands first.
+
+    Batches are counted from the first place on: a leader that logs the key again, behind a
+    batch, would else hide that batch. Raises NotLogged, HistoryUnreadable.
+    """
+    included = history.require(kind, exhibit.envelope, exhibit.proof)
+    first = history.first(kind, exhibit.envelope, included.checkpoint)
+    return included, included.index if first is None else first
+
+
+def gone_by_the_log(history: History, kind: Kind, certificate: bytes) -> bool:
+    """Whether the published log holds the notice that a campaign's key was destroyed.
+
+    `kind` is the key's, `certificate` its envelope. A program that was restored from a backup
+    has such a key again. Raises HistoryUnreadable, NotLogged.
+    """
+    upto = history.published()
+    since = history.first(kind, certificate, upto)
+    if since is None:
+        return False  # no plan names it yet
+    wanted = Digest.of(certificate)
+    # Whoever signed: only the leader writes into its log, and it may end a campaign anyway.
+    return any(
+        _key_that_went(notice, raw) == wanted
+        for notice in (Kind.KEY_DESTROYED, Kind.EPOCH_RETIRED)
+        for _, raw in history.logged(notice, upto, since)
+    )
+
+
+def _key_that_went(notice: Kind, raw: bytes) -> Digest | None:
+    try:
+        payload = Envelope.parse(raw).payload
+        if notice is Kind.KEY_DESTROYED:
+            return schema.decode(KeyDestroyed, payload).helper
+        return schema.decode(EpochRetired, payload).epoch
+    except TrustError:
+        return None
+
+
+def require_no_other_epoch(history: History, campaign: CampaignId) -> None:
+    """Raise EpochElsewhere when the published log holds a key epoch of `campaign`.
+
+    Asked before a ceremony: one campaign has one epoch, also where the keyholder's folder was
+    restored from before it. Raises HistoryUnreadable, NotLogged.
+    """
+    for _, raw in history.logged(Kind.EPOCH_KEY, history.published(), 0):
+        try:
+            made = schema.decode(EpochKey, Envelope.parse(raw).payload)
+        except TrustError:
+            continue  # no key at all
+        if made.campaign == campaign:
+            raise EpochElsewhere(
+                "the log holds a key epoch of this campaign that this folder does not know",
+                remedy="serve the folder in which its ceremony was held; if that is lost, start "
+                "another campaign",
+            )
+
+
+def require_timely(accept: bytes, now: datetime) -> None:
+    """Raise BatchExpired when a batch comes too long after its round was prepared.
+
+    `accept` is the envelope of one's own AcceptList.
+    """
+    counted = schema.decode(AcceptList, Envelope.parse(accept).payload).prepared_at
+    if now > counted + PREPARED_LIFE:
+        raise BatchExpired(
+            f"the consents behind the batch were counted on {counted:%Y-%m-%d}, more than "
+            f"{PREPARED_LIFE.days} days ago"
+        )
 
 
 def require_first(

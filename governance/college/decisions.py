@@ -143,8 +143,10 @@ def _rule_in_words(rule: ReleaseRules) -> str:
         f"{rule.minimum_operators} operators"
     )
     hidden = f"; cells under {rule.suppress_below} hidden" if rule.suppress_below else ""
+    inside = "" if rule.product is None else f"only inside the product {rule.product}; "
     return (
-        f"{shape} {rule.dtype}, at most {bits_per_release(rule):.1f} bits per {rule.unit.value}; "
+        f"{inside}{shape} {rule.dtype}, "
+        f"at most {bits_per_release(rule):.1f} bits per {rule.unit.value}; "
         f"clipped to {rule.norm.value} {rule.bound} per {rule.unit.value}; "
         f"{rule.protection.value}, {noise}; {minima}{hidden}"
     )

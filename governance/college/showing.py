@@ -9,6 +9,7 @@ from governance.drafts import Draft, require_plain
 from governance.errors import VoteRefused
 from jobs.fields import MAXIMUM_CELLS
 from protection import accounting
+from protection.ring import require_room
 from trust import dsse, root
 from trust.documents.governance import Authorisation, Suspension
 from trust.documents.root import Duty
@@ -78,7 +79,8 @@ def _require_measurable(rule: ReleaseRules) -> None:
             f"{rule.output}: a clip bound of {rule.bound[:40]!a} bounds nothing",
             remedy="do not sign it; draft it again from the bundle",
         )
-    accounting.check_ring(rule)
+    # A draft names no number of rounds: admission and every worker ask again with the bundle's.
+    require_room(rule)
 
 
 def _texts(authorisation: Authorisation) -> list[str]:

@@ -8,16 +8,17 @@ from datetime import timedelta
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from governance.batches.errors import NotAuthorised
-from governance.batches.votes import require_open, require_vote, rounds_of
+from governance.batches.votes import gone_by_the_log, require_open, require_vote, rounds_of
 from governance.helper.errors import KeyGone, KeyUnknown
-from governance.helper.memory import Campaign
 from governance.helper.office import Office
+from governance.helper.schema import Campaign
 from trust.documents.aggregation import CampaignEnded, Engagement, HelperKey, KeyDestroyed
 from trust.documents.governance import Authorisation
 from trust.documents.root import Duty
 from trust.documents.rules import Protection
 from trust.documents.signed import Signed
 from trust.ids import CampaignId, Digest
+from trust.log.entry import Kind
 from wire.aggregation import EndRequest, EngageRequest, LoggedDocument
 
 # A campaign that takes longer is started again; until then its key lies on the helper's disk.
@@ -85,11 +86,15 @@ class Campaigns:
         self._office.memory.erase()
 
     def _lives(self, campaign: Campaign) -> bool:
-        """Whether its key is there and in time; one that is not in time is destroyed here."""
-        if campaign.secret is not None and self._office.clock.now() >= campaign.not_after:
+        """Whether its key is there, in time and not gone by the log; else it goes here and now."""
+        if campaign.secret is None:
+            return False
+        late = self._office.clock.now() >= campaign.not_after
+        # A copy of this folder, or this one before it was restored, has said that it is gone.
+        if late or gone_by_the_log(self._office.history, Kind.HELPER_KEY, campaign.certificate):
             self._destroy(campaign)
             return False
-        return campaign.secret is not None
+        return True
 
     def _fresh(self, asked: Signed[Engagement], authorisation: LoggedDocument) -> Campaign:
         office, document = self._office, asked.document

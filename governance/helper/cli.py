@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from governance.arguments import add_listen, add_root, add_site, add_state, make_key
 from terminal.arguments import leaf
 from terminal.exits import OK
 from terminal.output import Output
@@ -23,7 +23,7 @@ def add_helper(verbs: Verbs) -> None:
         summary="make the helper's key; its .pub goes into the territory root",
         example="cadastre helper init --state H",
     )
-    init.add_argument("--state", type=Path, required=True, metavar="FOLDER")
+    add_state(init)
     serve = leaf(
         verbs,
         "serve",
@@ -32,12 +32,10 @@ def add_helper(verbs: Verbs) -> None:
         example="cadastre helper serve --state H --listen 127.0.0.1:7005 --root root.json "
         "--site http://127.0.0.1:7002",
     )
-    serve.add_argument("--state", type=Path, required=True, metavar="FOLDER")
-    serve.add_argument("--listen", required=True, metavar="HOST:PORT")
-    serve.add_argument("--root", type=Path, required=True, help="the signed territory root")
-    serve.add_argument(
-        "--site", required=True, metavar="URL", help="where the scheduler serves log and objects"
-    )
+    add_state(serve)
+    add_listen(serve)
+    add_root(serve)
+    add_site(serve)
     status = leaf(
         verbs,
         "status",
@@ -45,17 +43,13 @@ def add_helper(verbs: Verbs) -> None:
         summary="count the campaigns, live keys and answered rounds",
         example="cadastre helper status --state H",
     )
-    status.add_argument("--state", type=Path, required=True, metavar="FOLDER")
+    add_state(status)
 
 
 def _init(arguments: argparse.Namespace) -> int:
-    from governance.helper.main import KEY_FILE, create
+    from governance.helper.schema import HELPER
 
-    public = create(arguments.state)
-    output = Output(as_json=arguments.json)
-    output.record({"key": str(public), "file": str(arguments.state / f"{KEY_FILE}.pub")})
-    output.line("next: `cadastre root draft … --helper-key` with that file")
-    return OK
+    return make_key(arguments, HELPER)
 
 
 def _serve(arguments: argparse.Namespace) -> int:

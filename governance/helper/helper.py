@@ -50,6 +50,9 @@ class Helper:
             return self._campaigns.end(request)
 
     def expire(self) -> None:
-        """Destroy every key whose time is over."""
-        with self._turn:
-            self._campaigns.expire()
+        """Destroy every key whose time is over.
+
+        It waits for nobody's turn: a question lasts as long as the log's site lets its bytes
+        drip, and the site is the scheduler's.
+        """
+        self._campaigns.expire()

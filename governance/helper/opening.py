@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from governance.batches.errors import AlreadyOpened, BatchDiffers
 from governance.helper.masking import sum_masks
-from governance.helper.memory import Round
+from governance.helper.schema import Round
 from protection import accounting
 from protection.aggregators import draw_noise
 from protection.batch import Batch

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from governance.batches.errors import BatchDiffers, PlanMismatch
 from governance.batches.reports import (
     Left,
     Terms,
-    dropped_code,
+    dropped_of,
     enrolled_in,
     require_large_enough,
 )
 from governance.batches.standing import live_consents
-from governance.batches.votes import opened_already, require_first, require_plan
+from governance.batches.votes import (
+    opened_already,
+    require_first,
+    require_plan,
+    require_timely,
+)
 from governance.helper import opening
 from governance.helper.campaigns import Campaigns, Engaged
-from governance.helper.errors import RequestMalformed
 from governance.helper.judging import Taken, judge
-from governance.helper.memory import Kept, Round
 from governance.helper.office import Office
 from governance.helper.profiles import profile_of
+from governance.helper.schema import Kept, Round
 from protection.batch import Batch
 from protection.ckks.profile import Profile, profile_named
-from trust.documents.aggregation import AcceptList, BatchCommitment, BatchQuestion, Dropped
+from trust.documents.aggregation import AcceptList, BatchCommitment, BatchQuestion
 from trust.documents.campaign import Plan
 from trust.documents.signed import Signed
 from trust.ids import Digest
@@ -51,11 +53,7 @@ class Rounds:
         plan = self._office.leader(Plan, request.plan.envelope)
         campaign, number = plan.document.campaign, plan.document.round
         content = content_of(request.plan, request.reports, request.enrolments)
-        if (question.campaign, question.round, question.content) != (campaign, number, content):
-            raise RequestMalformed(
-                "the leader's question is about other reports than those that came with it",
-                remedy="the leader asks again; if this lasts, somebody is between the two",
-            )
+        self._office.require_asked(question, plan.document, content)
         with self._office.denying(campaign, number):
             asked = opening.name_of_question(plan.digest, request.reports)
             known = self._office.memory.round(campaign, number)
@@ -102,8 +100,11 @@ class Rounds:
             engaged = self._campaigns.engaged(document.campaign)
             if document.helper != Digest.of(engaged.entry.certificate):
                 raise BatchDiffers("the batch names another helper key")
+            require_timely(known.accept, self._office.now())
             self._office.standing.require(engaged.vote)
             require_first(self._office.history, batch, request.batch, engaged.entry.logged)
+            # Again, now that the log was read as far as the batch's own proof shows it.
+            engaged = self._campaigns.engaged(document.campaign)
             reports = self._office.memory.reports(document.campaign, document.round)
             share, masks = opening.open_batch(
                 opening.Question(
@@ -150,7 +151,7 @@ class Rounds:
             round=document.round,
             plan=plan.digest,
             accepted=tuple(line.report for line in batch.lines),
-            dropped=tuple(sorted(_dropped(left), key=lambda item: (item.report, item.code))),
+            dropped=dropped_of(left),
             prepared_at=self._office.now(),
         )
         prepared = self._office.memory.prepare(
@@ -167,9 +168,3 @@ class Rounds:
             [Kept(item.member.report, item.report.partial, item.report.sealed) for item in taken],
         )
         return prepared.accept
-
-
-def _dropped(left: list[Left]) -> Iterator[Dropped]:
-    for item in left:
-        if item.partial is not None:
-            yield Dropped(item.partial.report, dropped_code(item.refusal))

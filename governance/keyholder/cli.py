@@ -6,14 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from governance.arguments import add_listen, add_root, add_site, add_state, make_key
 from terminal.arguments import leaf
 from terminal.exits import OK
 from terminal.output import Output
 
 if TYPE_CHECKING:
     from terminal.arguments import Verbs
-
-_PROFILES = ("somme", "produit")
 
 
 def add_keyholder(verbs: Verbs) -> None:
@@ -25,7 +24,7 @@ def add_keyholder(verbs: Verbs) -> None:
         summary="make the keyholder's key; its .pub goes into the territory root",
         example="cadastre keyholder init --state K",
     )
-    _state(init)
+    add_state(init)
     ceremony = leaf(
         verbs,
         "ceremony",
@@ -35,8 +34,9 @@ def add_keyholder(verbs: Verbs) -> None:
         "--site http://127.0.0.1:7002 --trustee one.trustee two.trustee three.trustee",
     )
     ceremony.add_argument("campaign", help="camp_… as `cadastre keyholder status` lists it")
-    _state(ceremony)
-    _root_and_site(ceremony)
+    add_state(ceremony)
+    add_root(ceremony)
+    add_site(ceremony)
     ceremony.add_argument(
         "--trustee",
         type=Path,
@@ -46,12 +46,6 @@ def add_keyholder(verbs: Verbs) -> None:
         metavar="FILE",
         help="what each trustee's `certify` wrote: one file from every trustee of the root",
     )
-    ceremony.add_argument(
-        "--profile",
-        choices=_PROFILES,
-        default=_PROFILES[0],
-        help="somme for sums (the default); produit for one product, public capsules only",
-    )
     serve = leaf(
         verbs,
         "serve",
@@ -60,9 +54,10 @@ def add_keyholder(verbs: Verbs) -> None:
         example="cadastre keyholder serve --state K --listen 127.0.0.1:7006 --root root.json "
         "--site http://127.0.0.1:7002",
     )
-    _state(serve)
-    serve.add_argument("--listen", required=True, metavar="HOST:PORT")
-    _root_and_site(serve)
+    add_state(serve)
+    add_listen(serve)
+    add_root(serve)
+    add_site(serve)
     retire = leaf(
         verbs,
         "retire",
@@ -72,8 +67,9 @@ def add_keyholder(verbs: Verbs) -> None:
         "--site http://127.0.0.1:7002",
     )
     retire.add_argument("campaign", help="camp_…")
-    _state(retire)
-    _root_and_site(retire)
+    add_state(retire)
+    add_root(retire)
+    add_site(retire)
     status = leaf(
         verbs,
         "status",
@@ -81,33 +77,17 @@ def add_keyholder(verbs: Verbs) -> None:
         summary="count epochs and openings; name the campaigns that wait for their ceremony",
         example="cadastre keyholder status --state K",
     )
-    _state(status)
-
-
-def _state(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--state", type=Path, required=True, metavar="FOLDER")
-
-
-def _root_and_site(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--root", type=Path, required=True, help="the signed territory root")
-    parser.add_argument(
-        "--site", required=True, metavar="URL", help="where the scheduler serves log and objects"
-    )
+    add_state(status)
 
 
 def _init(arguments: argparse.Namespace) -> int:
-    from governance.keyholder.main import KEY_FILE, create
+    from governance.keyholder.schema import KEYHOLDER
 
-    public = create(arguments.state)
-    output = Output(as_json=arguments.json)
-    output.record({"key": str(public), "file": str(arguments.state / f"{KEY_FILE}.pub")})
-    output.line("next: `cadastre root draft … --keyholder-key` with that file")
-    return OK
+    return make_key(arguments, KEYHOLDER)
 
 
 def _ceremony(arguments: argparse.Namespace) -> int:
     from governance.keyholder.main import ceremony
-    from protection.ckks.profile import profile_named
     from trust import dsse, schema
     from trust.documents.custody import EpochKey
     from trust.ids import CampaignId, Digest
@@ -118,7 +98,6 @@ def _ceremony(arguments: argparse.Namespace) -> int:
         arguments.site,
         CampaignId.parse(arguments.campaign),
         arguments.trustee,
-        profile=profile_named(arguments.profile),
     )
     made = schema.decode(EpochKey, dsse.Envelope.parse(raw).payload)
     output = Output(as_json=arguments.json)

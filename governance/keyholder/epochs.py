@@ -6,41 +6,44 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
-
 from governance.batches.errors import HistoryUnreadable, NotAuthorised
-from governance.batches.votes import require_open, require_vote, rounds_of
+from governance.batches.votes import (
+    gone_by_the_log,
+    require_no_other_epoch,
+    require_open,
+    require_vote,
+    rounds_of,
+)
+from governance.keyholder.ceremony import make_epoch, trustees_among
 from governance.keyholder.errors import (
     CeremonyAwaited,
-    CeremonyRefused,
     EpochIsRetired,
     EpochUnknown,
 )
-from governance.keyholder.memory import Campaign, Entrusted, Epoch
 from governance.keyholder.office import Office
+from governance.keyholder.schema import Campaign, Epoch
 from jobs import archive
-from protection import custody
 from protection.accounting import check_noise
-from protection.ckks import scheme
 from protection.ckks.errors import ProfileRefused
-from protection.ckks.profile import PROFILES, SOMME, Profile, check_admission
-from protection.errors import NoiselessRefused, ProtectionError
+from protection.ckks.profile import check_admission, profile_of
+from protection.errors import RuleRefused
+from trust import dsse, schema
 from trust.documents import signed
 from trust.documents.aggregation import CampaignEnded, Engagement
-from trust.documents.custody import EpochKey, EpochRetired, TrusteeKey
+from trust.documents.custody import EpochKey, EpochRetired
 from trust.documents.governance import Authorisation
 from trust.documents.root import Duty
 from trust.documents.rules import DataClass, Protection
-from trust.ids import CampaignId, Digest, KeyEpochId
-from trust.keys import PublicKey
+from trust.ids import CampaignId, Digest
+from trust.log.entry import Kind
 from wire.aggregation import EngageRequest, LoggedDocument
 from wire.custody import EndOfEpoch, EpochAnswer
 
-# A campaign that takes longer is started again; until then its wrapped key is on the disk.
-EPOCH_LIFE = timedelta(days=30)
-_KEY_BYTES = 32
+# A scheduler lets a draft wait a week for its ceremony; one that waits longer asks again.
+DRAFT_LIFE = timedelta(days=8)
 PROTECTIONS = frozenset({Protection.ENCRYPTED})
 ENDED, TIME_OVER, BY_COMMAND = "campaign-ended", "time-over", "retired-by-command"
+BY_THE_LOG = "retired-in-the-log"
 
 
 @dataclass(frozen=True)
@@ -91,19 +94,18 @@ class Epochs:
                     f"the key ceremony of {campaign} was not held yet",
                     remedy="the keyholder's operator runs `cadastre keyholder ceremony`",
                 )
-            if epoch.retired is not None:
+            if not self._lives(epoch):
                 raise _retired()
         entrusted = office.memory.entrusted(campaign)
         return EpochAnswer(epoch.certificate, epoch.public, tuple(e.trustee for e in entrusted))
 
-    def hold(
-        self, campaign: CampaignId, trustees: Sequence[bytes], profile: Profile = SOMME
-    ) -> bytes:
+    def hold(self, campaign: CampaignId, trustees: Sequence[bytes]) -> bytes:
         """The ceremony: a fresh key, wrapped, shared and sealed. Answers the EpochKey envelope.
 
         `trustees` are the TrusteeKey envelopes of all of the root's trustees; how many must act
-        is the root's threshold. Held again it answers the same. Raises CeremonyRefused, Denied,
-        TensealMissing, ProfileRefused, CustodyRefused, StandingUnknown.
+        is the root's threshold, and the profile is the one that the voted rules are for. Held
+        again it answers the same. Raises CeremonyRefused, Denied, TensealMissing, ProfileRefused,
+        RuleRefused, CustodyRefused, StandingUnknown.
         """
         office = self._office
         with office.denying(campaign, 0):
@@ -115,12 +117,14 @@ class Epochs:
                 if known.retired is not None:
                     raise _retired()
                 return known.certificate
+            require_no_other_epoch(office.history, campaign)
             vote = office.root.verify(Authorisation, admitted.authorisation, Duty.COLLEGE).document
             require_open(vote, office.now(), "this moment")
             office.standing.require(vote)
+            profile = profile_of(vote.rules)
             check_admission(profile, vote.rules, self._data_class(vote))
-            keys = self._trustees(trustees)
-            return self._make(admitted, vote, profile, keys).certificate
+            keys = trustees_among(office, trustees)
+            return make_epoch(office, campaign, vote, profile, keys).certificate
 
     def live(self, campaign: CampaignId) -> Live:
         """The campaign's epoch. Raises EpochUnknown, EpochIsRetired."""
@@ -128,18 +132,29 @@ class Epochs:
         admitted, epoch = office.memory.campaign(campaign), office.memory.epoch(campaign)
         if admitted is None or epoch is None:
             raise _unknown()
-        if epoch.retired is None and office.now() >= epoch.not_after:
-            self.retire(campaign, TIME_OVER)
-            raise _retired()
-        if epoch.retired is not None:
+        if not self._lives(epoch):
             raise _retired()
         vote = office.root.verify(Authorisation, admitted.authorisation, Duty.COLLEGE)
         document = office.root.verify(EpochKey, epoch.certificate, Duty.KEYHOLDER)
         return Live(admitted, epoch, document.document, vote.document)
 
+    def _lives(self, epoch: Epoch) -> bool:
+        """Whether it is not retired, here or by the log, and in time; else it is retired here."""
+        if epoch.retired is not None:
+            return False
+        if self._office.now() >= epoch.not_after:
+            self.retire(epoch.campaign, TIME_OVER)
+            return False
+        # A copy of this folder, or this one before it was restored, has said that it is gone.
+        if gone_by_the_log(self._office.history, Kind.EPOCH_KEY, epoch.certificate):
+            self.retire(epoch.campaign, BY_THE_LOG)
+            return False
+        return True
+
     def end(self, request: EndOfEpoch) -> bytes:
         """The notice that a campaign's key is gone. Raises Denied."""
         ended = self._office.leader(CampaignEnded, request.ended).document
+        self._office.memory.forget(ended.campaign)
         return self.retire(ended.campaign, ENDED)
 
     def retire(self, campaign: CampaignId, reason: str = BY_COMMAND) -> bytes:
@@ -162,11 +177,25 @@ class Epochs:
         return known.retired or office.memory.retire(campaign, office.sign(notice))
 
     def expire(self) -> list[CampaignId]:
-        """Retire every epoch whose time is over, asked or not."""
+        """Retire every epoch whose time is over, asked or not, to its last copy on the disk."""
         expired = [epoch.campaign for epoch in self._office.memory.expired(self._office.now())]
         for campaign in expired:
             self.retire(campaign, TIME_OVER)
+        self._forget_drafts()
+        # Also what the command line retired while this process, or it, could not erase.
+        self._office.memory.erase()
         return expired
+
+    def _forget_drafts(self) -> None:
+        """Let no campaign wait for a ceremony that its scheduler has given up without a word."""
+        office = self._office
+        for campaign in office.memory.awaiting():
+            admitted = office.memory.campaign(campaign)
+            if admitted is None:
+                continue
+            payload = dsse.Envelope.parse(admitted.engagement).payload  # verified when admitted
+            if office.now() >= schema.decode(Engagement, payload).asked_at + DRAFT_LIFE:
+                office.memory.forget(campaign)
 
     def _admit(self, asked: signed.Signed[Engagement], authorisation: LoggedDocument) -> Campaign:
         office, document = self._office, asked.document
@@ -191,17 +220,17 @@ class Epochs:
         )
 
     def _require_fit(self, vote: Authorisation) -> None:
-        """Raise NotAuthorised when no profile can hold the voted sums, or they are noiseless."""
+        """Raise NotAuthorised when no ciphertext holds the voted sums, or they are noiseless.
+
+        Whether capsules are public is what the voted manifest says; their class is for the
+        broker to check, which opens them.
+        """
         data_class = self._data_class(vote)
-        refusal: ProtectionError | None = None
-        for profile in PROFILES.values():
-            try:
-                check_noise(vote.rules, data_class)
-                return check_admission(profile, vote.rules, data_class)
-            except (ProfileRefused, NoiselessRefused) as error:
-                refusal = refusal or error
-        assert refusal is not None
-        raise NotAuthorised(refusal.sentence, remedy=refusal.remedy) from refusal
+        try:
+            check_noise(vote.rules, data_class)
+            check_admission(profile_of(vote.rules), vote.rules, data_class)
+        except (ProfileRefused, RuleRefused) as refusal:
+            raise NotAuthorised(refusal.sentence, remedy=refusal.remedy) from refusal
 
     def _data_class(self, vote: Authorisation) -> DataClass:
         raw = self._office.bundle(vote.bundle)
@@ -209,81 +238,6 @@ class Epochs:
             raise HistoryUnreadable("the voted bundle cannot be read from the log's site")
         classes = set(archive.read(raw, vote.bundle).manifest.needs.classes)
         return DataClass.PUBLIC if classes == {DataClass.PUBLIC} else DataClass.PERSONAL
-
-    def _trustees(self, envelopes: Sequence[bytes]) -> dict[PublicKey, signed.Signed[TrusteeKey]]:
-        """One sealing key per trustee of the root, in the order of their root keys."""
-        office = self._office
-        found: dict[PublicKey, signed.Signed[TrusteeKey]] = {}
-        for raw in envelopes:
-            document, signer = office.trustee(TrusteeKey, raw)
-            if len(document.document.key) != _KEY_BYTES:
-                raise CeremonyRefused(f"the trustee {signer} gave no X25519 key")
-            if signer in found:
-                raise CeremonyRefused(
-                    f"the trustee {signer} gave two keys",
-                    remedy="give the one key that each trustee made last",
-                )
-            found[signer] = document
-        missing = set(office.root.keys(Duty.TRUSTEE).keys) - set(found)
-        if missing:
-            raise CeremonyRefused(
-                f"no key of the trustees {', '.join(sorted(map(str, missing)))}",
-                remedy="each trustee runs `cadastre trustee certify` and sends the file",
-            )
-        return {signer: found[signer] for signer in sorted(found)}
-
-    def _make(
-        self,
-        admitted: Campaign,
-        vote: Authorisation,
-        profile: Profile,
-        trustees: dict[PublicKey, signed.Signed[TrusteeKey]],
-    ) -> Epoch:
-        office, now = self._office, self._office.now()
-        epoch = custody.KeyEpoch(office.territory, KeyEpochId.draw(office.entropy), profile.name)
-        pair = scheme.generate(profile)
-        entrusted = custody.entrust(
-            pair.secret,
-            epoch,
-            {
-                str(document.digest): X25519PublicKey.from_public_bytes(document.document.key)
-                for document in trustees.values()
-            },
-            office.entropy,
-            threshold=office.root.keys(Duty.TRUSTEE).threshold,
-        )
-        certificate = EpochKey(
-            territory=office.territory,
-            campaign=admitted.id,
-            bundle=vote.bundle,
-            authorisation=vote.id,
-            epoch=epoch.epoch,
-            profile=profile.name,
-            public=Digest.of(pair.public),
-            threshold=entrusted.dealing.threshold,
-            trustees=tuple(document.digest for document in trustees.values()),
-            sealed=tuple(Digest.of(sealed) for sealed in entrusted.sealed),
-            shares=entrusted.dealing.shares,
-            secret=entrusted.dealing.secret,
-            wrapped=Digest.of(entrusted.wrapped),
-            made_at=now,
-            not_after=min(now + EPOCH_LIFE, vote.not_after + timedelta(days=1)),
-        )
-        return office.memory.begin(
-            Epoch(
-                admitted.id,
-                office.sign(certificate),
-                pair.public,
-                certificate.not_after,
-                entrusted.wrapped,
-            ),
-            [
-                Entrusted(place, document.envelope.raw, sealed)
-                for place, (document, sealed) in enumerate(
-                    zip(trustees.values(), entrusted.sealed, strict=True), start=1
-                )
-            ],
-        )
 
 
 def _unknown() -> EpochUnknown:

@@ -13,7 +13,6 @@ from governance.keyholder.epochs import BY_COMMAND, Epochs
 from governance.keyholder.office import Office
 from governance.keyholder.rounds import Rounds
 from governance.keyholder.sessions import Sessions
-from protection.ckks.profile import SOMME, Profile
 from trust.ids import CampaignId
 from wire.aggregation import EngageRequest
 from wire.custody import (
@@ -44,12 +43,10 @@ class Keyholder:
         with self._turn:
             return self._epochs.engage(request)
 
-    def ceremony(
-        self, campaign: CampaignId, trustees: Sequence[bytes], profile: Profile = SOMME
-    ) -> bytes:
+    def ceremony(self, campaign: CampaignId, trustees: Sequence[bytes]) -> bytes:
         """Make the campaign's key; answers the EpochKey envelope. Raises Denied and others."""
         with self._turn:
-            return self._epochs.hold(campaign, trustees, profile)
+            return self._epochs.hold(campaign, trustees)
 
     def prepare(self, request: OpeningPreparation) -> bytes:
         """An AcceptList envelope. Raises Denied."""
@@ -87,10 +84,13 @@ class Keyholder:
             return notice
 
     def expire(self) -> None:
-        """Retire the epochs, and forget the openings, whose time is over."""
-        with self._turn:
-            self._epochs.expire()
-            self._drop_retired()
+        """Retire the epochs, and forget the openings, whose time is over.
+
+        It waits for nobody's turn: a question lasts as long as the log's site lets its bytes
+        drip, and the site is the scheduler's. An opening that is under way is not answered.
+        """
+        self._epochs.expire()
+        self._drop_retired()
 
     def _drop_retired(self) -> None:
         # The command line may have retired an epoch while this process held shares of it.

@@ -32,6 +32,7 @@ from protection.ckks.errors import (
 from protection.ckks.profile import profile_named
 from protection.ckks.residues import Residues
 from protection.custody import CustodyRefused, EntrustedKey
+from protection.products import released
 from protection.shamir import Share, SharingRefused
 from trust.documents.aggregation import AggregateShare, BatchCommitment, Side
 from trust.documents.custody import AggregateOpened
@@ -139,8 +140,10 @@ def open_sums(
     except (CustodyRefused, SharingRefused) as error:
         raise SharesUnfit(error.sentence, remedy=error.remedy) from error
     try:
-        decrypted = scheme.Decryptor(profile, secret).decrypt(
-            masks.unmasked(sums.encrypted, sums.masks)
+        # Of two factors only the product is ever decrypted, and here is the first place where
+        # it can be made: until the masks are off, nothing but addition commutes with them.
+        decrypted = scheme.Decryptor(profile, secret).open(
+            masks.unmasked(sums.encrypted, sums.masks), rules
         )
         steps = packing.unpack(
             profile, rules, decrypted, ciphertexts=reports, contributors=contributors
@@ -152,10 +155,15 @@ def open_sums(
             remedy="the epoch is retired; audit the batch's workers and both sums, then start "
             "another campaign",
         ) from None
-    noise = draw_noise(rules, live.campaign.rounds, _noise_of(secret, sums))
-    return encode_partial(
-        rules, {rule.output: steps[rule.output] + noise[rule.output] for rule in rules}
-    )
+    opened = released(rules)
+    noise = draw_noise(opened, live.campaign.rounds, _noise_of(secret, sums))
+    for rule in opened:
+        # In place: what was exact, or makes it exact again, does not stay in freed memory.
+        steps[rule.output] += noise[rule.output]
+        noise[rule.output].fill(0)
+    for raw in (decrypted.real, decrypted.imaginary):
+        raw.fill(0)
+    return encode_partial(rules, {rule.output: steps[rule.output] for rule in opened})
 
 
 def statement(live: Live, batch: BatchCommitment, sums: Sums, values: bytes) -> AggregateOpened:
@@ -171,7 +179,7 @@ def statement(live: Live, batch: BatchCommitment, sums: Sums, values: bytes) -> 
         leader=sums.leader.digest,
         helper=sums.helper.digest,
         values=Digest.of(values),
-        variances=accounting.variances_of(live.vote.rules, live.campaign.rounds),
+        variances=accounting.variances_of(released(live.vote.rules), live.campaign.rounds),
         opened_at=batch.committed_at,
     )
 

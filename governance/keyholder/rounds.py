@@ -10,9 +10,8 @@ from governance.batches.errors import (
 )
 from governance.batches.reports import (
     Counted,
-    Left,
     Terms,
-    dropped_code,
+    dropped_of,
     enrolled_in,
     require_large_enough,
 )
@@ -21,24 +20,26 @@ from governance.batches.votes import (
     opened_already,
     require_first,
     require_first_sum,
+    require_key,
     require_plan,
+    require_timely,
 )
 from governance.keyholder import opening
 from governance.keyholder.epochs import Epochs, Live
 from governance.keyholder.errors import (
+    EpochIsRetired,
     EpochMismatch,
     OpeningRefused,
-    RequestMalformed,
     SharesAwaited,
 )
 from governance.keyholder.judging import judge
-from governance.keyholder.memory import Kept, Round
 from governance.keyholder.office import Office
+from governance.keyholder.schema import Kept, Round
 from governance.keyholder.sessions import Asked, Session, Sessions
 from protection.batch import Batch, BatchMember
 from protection.errors import BatchRefused
 from trust import dsse, schema
-from trust.documents.aggregation import AcceptList, BatchCommitment, BatchQuestion, Dropped
+from trust.documents.aggregation import AcceptList, BatchCommitment, BatchQuestion
 from trust.documents.campaign import Plan
 from trust.documents.reporting import Partial
 from trust.documents.signed import Signed
@@ -68,11 +69,7 @@ class Rounds:
         plan = office.leader(Plan, request.plan.envelope)
         campaign, number = plan.document.campaign, plan.document.round
         content = content_of(request.plan, request.epoch, request.partials, request.enrolments)
-        if (question.campaign, question.round, question.content) != (campaign, number, content):
-            raise RequestMalformed(
-                "the leader's question is about other reports than those that came with it",
-                remedy="the leader asks again; if this lasts, somebody is between the two",
-            )
+        office.require_asked(question, plan.document, content)
         with office.denying(campaign, number):
             asked = _name_of_question(plan.digest, request.partials)
             known = office.memory.round(campaign, number)
@@ -102,7 +99,7 @@ class Rounds:
                 round=number,
                 plan=plan.digest,
                 accepted=tuple(sorted(counted.member.report for counted, _ in taken)),
-                dropped=_dropped(left),
+                dropped=dropped_of(left),
                 prepared_at=office.now(),
             )
             prepared = Round(
@@ -142,6 +139,9 @@ class Rounds:
             if known.opened is not None and known.values is not None:
                 return self._answered(known)
             live = self._epochs.live(document.campaign)
+            if known.question is None:
+                # Once it is asked the batch is fixed, and trustees may take their time.
+                require_timely(known.accept, office.now())
             waiting = self._sessions.waiting(document.campaign, document.round, question)
             if waiting is not None and not waiting.enough:
                 # Everything was checked when it began, and is again before it is opened.
@@ -151,6 +151,8 @@ class Rounds:
             require_first(office.history, batch, request.batch, known.logged)
             sums = opening.read_sums(request, document, live, office.root)
             require_first_sum(office.history, sums.leader, request.leader, known.logged)
+            # Again, now that the log was read as far as the sum's own proof shows it.
+            live = self._epochs.live(document.campaign)
             # Before any trustee is asked: a second question about this round comes too late.
             if office.memory.bind(document.campaign, document.round, question) != question:
                 raise opened_already()
@@ -199,7 +201,13 @@ class Rounds:
             # kept means that the trustees are asked again, for the same sums.
             self._sessions.drop(batch.campaign)
         opened = office.sign(opening.statement(live, batch, sums, values))
-        return office.memory.answer(batch.campaign, batch.round, opened, values, session.records())
+        kept = office.memory.answer(batch.campaign, batch.round, opened, values, session.records())
+        if kept.opened is None:
+            raise EpochIsRetired(
+                "the campaign's key epoch was retired while its round was opened",
+                remedy="start another campaign",
+            )
+        return kept
 
     def _answered(self, known: Round) -> OpeningAnswer:
         assert known.opened is not None
@@ -208,7 +216,7 @@ class Rounds:
         return OpeningAnswer(known.opened, known.values, request, tuple(returned))
 
     def _require_plan(self, plan: Signed[Plan], request: OpeningPreparation, live: Live) -> int:
-        """Where the epoch's key stands in the log, before the plan that names it."""
+        """Where the epoch's key stands first in the log, before the plan that names it."""
         history = self._office.history
         if plan.document.epoch != live.certificate:
             raise EpochMismatch("the plan is for another key epoch")
@@ -216,12 +224,12 @@ class Rounds:
             raise EpochMismatch("the exhibited key is not this campaign's")
         if plan.document.helper is None:
             raise EpochMismatch("the plan names no helper: partials would not be masked")
-        key = history.require(Kind.EPOCH_KEY, request.epoch.envelope, request.epoch.proof)
+        key, first = require_key(history, Kind.EPOCH_KEY, request.epoch)
         logged = history.require(Kind.PLAN, request.plan.envelope, request.plan.proof)
         if logged.index < key.index:
             raise EpochMismatch("the plan was logged before the key that it names")
         require_plan(plan.document, live.vote, live.campaign.rounds)
-        return key.index
+        return first
 
     def _require_batch(
         self, batch: Signed[BatchCommitment], lines: bytes, known: Round, live: Live
@@ -270,15 +278,6 @@ def _counted(kept: Kept) -> Counted:
     # Verified when it was taken; what is kept is this process's own.
     partial = schema.decode(Partial, dsse.Envelope.parse(kept.partial).payload)
     return Counted(BatchMember.of(partial, Digest.of(kept.partial), partial.sealed), kept.operator)
-
-
-def _dropped(left: Iterable[Left]) -> tuple[Dropped, ...]:
-    named = [
-        Dropped(item.partial.report, dropped_code(item.refusal))
-        for item in left
-        if item.partial is not None
-    ]
-    return tuple(sorted(named, key=lambda item: (item.report, item.code)))
 
 
 def _name_of_question(plan: Digest, partials: Iterable[bytes]) -> Digest:

@@ -1,17 +1,22 @@
-"""The tables of the keyholder's file, made when it is first opened."""
+"""The keyholder's tables, and what a row of each tells."""
 
 from __future__ import annotations
 
 import sqlite3
-from pathlib import Path
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from durable.files import make_directory
 from governance.keyholder.errors import KeyholderStateRefused
+from governance.program import Program
+from governance.state_file import Layout
+from trust import clock
+from trust.documents.root import Duty
+from trust.ids import CampaignId, Digest, ReportId
 
-SCHEMA_VERSION = 1
-FILE_NAME = "keyholder.sqlite"
+KEYHOLDER = Program(Duty.KEYHOLDER, KeyholderStateRefused)
+FILE_NAME = KEYHOLDER.state_file
 
-_SCHEMA = """
+_TABLES = """
 CREATE TABLE keyholder (
   one INTEGER PRIMARY KEY CHECK (one = 1),
   territory TEXT NOT NULL,
@@ -70,61 +75,123 @@ CREATE TABLE record (
 ) WITHOUT ROWID;
 """
 
-
-def open_database(folder: Path, territory: str) -> sqlite3.Connection:
-    """The keyholder's file in `folder`, made when there is none. Raises KeyholderStateRefused."""
-    make_directory(folder, mode=0o700)
-    path = folder / FILE_NAME
-    if not path.exists():
-        path.touch(mode=0o600)
-    connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        # What is deleted is overwritten with zeros, not only unlinked from its page.
-        connection.execute("PRAGMA secure_delete = ON")
-        # Nothing spills into a temporary file.
-        connection.execute("PRAGMA temp_store = MEMORY")
-        _prepare(connection, territory, path)
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        raise KeyholderStateRefused(
-            f"{path} is not a readable SQLite file",
-            remedy="restore it from a backup; rounds that it had opened stay closed by the log",
-        ) from error
-    except KeyholderStateRefused:
-        connection.close()
-        raise
-    return connection
+LAYOUT = Layout(
+    holder=KEYHOLDER.name,
+    refused=KEYHOLDER.refused,
+    loss="restore it from a backup; rounds that it had opened stay closed by the log",
+    version=1,
+    tables=(_TABLES,),
+    table="keyholder",
+)
 
 
-def _prepare(connection: sqlite3.Connection, territory: str, path: Path) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            for statement in _SCHEMA.split(";\n"):
-                if statement.strip():
-                    connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            connection.execute("INSERT INTO keyholder VALUES (1, ?, 0)", [territory])
-        else:
-            _require_ours(connection, version, territory, path)
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
+@dataclass(frozen=True)
+class Campaign:
+    """A campaign that the keyholder admitted."""
+
+    id: CampaignId
+    engagement: bytes
+    authorisation: bytes
+    proof: bytes  # of the authorisation
+    rounds: int  # over which the vote splits its price
 
 
-def _require_ours(connection: sqlite3.Connection, version: int, territory: str, path: Path) -> None:
-    if version != SCHEMA_VERSION:
-        raise KeyholderStateRefused(
-            f"{path} has schema {version}, this program knows {SCHEMA_VERSION}",
-            remedy="run the release that wrote it",
-        )
-    (owner,) = connection.execute("SELECT territory FROM keyholder").fetchone()
-    if owner != territory:
-        raise KeyholderStateRefused(
-            f"{path} is the keyholder of {owner}, not of {territory}",
-            remedy="give the state folder of this territory",
-        )
+@dataclass(frozen=True)
+class Epoch:
+    """A campaign's key; what was secret in it is gone once it is retired."""
+
+    campaign: CampaignId
+    certificate: bytes  # EpochKey envelope
+    public: bytes
+    not_after: datetime
+    wrapped: bytes | None = field(repr=False)
+    retired: bytes | None = None  # EpochRetired envelope
+
+
+@dataclass(frozen=True)
+class Entrusted:
+    """One trustee's place in an epoch."""
+
+    place: int
+    trustee: bytes  # TrusteeKey envelope
+    sealed: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Round:
+    """A prepared round; `question` names the only opening that it can still have."""
+
+    campaign: CampaignId
+    number: int
+    asked: Digest  # what *prepare* was asked: plan and reports
+    plan: bytes
+    proof: bytes  # of the plan
+    epoch_proof: bytes  # of the EpochKey
+    logged: int  # the EpochKey's place in the log: batches come later
+    accept: bytes
+    question: Digest | None = None
+    opened: bytes | None = None
+    values: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One accepted report."""
+
+    report: ReportId
+    partial: bytes
+    operator: str
+
+
+def campaign_in(sql: sqlite3.Connection, campaign: CampaignId) -> Campaign | None:
+    """An admitted campaign."""
+    row = sql.execute("SELECT * FROM campaign WHERE id = ?", [campaign]).fetchone()
+    if row is None:
+        return None
+    name, engagement, authorisation, proof, rounds = row
+    return Campaign(
+        CampaignId.parse(name),
+        LAYOUT.blob(engagement),
+        LAYOUT.blob(authorisation),
+        LAYOUT.blob(proof),
+        rounds,
+    )
+
+
+def epoch_in(sql: sqlite3.Connection, campaign: CampaignId) -> Epoch | None:
+    """A campaign's key epoch, alive or retired."""
+    row = sql.execute("SELECT * FROM epoch WHERE campaign = ?", [campaign]).fetchone()
+    if row is None:
+        return None
+    name, certificate, public, not_after, wrapped, retired = row
+    return Epoch(
+        CampaignId.parse(name),
+        LAYOUT.blob(certificate),
+        LAYOUT.blob(public),
+        clock.from_text(not_after),
+        LAYOUT.blob_or_none(wrapped),
+        LAYOUT.blob_or_none(retired),
+    )
+
+
+def round_in(sql: sqlite3.Connection, campaign: CampaignId, number: int) -> Round | None:
+    """A prepared round."""
+    row = sql.execute(
+        "SELECT * FROM round WHERE campaign = ? AND number = ?", [campaign, number]
+    ).fetchone()
+    if row is None:
+        return None
+    name, at, asked, plan, proof, epoch, logged, accept, question, opened, values = row
+    return Round(
+        CampaignId.parse(name),
+        at,
+        Digest.parse(asked),
+        LAYOUT.blob(plan),
+        LAYOUT.blob(proof),
+        LAYOUT.blob(epoch),
+        logged,
+        LAYOUT.blob(accept),
+        None if question is None else Digest.parse(question),
+        LAYOUT.blob_or_none(opened),
+        LAYOUT.blob_or_none(values),
+    )

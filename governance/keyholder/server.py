@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
 
-from governance.batches.errors import HistoryUnreadable, StandingUnknown
-from governance.bounded_http import BoundedHandler, BoundedServer, Bounds
-from governance.errors import BodyRefused
+from governance.batches.questions import Answers, QuestionHandler, QuestionServer
+from governance.bounded_http import Bounds
 from governance.keyholder.errors import (
     CeremonyAwaited,
     RequestMalformed,
@@ -18,10 +14,10 @@ from governance.keyholder.errors import (
 )
 from governance.keyholder.keyholder import Keyholder
 from governance.keyholder.office import Denied
+from governance.keyholder.schema import KEYHOLDER
 from trust import schema
-from trust.errors import Malformed
 from trust.problem import Problem
-from wire.aggregation import TYPE, EngageRequest
+from wire.aggregation import EngageRequest
 from wire.custody import (
     CONTRIBUTE,
     END,
@@ -40,20 +36,16 @@ from wire.custody import (
 
 # One scheduler that asks one question at a time, and at most sixteen trustees.
 BOUNDS = Bounds(connections=24, body_bytes=MAXIMUM_BODY, held_bytes=2 * MAXIMUM_BODY)
-# Epochs and openings whose time is over are looked for this often; their life is in days.
-TICK = 60.0
-_TEXT = "text/plain; charset=utf-8"
 
 
-class KeyholderServer(BoundedServer):
+class KeyholderServer(QuestionServer):
     """Serves one keyholder; keys and shares whose time is over go by the clock."""
 
     def __init__(
         self, address: tuple[str, int], keyholder: Keyholder, bounds: Bounds = BOUNDS
     ) -> None:
-        log = logging.getLogger("cadastre.governance.keyholder")
         encode = schema.encode
-        self.answers: dict[str, tuple[type[Any], Callable[[Any], bytes]]] = {
+        answers: Answers = {
             ENGAGE: (EngageRequest, lambda request: encode(keyholder.engage(request))),
             PREPARE: (OpeningPreparation, keyholder.prepare),
             OPEN: (OpeningRequest, lambda request: encode(keyholder.open(request))),
@@ -61,53 +53,22 @@ class KeyholderServer(BoundedServer):
             SUMMONS: (SummonsRequest, lambda request: encode(keyholder.summons(request))),
             CONTRIBUTE: (Contribution, lambda request: encode(keyholder.contribute(request))),
         }
-        super().__init__(address, _Handler, bounds, log=log, tick=keyholder.expire, interval=TICK)
+        super().__init__(address, _Handler, bounds, answers, keyholder.expire)
 
 
-class _Handler(BoundedHandler):
-    server: KeyholderServer
+class _Handler(QuestionHandler):
+    program = KEYHOLDER
     server_version = "cadastre-keyholder"
+    malformed = RequestMalformed
+    faults = (*QuestionHandler.faults, ShareRefused)
+    waits = (*QuestionHandler.waits, CeremonyAwaited, SharesAwaited)
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server looks for
-        """Say that we are alive."""
-        alive = self.path == "/healthz"
-        status = HTTPStatus.OK if alive else HTTPStatus.NOT_FOUND
-        self.answer(status, b"ok\n" if alive else b"only /healthz is here\n", _TEXT)
+    def denial(self, denied: Denied) -> bytes:
+        """The body of a signed refusal: with the epoch's retirement when there is one."""
+        return schema.encode(Denial(denied.envelope, denied.retired))
 
-    def do_POST(self) -> None:  # noqa: N802 - as above
-        """Answer one question; 422 carries a signed refusal, everything else a sentence."""
-        found = self.server.answers.get(self.path)
-        if found is None:
-            self.answer(HTTPStatus.NOT_FOUND, b"no such question\n", _TEXT)
-            return
-        cls, answer = found
-        try:
-            raw = self.read_body()
-            try:
-                question = schema.decode(cls, raw)
-            except Malformed as error:
-                raise RequestMalformed(error.sentence) from error
-            body = answer(question)
-        except Denied as denied:
-            self.server.log.info("%s: %s", denied.problem.code, ascii(denied.problem.sentence))
-            told = schema.encode(Denial(denied.envelope, denied.retired))
-            self.answer(HTTPStatus.UNPROCESSABLE_ENTITY, told, TYPE)
-        except Problem as problem:
-            status = _status(problem)
-            text = self.told(status, problem)
-            if status == HTTPStatus.CONFLICT:
-                text += f" [{problem.code}]"  # the leader shows its operator whom it waits for
-            self.answer(status, text.encode(), _TEXT)
-        else:
-            self.answer(HTTPStatus.OK, body, TYPE)
-
-
-def _status(problem: Problem) -> HTTPStatus:
-    match problem:
-        case BodyRefused() | RequestMalformed() | ShareRefused():
-            return HTTPStatus.BAD_REQUEST
-        case CeremonyAwaited() | SharesAwaited() | HistoryUnreadable() | StandingUnknown():
-            # The leader waits and shows its operator why.
-            return HTTPStatus.CONFLICT
-        case _:
-            return HTTPStatus.SERVICE_UNAVAILABLE
+    def told(self, status: HTTPStatus, problem: Problem) -> str:
+        """The sentence that a stranger is told about `problem`."""
+        text = super().told(status, problem)
+        # The leader shows its operator whom it waits for.
+        return f"{text} [{problem.code}]" if status == HTTPStatus.CONFLICT else text

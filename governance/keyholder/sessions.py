@@ -78,7 +78,10 @@ class Asked:
 
 
 class Sessions:
-    """Every opening that waits, by campaign and round."""
+    """Every opening that waits, by campaign and round.
+
+    One question at a time; only the clock, which forgets, runs beside it.
+    """
 
     def __init__(self, office: Office) -> None:
         self._office = office
@@ -174,17 +177,18 @@ class Sessions:
 
     def campaigns(self) -> set[CampaignId]:
         """The campaigns that have an opening waiting."""
-        return {campaign for campaign, _ in self._sessions}
+        return {campaign for campaign, _ in list(self._sessions)}
 
     def drop(self, campaign: CampaignId) -> None:
         """Forget every opening of a campaign."""
-        for key in [key for key in self._sessions if key[0] == campaign]:
-            del self._sessions[key]
+        for key in [key for key in list(self._sessions) if key[0] == campaign]:
+            self._sessions.pop(key, None)
 
     def expire(self) -> None:
         """Forget the openings whose time is over."""
-        for key in [key for key, session in self._sessions.items() if self._over(session)]:
-            del self._sessions[key]
+        for key, session in list(self._sessions.items()):
+            if self._over(session):
+                self._sessions.pop(key, None)
 
     def _over(self, session: Session) -> bool:
         return self._office.clock.now() >= session.request.document.not_after

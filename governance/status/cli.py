@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from governance.arguments import add_listen, add_root, add_state
 from terminal.arguments import leaf
 from terminal.exits import OK
 from terminal.output import Output
@@ -23,10 +24,10 @@ def add_status(verbs: Verbs) -> None:
         summary="publish the signed status and keep the registry of consents",
         example="cadastre status serve --state G --key s --listen 127.0.0.1:7004 --root root.json",
     )
-    serve.add_argument("--state", type=Path, required=True, metavar="FOLDER")
+    add_state(serve)
     serve.add_argument("--key", type=Path, required=True, help="the status key's private file")
-    serve.add_argument("--listen", required=True, metavar="HOST:PORT")
-    serve.add_argument("--root", type=Path, required=True, help="the signed territory root")
+    add_listen(serve)
+    add_root(serve)
     serve.add_argument(
         "--number-above",
         type=int,
@@ -40,7 +41,7 @@ def add_status(verbs: Verbs) -> None:
         summary="hand in a suspension that the college signed; a running server publishes it",
         example="cadastre status suspend --state G s.json",
     )
-    suspend.add_argument("--state", type=Path, required=True, metavar="FOLDER")
+    add_state(suspend)
     suspend.add_argument("file", type=Path)
     suspend.add_argument("--root", type=Path, help="the territory root, the first time")
     show = leaf(
@@ -50,7 +51,7 @@ def add_status(verbs: Verbs) -> None:
         summary="show the last published status",
         example="cadastre status show --state G",
     )
-    show.add_argument("--state", type=Path, required=True, metavar="FOLDER")
+    add_state(show)
 
 
 def _status_serve(arguments: argparse.Namespace) -> int:

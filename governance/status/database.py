@@ -15,14 +15,13 @@ from pathlib import Path
 from durable.errors import DiskFull, StorageFailed
 from durable.files import make_directory, write_new
 from governance.errors import StateRefused
+from governance.state_file import Layout, connect, prepare
 from governance.transactions import transaction
 from trust.entropy import Entropy
 
-SCHEMA_VERSION = 2
-BUSY_SECONDS = 10.0  # for another process, the command line, to finish its transaction
 _SALT_BYTES = 32
 
-_SCHEMA = """
+_TABLES = """
 -- One row: whose registry this is, and the counters that must survive a crash.
 CREATE TABLE state (
   one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -68,8 +67,18 @@ _HOSTS_OF_BEFORE = """
 INSERT OR IGNORE INTO hosts SELECT owners.owner, consents.worker
 FROM consents JOIN owners ON owners.capsule = consents.capsule;
 """
-# Version -> what makes it the next one. Whoever has a consent of version 1 chose its host.
-_STEPS = {1: (_BUDGETS, _HOSTS_OF_BEFORE)}
+# Whoever has a consent of version 1 chose its host.
+LAYOUT = Layout(
+    holder="registry",
+    refused=StateRefused,
+    loss="restore the newest copy of the whole folder",
+    version=2,
+    tables=(_TABLES, _BUDGETS),
+    table="state",
+    counters=("number", "revision"),
+    steps={1: (_BUDGETS, _HOSTS_OF_BEFORE)},
+    secret=False,  # rows are replaced, never deleted, and name nobody without the salt
+)
 
 
 class RegistryFile:
@@ -84,10 +93,10 @@ class RegistryFile:
         self._path = folder / "registry.sqlite"
         self.salt = _salt(folder / "registry.salt", self._path, entropy)
         self._lock = threading.Lock()
-        self.connection = _open(self._path)
+        self.connection = connect(LAYOUT, self._path)
         try:
             with self.transaction() as sql:
-                _prepare(sql, territory, self._path)
+                prepare(LAYOUT, sql, territory, self._path)
         except BaseException:
             self.connection.close()
             raise
@@ -148,52 +157,3 @@ def _salt(path: Path, database: Path, entropy: Entropy) -> bytes:
             f"{path} is damaged: it has {len(salt)} bytes", remedy="restore it from a backup"
         )
     return salt
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    if not path.exists():
-        path.touch(mode=0o600)
-    connection = sqlite3.connect(
-        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-    )
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        raise StateRefused(
-            f"{path} is not a readable SQLite file",
-            remedy="restore the newest copy of the whole folder",
-        ) from error
-    return connection
-
-
-def _prepare(sql: sqlite3.Connection, territory: str, path: Path) -> None:
-    (version,) = sql.execute("PRAGMA user_version").fetchone()
-    if version == 0:
-        _run(sql, _SCHEMA, _BUDGETS)
-        sql.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        sql.execute("INSERT INTO state VALUES (1, ?, 0, 0)", [territory])
-        return
-    while version in _STEPS:
-        _run(sql, *_STEPS[version])
-        version += 1
-        sql.execute(f"PRAGMA user_version = {version}")
-    if version != SCHEMA_VERSION:
-        raise StateRefused(
-            f"{path} has schema {version}, this program knows {SCHEMA_VERSION}",
-            remedy="run the release that wrote it",
-        )
-    (owner,) = sql.execute("SELECT territory FROM state").fetchone()
-    if owner != territory:
-        raise StateRefused(
-            f"{path} is the registry of {owner}, not of {territory}",
-            remedy="give the state folder of this territory",
-        )
-
-
-def _run(sql: sqlite3.Connection, *scripts: str) -> None:
-    for script in scripts:
-        for statement in script.split(";\n"):
-            if statement.strip():
-                sql.execute(statement)

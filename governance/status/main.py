@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +10,7 @@ from pathlib import Path
 from durable.keyfile import read_key
 from governance import drafts, held_root
 from governance.errors import StateRefused
-from governance.serving import parse_address, until_stopped
+from governance.serving import parse_address, start_logging, until_stopped
 from governance.status import state
 from governance.status.publisher import Publisher
 from governance.status.registry import Registry
@@ -52,8 +50,8 @@ def open_programme(
         registry = Registry(folder, territory, SYSTEM)
         try:
             if number_above is not None:
-                registry.raise_number(number_above)
-            registry.require_number(last)
+                registry.numbers.raise_above(number_above)
+            registry.numbers.require(last)
             held_root.keep(folder, raw)
             yield Programme(
                 territory,
@@ -68,14 +66,12 @@ def serve(
     folder: Path, key_file: Path, listen: str, root_file: Path, number_above: int | None = None
 ) -> int:
     """Serve until SIGTERM or SIGINT; 0 after a clean stop."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    start_logging()
     address = parse_address(listen)
     clock = SystemClock()
     with open_programme(folder, key_file, root_file, clock, number_above=number_above) as programme:
         server = StatusServer(address, programme.registry, programme.publisher, clock)
-        sys.stderr.write(f"status of {programme.territory} on {server.url}/status.json\n")
-        sys.stderr.flush()
-        until_stopped(server)
+        until_stopped(server, f"status of {programme.territory} on {server.url}/status.json")
     return 0
 
 

@@ -84,7 +84,7 @@ class Publisher:
     def _publish(self) -> Published:
         now = self._clock.now()
         snapshot = self._registry.snapshot(now)
-        number = self._registry.next_number()
+        number = self._registry.numbers.next()
         status = Status(
             territory=self._territory,
             number=number,

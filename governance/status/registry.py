@@ -21,7 +21,6 @@ from governance.errors import (
     ConsentStale,
     OwnerBudgetExceeded,
     RegistryFull,
-    StateRefused,
 )
 from governance.status.admission import (
     TARGET_BYTES,
@@ -33,6 +32,7 @@ from governance.status.admission import (
 )
 from governance.status.checkpoints import Checkpoints
 from governance.status.database import RegistryFile
+from governance.status.numbers import Numbers
 from trust import clock, schema
 from trust.documents import signed
 from trust.documents.budget import LEDGER_CAP, OWNER_CAP
@@ -50,7 +50,6 @@ STATUS_BYTES = 2_600_000
 # Each host's ledger lets an owner spend LEDGER_CAP and forgets nothing; what was spent on a host
 # that an owner left stays spent. The registry sees whom owners choose, never what they spend.
 MAXIMUM_HOSTS = OWNER_CAP // LEDGER_CAP
-MAXIMUM_NUMBER = 2**53  # one a second for as long as anybody needs; an SQL integer has room
 SUSPENSIONS_BYTES = 500_000
 
 _LIVE = "FROM consents WHERE granted = 1 AND expires_at > ?"
@@ -63,6 +62,12 @@ class RefusedConsent:
     index: int
     code: str
     sentence: str
+    remedy: str
+
+    @classmethod
+    def of(cls, index: int, problem: Problem) -> RefusedConsent:
+        """The refusal of line `index` for the reason that `problem` gives."""
+        return cls(index, problem.code, problem.sentence, problem.remedy)
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,7 @@ class Registry:
         self._file = RegistryFile(folder, territory, entropy)
         self._territory = territory
         self.checkpoints = Checkpoints(self._file, territory)
+        self.numbers = Numbers(self._file)
 
     def close(self) -> None:
         """Release the file."""
@@ -113,7 +119,7 @@ class Registry:
             try:
                 admitted.append((index, admit(raw, self._territory, now)))
             except Problem as problem:
-                refused.append(RefusedConsent(index, problem.code, problem.sentence))
+                refused.append(RefusedConsent.of(index, problem))
         accepted = unchanged = 0
         with self._file.transaction() as sql:
             room = _room(sql, clock.to_text(now))
@@ -121,7 +127,7 @@ class Registry:
                 try:
                     changed = self._take(sql, consent, room, now)
                 except Problem as problem:
-                    refused.append(RefusedConsent(index, problem.code, problem.sentence))
+                    refused.append(RefusedConsent.of(index, problem))
                     continue
                 accepted += changed
                 unchanged += not changed
@@ -170,40 +176,6 @@ class Registry:
         with self._file.reading() as sql:
             (value,) = sql.execute("SELECT revision FROM state").fetchone()
         return int(value)
-
-    def next_number(self) -> int:
-        """The number of the status about to be published.
-
-        Committed before it is returned: after a crash the next status has a higher number than
-        anything a worker can have seen.
-        """
-        with self._file.transaction() as sql:
-            sql.execute("UPDATE state SET number = number + 1")
-            (number,) = sql.execute("SELECT number FROM state").fetchone()
-        return int(number)
-
-    def require_number(self, published: int) -> None:
-        """Raise StateRefused when status `published` went out and this file does not know it."""
-        with self._file.reading() as sql:
-            (number,) = sql.execute("SELECT number FROM state").fetchone()
-        if number < published:
-            raise StateRefused(
-                f"the registry is older than the status number {published} published from it: "
-                f"it stands at {number}, and what was revoked since is missing",
-                remedy="restore the newest copy of the whole folder; if there is none, start with "
-                "--number-above the highest number any worker saw, and have consents handed in "
-                "again",
-            )
-
-    def raise_number(self, above: int) -> None:
-        """Let the next status have a number over `above`; a higher one stays."""
-        if not 0 <= above <= MAXIMUM_NUMBER:
-            raise StateRefused(
-                f"a status number is 0 to {MAXIMUM_NUMBER}",
-                remedy="give the highest number that a worker saw; it is in their refusals",
-            )
-        with self._file.transaction() as sql:
-            sql.execute("UPDATE state SET number = max(number, ?)", [above])
 
     def snapshot(self, now: datetime) -> Snapshot:
         """Suspensions, revocation tokens and live consents per target and worker at `now`."""

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from governance.arguments import add_root, add_site, add_state, make_key
 from terminal.arguments import leaf
 from terminal.exits import OK, explain
 from terminal.output import Output
@@ -23,7 +24,7 @@ def add_trustee(verbs: Verbs) -> None:
         summary="make a trustee's key; its .pub goes into the territory root",
         example="cadastre trustee init --state T1",
     )
-    _state(init)
+    add_state(init)
     certify = leaf(
         verbs,
         "certify",
@@ -31,8 +32,8 @@ def add_trustee(verbs: Verbs) -> None:
         summary="write the key that shares are sealed to, for the keyholder's ceremonies",
         example="cadastre trustee certify --state T1 --root root.json --out one.trustee",
     )
-    _state(certify)
-    certify.add_argument("--root", type=Path, required=True, help="the signed territory root")
+    add_state(certify)
+    add_root(certify)
     certify.add_argument("--out", type=Path, required=True, help="the file to send")
     contribute = leaf(
         verbs,
@@ -42,11 +43,9 @@ def add_trustee(verbs: Verbs) -> None:
         example="cadastre trustee contribute --state T1 --root root.json "
         "--site http://127.0.0.1:7002 --keyholder http://127.0.0.1:7006",
     )
-    _state(contribute)
-    contribute.add_argument("--root", type=Path, required=True, help="the signed territory root")
-    contribute.add_argument(
-        "--site", required=True, metavar="URL", help="where the scheduler serves log and objects"
-    )
+    add_state(contribute)
+    add_root(contribute)
+    add_site(contribute)
     contribute.add_argument("--keyholder", required=True, metavar="URL", help="whom to give it to")
     status = leaf(
         verbs,
@@ -55,21 +54,13 @@ def add_trustee(verbs: Verbs) -> None:
         summary="list the rounds that the share was given for",
         example="cadastre trustee status --state T1",
     )
-    _state(status)
-
-
-def _state(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--state", type=Path, required=True, metavar="FOLDER")
+    add_state(status)
 
 
 def _init(arguments: argparse.Namespace) -> int:
-    from governance.trustee.main import KEY_FILE, create
+    from governance.trustee.memory import TRUSTEE
 
-    public = create(arguments.state)
-    output = Output(as_json=arguments.json)
-    output.record({"key": str(public), "file": str(arguments.state / f"{KEY_FILE}.pub")})
-    output.line("next: `cadastre root draft … --trustee-key` with that file")
-    return OK
+    return make_key(arguments, TRUSTEE)
 
 
 def _certify(arguments: argparse.Namespace) -> int:

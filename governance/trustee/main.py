@@ -1,10 +1,4 @@
-"""A trustee's folder and wiring.
-
-trustee.key      the private key of their duty (0600)
-trustee.key.pub  its public half, for the territory root
-root.json        the root they act under
-trustee.sqlite   the key that shares are sealed to, and for what the share was given
-"""
+"""A trustee's wiring; their folder is described in governance.program."""
 
 from __future__ import annotations
 
@@ -13,15 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from durable.files import make_directory
-from durable.keyfile import read_key, write_key
+from durable.hygiene import harden
 from governance import drafts, held_root
-from governance.batches.history import History
-from governance.batches.standing import MAXIMUM_STATUS_BYTES, Standing
-from governance.hygiene import harden
+from governance.batches import sources
 from governance.trustee import link
-from governance.trustee.errors import TrusteeStateRefused
-from governance.trustee.memory import Memory
+from governance.trustee.memory import TRUSTEE, Memory
 from governance.trustee.summons import Judge
 from governance.trustee.trustee import Trustee
 from trust import dsse, schema
@@ -29,12 +19,7 @@ from trust.clock import Clock, SystemClock
 from trust.documents.custody import ShareReturned
 from trust.entropy import SYSTEM
 from trust.ids import CampaignId, Digest
-from trust.keys import PrivateKey, PublicKey
-from trust.log.policy import Policy
 from trust.problem import Problem
-from wire import site
-
-KEY_FILE = "trustee.key"
 
 
 @dataclass(frozen=True)
@@ -47,18 +32,6 @@ class Outcome:
     refusal: Problem | None  # the share stays here, and why
 
 
-def create(folder: Path) -> PublicKey:
-    """A new trustee's key. Raises TrusteeStateRefused when the folder has one."""
-    if (folder / KEY_FILE).exists():
-        raise TrusteeStateRefused(
-            f"{folder} holds a trustee already", remedy="give another folder: keys are not replaced"
-        )
-    make_directory(folder, mode=0o700)
-    key = PrivateKey.generate(SYSTEM)
-    write_key(folder / KEY_FILE, key)
-    return key.public
-
-
 @contextlib.contextmanager
 def open_trustee(
     folder: Path, root_raw: bytes, address: str | None, clock: Clock
@@ -67,21 +40,12 @@ def open_trustee(
     harden()
     trusted = held_root.judge(folder, root_raw)
     trusted.require_current(clock.now())
-    key = read_key(folder / KEY_FILE)
-    memory = Memory(folder, trusted.document.territory)
-    try:
+    key = TRUSTEE.key(folder)
+    with contextlib.closing(Memory(folder, trusted.document.territory)) as memory:
         held_root.keep(folder, root_raw)
-        below = (address or "").rstrip("/")
-        history = History(
-            Policy.parse(trusted.document.log_policy.encode()),
-            lambda path: site.fetch(f"{below}/{path}"),
-        )
-        standing = Standing(
-            trusted, memory, lambda url: site.fetch(url, limit=MAXIMUM_STATUS_BYTES), clock
-        )
+        history = sources.history_at(trusted, address or "")
+        standing = sources.standing_of(trusted, memory, clock)
         yield Trustee(key, memory, Judge(trusted, history, standing), clock, SYSTEM)
-    finally:
-        memory.close()
 
 
 def certify(folder: Path, root_file: Path, clock: Clock | None = None) -> bytes:
@@ -101,10 +65,10 @@ def contribute(
         for summons in link.wanted(url, Digest.of(trustee.certificate())):
             try:
                 given = trustee.contribute(summons)
+                answer = link.give(url, given)
             except Problem as problem:
                 outcomes.append(Outcome("", 0, 0, problem))
                 continue
-            answer = link.give(url, given)
             said = schema.decode(ShareReturned, dsse.Envelope.parse(given.returned).payload)
             name = f"{said.campaign} round {said.round}"
             outcomes.append(Outcome(name, answer.contributed, answer.threshold, None))
@@ -113,9 +77,6 @@ def contribute(
 
 def status(folder: Path) -> list[tuple[CampaignId, int]]:
     """The rounds that this trustee gave their share for."""
-    trusted = held_root.held(folder)
-    memory = Memory(folder, trusted.document.territory)
-    try:
+    territory = held_root.held(folder).document.territory
+    with contextlib.closing(Memory(folder, territory)) as memory:
         return [(given.campaign, given.round) for given in memory.history()]
-    finally:
-        memory.close()

@@ -6,21 +6,20 @@ share was given for. A share itself is never in it, other than sealed to the key
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from durable.files import make_directory
-from governance.transactions import transaction
+from governance.program import Program
+from governance.state_file import Layout, StateFile
 from governance.trustee.errors import TrusteeStateRefused
+from trust.documents.root import Duty
 from trust.ids import CampaignId, Digest
 
-SCHEMA_VERSION = 1
-FILE_NAME = "trustee.sqlite"
+TRUSTEE = Program(Duty.TRUSTEE, TrusteeStateRefused)
+FILE_NAME = TRUSTEE.state_file
 
-_SCHEMA = """
+_TABLES = """
 CREATE TABLE trustee (
   one INTEGER PRIMARY KEY CHECK (one = 1),
   territory TEXT NOT NULL,
@@ -38,6 +37,16 @@ CREATE TABLE given (
   PRIMARY KEY (campaign, round)
 ) WITHOUT ROWID;
 """
+
+LAYOUT = Layout(
+    holder=TRUSTEE.name,
+    refused=TRUSTEE.refused,
+    loss="restore it from a backup, or make a new key with `cadastre trustee init`",
+    version=1,
+    tables=(_TABLES,),
+    table="trustee",
+    journal="DELETE",  # one file whenever nothing runs, on whatever a person keeps it
+)
 
 
 @dataclass(frozen=True)
@@ -60,34 +69,12 @@ class Given:
     sealed: bytes
 
 
-class Memory:
+class Memory(StateFile):
     """A trustee's state; every method is one durable transaction."""
 
     def __init__(self, folder: Path, territory: str) -> None:
         """Open or make it. Raises TrusteeStateRefused."""
-        make_directory(folder, mode=0o700)
-        self._path = folder / FILE_NAME
-        if not self._path.exists():
-            self._path.touch(mode=0o600)
-        self._connection = sqlite3.connect(self._path, timeout=10, isolation_level=None)
-        try:
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.execute("PRAGMA secure_delete = ON")
-            with self._transaction() as sql:
-                self._prepare(sql, territory)
-        except sqlite3.DatabaseError as error:
-            self._connection.close()
-            raise TrusteeStateRefused(
-                f"{self._path} is not a readable SQLite file",
-                remedy="restore it from a backup, or make a new key with `cadastre trustee init`",
-            ) from error
-        except TrusteeStateRefused:
-            self._connection.close()
-            raise
-
-    def close(self) -> None:
-        """Release the file."""
-        self._connection.close()
+        super().__init__(LAYOUT, folder / FILE_NAME, territory)
 
     def identity(self) -> Identity | None:
         """The trustee's sealing key, once it was made."""
@@ -146,53 +133,14 @@ class Memory:
             rows = sql.execute("SELECT * FROM given ORDER BY campaign, round").fetchall()
         return [_given(row) for row in rows]
 
-    def status_number(self) -> int:
-        """The highest number of a governance status that was ever taken."""
-        with self._transaction() as sql:
-            (number,) = sql.execute("SELECT status FROM trustee").fetchone()
-        return int(number)
-
-    def keep_status_number(self, number: int) -> None:
-        """Remember it before the status is used: a lower one is a replay from then on."""
-        with self._transaction() as sql:
-            sql.execute("UPDATE trustee SET status = max(status, ?)", [number])
-
-    def _prepare(self, sql: sqlite3.Connection, territory: str) -> None:
-        (version,) = sql.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            for statement in _SCHEMA.split(";\n"):
-                if statement.strip():
-                    sql.execute(statement)
-            sql.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            sql.execute("INSERT INTO trustee VALUES (1, ?, 0, NULL, NULL)", [territory])
-            return
-        if version != SCHEMA_VERSION:
-            raise TrusteeStateRefused(
-                f"{self._path} has schema {version}, this program knows {SCHEMA_VERSION}",
-                remedy="run the release that wrote it",
-            )
-        (owner,) = sql.execute("SELECT territory FROM trustee").fetchone()
-        if owner != territory:
-            raise TrusteeStateRefused(
-                f"{self._path} is of a trustee of {owner}, not of {territory}",
-                remedy="give the state folder of this territory",
-            )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with transaction(self._connection) as sql:
-            yield sql
-
 
 def _given(row: Sequence[object]) -> Given:
     campaign, number, question, request, returned, sealed = row
-    if not isinstance(returned, bytes) or not isinstance(sealed, bytes):
-        raise TrusteeStateRefused("the trustee's database holds a text where a blob was stored")
     return Given(
         CampaignId.parse(str(campaign)),
         int(str(number)),
         Digest.parse(str(question)),
         Digest.parse(str(request)),
-        returned,
-        sealed,
+        LAYOUT.blob(returned),
+        LAYOUT.blob(sealed),
     )

@@ -8,8 +8,10 @@ from datetime import datetime
 from governance.batches.history import History
 from governance.batches.standing import Standing
 from governance.batches.votes import (
+    gone_by_the_log,
     require_first,
     require_first_sum,
+    require_key,
     require_plan,
     require_vote,
 )
@@ -62,7 +64,7 @@ class Judge:
         opening, plan, batch, leader = self._documents(summons)
         self._require_place(opening.epoch.document, summons, mine)
         asked, epoch = opening.request.document, opening.epoch
-        key = self.history.require(Kind.EPOCH_KEY, summons.epoch.envelope, summons.epoch.proof)
+        _, since = require_key(self.history, Kind.EPOCH_KEY, summons.epoch)
         vote, _ = require_vote(
             self.root,
             self.history,
@@ -99,8 +101,14 @@ class Judge:
             )
         _require_size(batch.document, vote)
         self.standing.require(vote)
-        require_first(self.history, batch, summons.batch, key.index)
-        require_first_sum(self.history, leader, summons.leader, key.index)
+        require_first(self.history, batch, summons.batch, since)
+        require_first_sum(self.history, leader, summons.leader, since)
+        if gone_by_the_log(self.history, Kind.EPOCH_KEY, epoch.envelope.raw):
+            raise SummonsRefused(
+                "the log says that this key epoch is retired",
+                remedy="keep the share and tell the cooperative: its keyholder serves a key that "
+                "it said was destroyed",
+            )
         return opening
 
     def _documents(
@@ -121,6 +129,9 @@ class Judge:
 
     def _require_place(self, epoch: EpochKey, summons: Summons, mine: Digest) -> None:
         places = epoch.trustees
+        total = len(places)
+        if not len(epoch.sealed) == len(epoch.shares) == total or not 2 <= epoch.threshold <= total:
+            raise SummonsRefused("the epoch's places, shares and threshold do not fit together")
         if not 1 <= summons.place <= len(places) or places[summons.place - 1] != mine:
             raise NotMine("the place in the summons is another trustee's")
         if Digest.of(summons.sealed) != epoch.sealed[summons.place - 1]:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from governance.arguments import add_listen, add_state
 from terminal.arguments import leaf
 from terminal.exits import OK
 from terminal.output import Output
@@ -23,7 +24,7 @@ def add_witness(verbs: Verbs) -> None:
         summary="make a witness's key and its empty memory",
         example="cadastre witness init --state W --name witness.example",
     )
-    init.add_argument("--state", type=Path, required=True, metavar="FOLDER")
+    add_state(init)
     init.add_argument("--name", required=True, help="how signature lines name it; no spaces")
     follow = leaf(
         verbs,
@@ -32,7 +33,7 @@ def add_witness(verbs: Verbs) -> None:
         summary="cosign the log of a scheduler from the next start on",
         example="cadastre witness follow --state W --log-vkey-from S/offer.json",
     )
-    follow.add_argument("--state", type=Path, required=True, metavar="FOLDER")
+    add_state(follow)
     follow.add_argument("--log-vkey-from", type=Path, required=True, metavar="OFFER")
     serve = leaf(
         verbs,
@@ -41,8 +42,8 @@ def add_witness(verbs: Verbs) -> None:
         summary="cosign checkpoints that consistently continue what was cosigned before",
         example="cadastre witness serve --state W --listen 127.0.0.1:7003",
     )
-    serve.add_argument("--state", type=Path, required=True, metavar="FOLDER")
-    serve.add_argument("--listen", required=True, metavar="HOST:PORT")
+    add_state(serve)
+    add_listen(serve)
 
 
 def _witness_init(arguments: argparse.Namespace) -> int:

@@ -8,7 +8,6 @@ memory/        what was cosigned last; losing it would let a log show a second f
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -107,9 +106,7 @@ def serve(folder: Path, listen: str) -> int:
         witness = Witness(public.name, key, logs, memory, SystemClock())
         server = WitnessServer(address, witness)
         origins = ", ".join(log.name for log in logs)
-        sys.stderr.write(f"witness {public.name} of {origins} on {server.url}\n")
-        sys.stderr.flush()
-        until_stopped(server)
+        until_stopped(server, f"witness {public.name} of {origins} on {server.url}")
     finally:
         memory.close()
     return 0

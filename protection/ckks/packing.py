@@ -18,6 +18,20 @@ ten million (it must meet the tolerance twice, around zero and around a whole st
 is aimed at a single slot and 100,000 ciphertexts widen the tolerance. Each refusal tells the
 attacker one bit; hence the epoch is retired after one.
 
+Where the rules ask for a product, what is decrypted is the sum times the sum turned round by as
+many slots as a factor has: the products in the first slots, then the second factor times zeros,
+zeros times zeros, and zeros times the first factor. The checks are then about these products:
+
+- the padding is zero: catches another key and an unshaped K, which fill every slot; not what lies
+  in one slot of the padding whose two neighbours at that distance hold zero;
+- the imaginary halves are zero: catches a K in the slots of one factor wherever the other total is
+  not zero (where it is, the product is zero and shows nothing); two shaped K, one per factor,
+  multiply to a complex number whose phase the attacker does not know either;
+- products are whole, within the reach of the claimed contributors; the tolerance is wider, up to
+  one step in 64 where sums have one in a thousand, so one forged slot in a few thousand passes.
+
+It is weaker than for sums, and for public data only: there the key guards nothing secret.
+
 What passes was whole steps already, to which noise is added. The caller never shows, logs or
 stores what it decrypted, passed or refused.
 """
@@ -34,6 +48,7 @@ from numpy.typing import NDArray
 
 from protection.ckks.errors import OpeningImplausible, PartialMisshapen, PartialTooLarge
 from protection.ckks.profile import Profile, largest_sum
+from protection.products import factors_of, released
 from trust.documents.rules import ReleaseRules
 
 
@@ -104,8 +119,9 @@ def unpack(
 ) -> dict[str, NDArray[np.int64]]:
     """The exact sums in whole steps, by output and in the rules' shapes; not yet noised.
 
+    Under rules with a product it is that one alone, under its own name.
     `ciphertexts` were added, on behalf of `contributors` privacy units.
-    Raises OpeningImplausible, which does not say which check failed, or BatchTooLarge.
+    Raises OpeningImplausible, which does not say which check failed, BatchTooLarge, RuleRefused.
     """
     faults = find_faults(
         profile, rules, decrypted, ciphertexts=ciphertexts, contributors=contributors
@@ -118,7 +134,7 @@ def unpack(
         )
     sums: dict[str, NDArray[np.int64]] = {}
     start = 0
-    for rule in rules:
+    for rule in released(rules):
         end = start + math.prod(rule.shape)
         whole = np.rint(decrypted.real[start:end]).astype(np.int64)
         sums[rule.output] = whole.reshape(rule.shape)
@@ -135,15 +151,11 @@ def find_faults(
     contributors: int,
 ) -> frozenset[Fault]:
     """Every reason not to believe `decrypted`; empty for honest batches. All checks always run."""
-    tolerance = profile.tolerance(ciphertexts)
+    reach, tolerance = _expected(profile, rules, ciphertexts, contributors)
     real, imaginary = decrypted.real, decrypted.imaginary
     if real.shape != (profile.slots,) or imaginary.shape != (profile.slots,):
         return frozenset({Fault.SHAPE})
-    cells = sum(math.prod(rule.shape) for rule in rules)
-    reach = np.repeat(
-        [float(largest_sum(rule, contributors)) for rule in rules],
-        [math.prod(rule.shape) for rule in rules],
-    )
+    cells = reach.size
     values = real[:cells]
     # A comparison with NaN is false: what is not a number is a fault.
     holds = {
@@ -154,6 +166,20 @@ def find_faults(
         Fault.RANGE: bool((np.abs(values) <= reach + tolerance).all()),
     }
     return frozenset(fault for fault, held in holds.items() if not held)
+
+
+def _expected(
+    profile: Profile, rules: tuple[ReleaseRules, ...], ciphertexts: int, contributors: int
+) -> tuple[NDArray[np.float64], float]:
+    """The largest magnitude (steps) of every cell in the first slots, and the tolerance of all."""
+    factors = factors_of(rules)
+    if factors is None:
+        reaches = [float(largest_sum(rule, contributors)) for rule in rules]
+        cells = [math.prod(rule.shape) for rule in rules]
+        return np.repeat(reaches, cells), profile.tolerance(ciphertexts)
+    left, right = (largest_sum(rule, contributors) for rule in factors)
+    reach = np.full(math.prod(factors[0].shape), float(left * right))
+    return reach, profile.product_tolerance(ciphertexts, left, right)
 
 
 def _whole(values: NDArray[np.float64], tolerance: float) -> bool:

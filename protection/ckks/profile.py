@@ -15,6 +15,7 @@ from functools import cached_property
 
 from protection.accounting import bound_in_steps
 from protection.ckks.errors import BatchTooLarge, ProfileRefused, ProfileUnknown
+from protection.products import factors_of
 from trust.documents.rules import DataClass, ReleaseRules
 
 _SEAL_SCHEME_CKKS = 2  # seal::scheme_type::ckks
@@ -27,6 +28,11 @@ _FALSE_REFUSAL = 1e-9
 # Decoding works in float64: this much of the largest sum is lost to its rounding (measured
 # 2^-52; four bits of room).
 _FLOAT_LOSS = 2.0**-48
+# A product must round to one whole number, and a forged one rarely do so: the bound of its error
+# over the largest admitted batch stays under this (steps).
+_PRODUCT_TOLERANCE = 1 / 64
+# Standard deviation of one coefficient of the errors in SEAL's keys (its 3.2 is this, clipped).
+_KEY_DEVIATION = 3.2
 # Under this name a worker tells that it can encrypt; whoever plans or adds up never imports it.
 LIBRARY = "tenseal"
 # Reduced residues are added for so many ciphertexts; the slot error then stays under 1/1000.
@@ -43,8 +49,8 @@ class Profile:
     special_prime: int
     scale_bits: int
     input_bits: int  # |one encrypted number| < 2^input_bits
-    sum_bits: int  # |one slot of a sum| < 2^sum_bits: past it a sum wraps silently
-    multiplications: int
+    sum_bits: int  # |one slot of what is opened| < 2^sum_bits: past it it wraps silently
+    multiplications: int  # of the sum, by the keyholder, before it decrypts
 
     @property
     def slots(self) -> int:
@@ -70,6 +76,18 @@ class Profile:
     def coefficient_bits(self) -> tuple[int, ...]:
         """Bit sizes of all primes, as TenSEAL asks for them."""
         return tuple(prime.bit_length() for prime in (*self.data_primes, self.special_prime))
+
+    @property
+    def opened_modulus(self) -> int:
+        """What a decryption is modulo: each multiplication uses up the last prime."""
+        return math.prod(self.data_primes[: len(self.data_primes) - self.multiplications])
+
+    @property
+    def opened_scale(self) -> float:
+        """One step, or one step times another, in encoded units when it is decrypted."""
+        if not self.multiplications:
+            return self.scale
+        return self.scale * self.scale / self.data_primes[-1]
 
     @cached_property
     def parameters_id(self) -> bytes:
@@ -105,9 +123,33 @@ class Profile:
                 f"a sum of {ciphertexts} ciphertexts has no error bound",
                 remedy=f"open between 1 and {MAXIMUM_CIPHERTEXTS} partials at once",
             )
-        reach = math.log(2 * self.slots / _FALSE_REFUSAL) / math.sqrt(2)
         deviation = self.slot_error * math.sqrt(ciphertexts)
-        return reach * deviation + float(1 << self.sum_bits) * _FLOAT_LOSS
+        return self._reach * deviation + float(1 << self.sum_bits) * _FLOAT_LOSS
+
+    def product_tolerance(self, ciphertexts: int, left: int, right: int) -> float:
+        """As `tolerance`, for the product of two totals under `left` and `right` (steps).
+
+        Each factor's error is multiplied by the other factor; the second is rotated first, which
+        adds one key switch to its error. Behind the products the second factor meets the errors of
+        zeros that were rotated, and the first those of the padding. What the multiplication itself
+        leaves is divided by the scale's square: nothing beside these. Raises BatchTooLarge.
+
+        A key switch multiplies a key's error by residues that are uniform from 0 to the largest
+        prime and divides by the special prime, of the same size. Their variance gives N / 12, but
+        their mean, 1/2 in every coefficient, has the value N / pi in the slot nearest to 1.
+        """
+        self.tolerance(ciphertexts)
+        fresh = self.slot_error * math.sqrt(ciphertexts)
+        residue = math.hypot(self.degree / math.pi, math.sqrt(self.degree / 12))
+        switch = _KEY_DEVIATION * math.sqrt(self.degree / 2) * residue / self.scale
+        first = self._reach * fresh + left * _FLOAT_LOSS
+        second = self._reach * math.hypot(fresh, switch) + right * _FLOAT_LOSS
+        meeting = (first + second) * max(left, right)
+        return meeting + first * second + left * right * _FLOAT_LOSS
+
+    @property
+    def _reach(self) -> float:
+        return math.log(2 * self.slots / _FALSE_REFUSAL) / math.sqrt(2)
 
 
 # Sums only. 60 + 49 = 109 bits, all that 128-bit security leaves N = 4096. One data prime, so
@@ -123,16 +165,18 @@ SOMME = Profile(
     multiplications=0,
 )
 
-# For public capsules whose statistics need a product. The head-room is that of the last level,
-# 2^60 / 2 / 2^40, whatever level a ciphertext is at.
+# For public capsules whose statistics need a product of two totals. One multiplication uses up
+# the last prime: a product is opened at scale 2^100 / 2^40 modulo 2^100, so it stays under
+# 2^100 / 2 / 2^60. The scale is as large as that room allows: a factor's error is multiplied by the
+# other factor, so at 2^40 a product of two totals of 10^5 would not be told from its neighbours.
 PRODUIT = Profile(
     name="produit",
     degree=8192,
     data_primes=(0xFFFFFFFFFFE8001, 0xFFFFF4C001, 0xFFFFFDC001),
     special_prime=0xFFFFFFFFFFFC001,
-    scale_bits=40,
-    input_bits=19,
-    sum_bits=19,
+    scale_bits=50,
+    input_bits=30,
+    sum_bits=38,
     multiplications=1,
 )
 
@@ -149,19 +193,30 @@ def profile_named(name: str) -> Profile:
     return profile
 
 
+def profile_of(rules: tuple[ReleaseRules, ...]) -> Profile:
+    """The one profile under which `rules` are encrypted and opened. Raises RuleRefused."""
+    return SOMME if factors_of(rules) is None else PRODUIT
+
+
 def check_admission(
     profile: Profile, rules: tuple[ReleaseRules, ...], data_class: DataClass
 ) -> None:
-    """Raise ProfileRefused unless every sum that `rules` allow fits `profile`.
+    """Raise ProfileRefused unless every sum and product that `rules` allow fits `profile`.
 
-    Noise needs no room: it is added to whole steps, after decryption. One worker's partial has
-    half the room of a sum, which `packing.pack` asks for: where a single worker could hold the
-    whole cohort, vote half the maximum.
+    RuleRefused where they ask for a product that is none. Noise needs no room: it is added to
+    whole steps, after decryption. One worker's partial has less room than a sum, which
+    `packing.pack` asks for: where a single worker could hold the whole cohort, vote half the
+    maximum.
     """
     if profile.multiplications and data_class is not DataClass.PUBLIC:
         raise ProfileRefused(
             f"the profile {profile.name} is for public capsules only",
             remedy="send squares and products as sums of their own, under the profile somme",
+        )
+    if profile != profile_of(rules):
+        raise ProfileRefused(
+            f"these rules are for the profile {profile_of(rules).name}, not {profile.name}",
+            remedy="start another campaign: its ceremony makes a key of the profile that is voted",
         )
     cells = sum(math.prod(rule.shape) for rule in rules)
     if not 0 < cells <= profile.capacity:
@@ -171,6 +226,10 @@ def check_admission(
             remedy="release fewer or coarser cells",
         )
     room = 1 << profile.sum_bits
+    factors = factors_of(rules)
+    if factors is not None:
+        _check_product(profile, *factors)
+        return
     for rule in rules:
         reach = largest_sum(rule, rule.maximum_contributors)
         if not 0 < reach < room:
@@ -180,6 +239,32 @@ def check_admission(
                 f"{profile.name} holds 1 to {room - 1}",
                 remedy="lower maximum_contributors or the bound, or write a coarser step",
             )
+
+
+def _check_product(profile: Profile, left: ReleaseRules, right: ReleaseRules) -> None:
+    cells, name = math.prod(left.shape), f"{left.output} x {right.output}"
+    # The second factor is rotated onto the first; what comes round behind it must meet zeros.
+    if 3 * cells > profile.capacity:
+        raise ProfileRefused(
+            f"{name}: {cells} cells each; one ciphertext of the profile {profile.name} multiplies "
+            f"{profile.capacity // 3}",
+            remedy="release fewer or coarser cells",
+        )
+    most = min(left.maximum_contributors, right.maximum_contributors)
+    reaches = [largest_sum(rule, most) for rule in (left, right)]
+    product = math.prod(reaches)
+    if min(reaches) < 1 or product >= 1 << profile.sum_bits:
+        raise ProfileRefused(
+            f"{name}: {most} contributors make totals of {reaches[0]} and {reaches[1]} steps; the "
+            f"profile {profile.name} opens products of 1 to {(1 << profile.sum_bits) - 1}",
+            remedy="lower maximum_contributors or a bound, or write a coarser step",
+        )
+    if profile.product_tolerance(min(most, MAXIMUM_CIPHERTEXTS), *reaches) > _PRODUCT_TOLERANCE:
+        raise ProfileRefused(
+            f"{name}: totals of {reaches[0]} and {reaches[1]} steps from {most} workers multiply "
+            "to what cannot be told from its neighbours",
+            remedy="lower maximum_contributors or the larger bound, or write a coarser step",
+        )
 
 
 def partial_contributors(profile: Profile, rules: tuple[ReleaseRules, ...]) -> int:

@@ -1,11 +1,12 @@
 """Multiplication of a ciphertext by i, so that a decoder of real parts shows imaginary ones.
 
 TenSEAL decodes the real half of each slot only. The slots are the values at the roots
-zeta^(5^j), zeta of order 2N; since 5^j = 1 modulo 4, the polynomial X^(N/2) has the value i in
-every slot. Residues are in SEAL's number-theoretic form: place k holds the value at the root
-psi^(2 r + 1), r = k with its bits reversed, where X^(N/2) is +w for even r and -w for odd r, w a
-square root of -1 modulo the prime. Even r are the first half of the places. Which of the two
-roots w is does not matter: it only chooses the sign of what must be zero.
+zeta^(3^j), zeta of order 2N; the polynomial X^(N/2) has the value i there where 3^j = 1 modulo 4,
+and -i where it is 3: in every other slot. Residues are in SEAL's number-theoretic form: place k
+holds the value at the root psi^(2 r + 1), r = k with its bits reversed, where X^(N/2) is +w for
+even r and -w for odd r, w a square root of -1 modulo the prime. Even r are the first half of the
+places. Neither the slots' signs nor which of the two roots w is matter: they are the signs of what
+must be zero.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from protection.ckks.residues import Residues
 
 
 def turned(ciphertext: Residues) -> Residues:
-    """`ciphertext` with every slot multiplied by i or by -i (all by the same)."""
+    """`ciphertext` with every slot multiplied by i or by -i, in turns."""
     profile = ciphertext.profile
     half = profile.degree // 2
     values = np.empty_like(ciphertext.values)

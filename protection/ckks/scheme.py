@@ -18,6 +18,7 @@ What TenSEAL does not do, and is done here or around it:
 from __future__ import annotations
 
 import importlib
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,11 +38,15 @@ from protection.ckks.errors import (
 from protection.ckks.packing import Decrypted
 from protection.ckks.profile import Profile
 from protection.ckks.residues import Residues
+from protection.products import factors_of
+from trust.documents.rules import ReleaseRules
 
 # Public key of PRODUIT with relinearisation keys: 1,859,260 bytes; ours goes without them.
 MAXIMUM_KEY_BYTES = 1 << 20
 _THREADS = 1
 _REMEDY = "install cadastre[encrypted] on keyholders and on workers that take encrypted campaigns"
+# SEAL turns slots by powers of its generator: X becomes X^(3^steps).
+_ROTATION_ROOT = 3
 # What TenSEAL's bindings raise: ValueError and RuntimeError by std:: exceptions, TypeError and
 # OverflowError by pybind11.
 _TENSEAL_ERRORS = (ValueError, RuntimeError, TypeError, OverflowError)
@@ -132,6 +137,49 @@ class Decryptor:
         zero = np.zeros((2, len(profile.data_primes), profile.degree), np.uint64)
         zero[1] = 1  # a wholly zero ciphertext is refused by SEAL as transparent
         _probe(lambda _: self.decrypt(Residues.checked(profile, zero)), profile)
+
+    def open(self, ciphertext: Residues, rules: tuple[ReleaseRules, ...]) -> Decrypted:
+        """What `rules` let anybody decrypt of a sum: its slots, or the product of its factors.
+
+        Raises EncryptionFailed, CiphertextForeign, RuleRefused.
+        """
+        factors = factors_of(rules)
+        if factors is None:
+            return self.decrypt(ciphertext)
+        return self.decrypt_product(ciphertext, math.prod(factors[0].shape))
+
+    def decrypt_product(self, ciphertext: Residues, cells: int) -> Decrypted:
+        """The raw slots of a sum times itself turned round by `cells`; the sum stays encrypted.
+
+        The keys for it are made here and end with the call: nobody else could multiply, since
+        what they hold is masked. Raises EncryptionFailed, KeyMaterialRefused.
+        """
+        if self._profile.multiplications != 1 or not 0 < cells < self._profile.slots:
+            raise KeyMaterialRefused(
+                f"the profile {self._profile.name} does not multiply {cells} slots",
+                remedy="open products under the profile that the vote's rules ask for",
+            )
+        written = residues.write(ciphertext)
+        try:
+            api = importlib.import_module("tenseal.sealapi")
+            sums = self._tenseal.ckks_vector_from(self._context, written).ciphertext()[0]
+            parameters = self._context.seal_context().data
+            secret = self._context.secret_key().data
+            maker, evaluator = api.KeyGenerator(parameters, secret), api.Evaluator(parameters)
+            turning, relinearising = api.GaloisKeys(), api.RelinKeys()
+            element = pow(_ROTATION_ROOT, cells, 2 * self._profile.degree)
+            maker.create_galois_keys([element], turning)
+            maker.create_relin_keys(relinearising)
+            turned, product, plain = api.Ciphertext(), api.Ciphertext(), api.Plaintext()
+            evaluator.rotate_vector(sums, cells, turning, turned)
+            evaluator.multiply(sums, turned, product)
+            evaluator.relinearize_inplace(product, relinearising)
+            evaluator.rescale_to_next_inplace(product)
+            api.Decryptor(parameters, secret).decrypt(product, plain)
+            values = np.array(api.CKKSEncoder(parameters).decode_complex(plain), np.complex128)
+        except _TENSEAL_ERRORS:
+            raise EncryptionFailed("TenSEAL did not multiply or decrypt the sum") from None
+        return Decrypted(values.real.copy(), values.imag.copy())
 
     def decrypt(self, ciphertext: Residues) -> Decrypted:
         """The raw slots of a sum: for `packing.unpack`, and for nobody's eyes.

@@ -62,6 +62,10 @@ class Quota:
         """One attempt was leased."""
         return Quota(self.daily, self.used + 1, self.day)
 
+    def give_back(self) -> Quota:
+        """One attempt that was leased could not begin."""
+        return Quota(self.daily, max(0, self.used - 1), self.day)
+
     def reward(self) -> Quota:
         """One result was accepted."""
         return Quota(min(self.CEILING, self.daily + 1), self.used, self.day)

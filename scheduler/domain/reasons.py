@@ -7,9 +7,12 @@ person; its holes are filled by `sentence`.
 from __future__ import annotations
 
 import enum
+import re
 
 # What a worker says about its own attempt is quoted up to this length.
 MAXIMUM_QUOTE = 200
+_CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_CODE_LETTERS = 64
 
 
 class Reason(enum.StrEnum):
@@ -27,11 +30,13 @@ class Reason(enum.StrEnum):
     WAITING_FOR_KEYHOLDER = "waiting-for-keyholder"
     WAITING_FOR_CEREMONY = "waiting-for-ceremony"
     WAITING_FOR_TRUSTEES = "waiting-for-trustees"
+    WAITING_FOR_REPAIR = "waiting-for-repair"
     WAITING_FOR_BACK_OFF = "waiting-for-back-off"
     WAITING_FOR_SLOT = "waiting-for-slot"
     WORKER_QUOTA = "worker-quota"
     WORKER_DRAINING = "worker-draining"
     WORKER_LOST = "worker-lost"
+    WORKER_NOT_READY = "worker-not-ready"
     WORKER_BANNED = "worker-banned"
     WORKER_DOES_NOT_CONTRIBUTE = "worker-does-not-contribute"
     SANDBOX_LEVEL = "sandbox-level"
@@ -68,6 +73,7 @@ class Reason(enum.StrEnum):
     KEYHOLDER_UNREACHABLE = "keyholder-unreachable"
     TRUSTEES_ABSENT = "trustees-absent"
     WITNESSES_ABSENT = "witnesses-absent"
+    NEVER_REPAIRED = "never-repaired"
     BATCH_UNFIT = "batch-unfit"
     CONCLUSION_FAILED = "conclusion-failed"
     REPORT_REFUSED = "report-refused"
@@ -81,16 +87,18 @@ _SENTENCES: dict[Reason, str] = {
     Reason.WAITING_FOR_LOG: "waiting until the plan stands in the log",
     Reason.WAITING_FOR_WITNESSES: "waiting until witnesses have cosigned the log",
     Reason.WAITING_FOR_PARTIALS: "waiting for partials: {have} of {need} arrived",
-    Reason.WAITING_FOR_CONCLUDER: "waiting for a worker that concludes",
+    Reason.WAITING_FOR_CONCLUDER: "waiting for a worker whose token was made with --concludes",
     Reason.WAITING_FOR_HELPER: "waiting for the helper: {what}",
     Reason.WAITING_FOR_KEYHOLDER: "waiting for the keyholder: {what}",
     Reason.WAITING_FOR_CEREMONY: "waiting for the key ceremony: {what}",
     Reason.WAITING_FOR_TRUSTEES: "waiting for trustees: {what}",
+    Reason.WAITING_FOR_REPAIR: "waiting until the operator has mended this: {what}",
     Reason.WAITING_FOR_BACK_OFF: "the next attempt starts in {seconds} s",
     Reason.WAITING_FOR_SLOT: "the worker has no free slot",
     Reason.WORKER_QUOTA: "the worker used its {quota} attempts of today",
     Reason.WORKER_DRAINING: "the worker's keeper asked it to take nothing new",
     Reason.WORKER_LOST: "the worker has not been heard of for {seconds} s",
+    Reason.WORKER_NOT_READY: "the worker was not ready: {what}",
     Reason.WORKER_BANNED: "the worker was excluded",
     Reason.WORKER_DOES_NOT_CONTRIBUTE: "the worker hosts no capsules",
     Reason.SANDBOX_LEVEL: "the worker's sandbox has level {level}; L2 is the least",
@@ -120,13 +128,14 @@ _SENTENCES: dict[Reason, str] = {
     Reason.AUTHORISATION_EXPIRED: "the authorisation ended before the campaign did",
     Reason.NEVER_PLANNED: "no round could be planned in time; the last obstacle: {what}",
     Reason.NOT_DRAWN: "this round asks a share of the workers, and drew others",
-    Reason.LEFT_OUT: "the helper left this worker's report out of the batch ({code})",
+    Reason.LEFT_OUT: "the {who} left this worker's report out of the batch ({code})",
     Reason.HELPER_REFUSED: "the helper refused ({code}): {what}",
     Reason.HELPER_UNREACHABLE: "the helper was not reached in time; the last: {what}",
     Reason.KEYHOLDER_REFUSED: "the keyholder refused ({code}): {what}",
     Reason.KEYHOLDER_UNREACHABLE: "the keyholder was not reached in time; the last: {what}",
     Reason.TRUSTEES_ABSENT: "too few trustees gave their share in time; the last: {what}",
     Reason.WITNESSES_ABSENT: "the log was not witnessed in time; the last: {what}",
+    Reason.NEVER_REPAIRED: "what the campaign rests on was not mended in time; the last: {what}",
     Reason.BATCH_UNFIT: "the batch cannot be opened: {what}",
     Reason.CONCLUSION_FAILED: "the aggregate could not be concluded: {what}",
     Reason.REPORT_REFUSED: "the conclusion cannot be turned into a report: {what}",
@@ -136,6 +145,11 @@ _SENTENCES: dict[Reason, str] = {
 def sentence(reason: Reason, **details: object) -> str:
     """The sentence of `reason` with its holes filled. A missing detail reads "?"."""
     return _SENTENCES[reason].format_map(_Holes({k: quote(str(v)) for k, v in details.items()}))
+
+
+def own_code(code: str, otherwise: Reason) -> str:
+    """Another institution's own code for its refusal, where it looks like one."""
+    return code if len(code) <= _CODE_LETTERS and _CODE.fullmatch(code) else otherwise.value
 
 
 def quote(text: str) -> str:

@@ -6,7 +6,7 @@ acknowledgement. What holds after every step:
 - a final unit or attempt never changes again;
 - a report counts only with the token of the live attempt, so a late one never overwrites;
 - a unit that is leased has a live attempt, one that is waiting has a moment or an input to wait
-  for, so that every unit ends by its deadline or after its last attempt.
+  for, so that every unit ends by its deadline or after its last attempt that counts.
 """
 
 from __future__ import annotations
@@ -15,6 +15,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from scheduler.domain.backoff import BackOff
+from scheduler.domain.events import (
+    Abandon,
+    Acknowledged,
+    Cancel,
+    Effect,
+    Event,
+    InputsReady,
+    Judged,
+    Lease,
+    Report,
+    Returned,
+    Stopped,
+    Tick,
+)
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.states import FINAL_UNIT, LIVE_ATTEMPT, AttemptState, UnitState
 from trust.documents.campaign import UnitKind
@@ -54,86 +68,6 @@ class Attempt:
     statement: Digest | None = None
     reason: Reason = Reason.NONE
     why: str = ""
-
-
-@dataclass(frozen=True)
-class InputsReady:
-    """What the unit reads exists and is logged."""
-
-
-@dataclass(frozen=True)
-class Lease:
-    """A worker takes the unit, with fresh ids."""
-
-    worker: WorkerId
-    attempt: AttemptId
-    token: FencingToken
-
-
-@dataclass(frozen=True)
-class Report:
-    """A worker answers; `refusal` is empty when the statement was checked and holds."""
-
-    worker: WorkerId
-    attempt: AttemptId
-    token: FencingToken
-    statement: Digest | None
-    refusal: Reason = Reason.NONE
-    why: str = ""
-
-
-@dataclass(frozen=True)
-class Abandon:
-    """The worker no longer holds the lease."""
-
-    attempt: AttemptId
-    reason: Reason = Reason.LEASE_LOST
-
-
-@dataclass(frozen=True)
-class Tick:
-    """Time passed."""
-
-
-@dataclass(frozen=True)
-class Cancel:
-    """The round or the campaign ended."""
-
-    reason: Reason
-    why: str = ""
-
-
-Event = InputsReady | Lease | Report | Abandon | Tick | Cancel
-
-
-@dataclass(frozen=True)
-class Acknowledged:
-    """Tell the worker what became of its report."""
-
-    attempt: AttemptId
-    accepted: bool
-    reason: Reason
-    statement: Digest | None
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """Tell the worker to stop an attempt."""
-
-    worker: WorkerId
-    attempt: AttemptId
-    reason: Reason
-
-
-@dataclass(frozen=True)
-class Judged:
-    """The worker's quota grows (good) or halves."""
-
-    worker: WorkerId
-    good: bool
-
-
-Effect = Acknowledged | Stopped | Judged
 
 
 @dataclass(frozen=True)
@@ -248,7 +182,7 @@ def _report(
             _end(reported, AttemptState.REJECTED, event.refusal), why=event.why, statement=None
         )
         # A worker that refuses what it was ordered does its duty: its quota stays.
-        judged = event.refusal is not Reason.ATTEMPT_REFUSED
+        judged = event.refusal not in {Reason.ATTEMPT_REFUSED, Reason.WORKER_NOT_READY}
         step = _after_failure(
             unit, attempts, ended, now, back_off=back_off, jitter=jitter, judged=judged
         )
@@ -295,8 +229,12 @@ def _after_failure(
 ) -> Step:
     after = _with(attempts, ended)
     effects: tuple[Effect, ...] = (Judged(ended.worker, good=False),) if judged else ()
-    refusals = sum(1 for attempt in after if attempt.reason is Reason.ATTEMPT_REFUSED)
-    tried = len(after) >= unit.maximum_attempts or refusals >= MAXIMUM_REFUSALS
+    if ended.reason is Reason.WORKER_NOT_READY:
+        effects = (Returned(ended.worker),)
+    # An outage of others is no failure of the unit: it ends by its deadline, not by being patient.
+    counted = [attempt for attempt in after if attempt.reason is not Reason.WORKER_NOT_READY]
+    refusals = sum(1 for attempt in counted if attempt.reason is Reason.ATTEMPT_REFUSED)
+    tried = len(counted) >= unit.maximum_attempts or refusals >= MAXIMUM_REFUSALS
     delay = back_off.delay(len(after), jitter)
     if tried or now + delay >= unit.deadline:
         return Step(_failed(unit, after, ended.why), after, effects)

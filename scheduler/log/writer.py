@@ -32,6 +32,7 @@ from trust.log.checkpoint import Checkpoint
 from trust.log.note import LogKey, Note
 from trust.log.proof import LogProof
 from trust.log.tiles import CHECKPOINT_PATH, Tile
+from trust.log.tree import leaf_hash
 
 _COSIGNED = "cosigned"
 
@@ -124,6 +125,10 @@ class LogWriter:
     def size(self) -> int:
         """How many entries the newest signed checkpoint covers."""
         return self._state.checkpoint.size
+
+    def holds(self, entry: bytes) -> bool:
+        """Whether the newest signed checkpoint covers this entry."""
+        return leaf_hash(entry) in self._state.index
 
     def close(self) -> None:
         """Let another process open the log."""

@@ -27,7 +27,7 @@ from protos.cadastre.v1 import (
     work_pb2,
     work_pb2_grpc,
 )
-from scheduler.rpc import servicers
+from scheduler.rpc import members, people
 from scheduler.service.desk import Desk
 from scheduler.service.exclusion import DenyList
 from scheduler.service.standing import Standing
@@ -79,19 +79,19 @@ def work_server(
     desk = services.desk
     gate = Gate(territory=desk.territory, roles=ROLES, deny=services.deny, clock=desk.store.clock)
     server = build_server(gate)
-    work_pb2_grpc.add_WorkServicer_to_server(servicers.Work(desk, services.standing), server)
-    enrolment_pb2_grpc.add_RenewalServicer_to_server(servicers.Renewal(desk), server)
+    work_pb2_grpc.add_WorkServicer_to_server(members.Work(desk, services.standing), server)
+    enrolment_pb2_grpc.add_RenewalServicer_to_server(members.Renewal(desk), server)
     blobs_pb2_grpc.add_BlobsServicer_to_server(
-        servicers.Blobs(services.transfers, services.deny), server
+        members.Blobs(services.transfers, services.deny), server
     )
-    bundles_pb2_grpc.add_BundlesServicer_to_server(servicers.Bundles(desk), server)
+    bundles_pb2_grpc.add_BundlesServicer_to_server(people.Bundles(desk), server)
     campaigns_pb2_grpc.add_CampaignsServicer_to_server(
-        servicers.Campaigns(desk, services.deny), server
+        people.Campaigns(desk, services.deny), server
     )
-    consents_pb2_grpc.add_ConsentsServicer_to_server(servicers.Consents(desk), server)
-    audit = servicers.Audit(desk, services.deny, services.roots)
+    consents_pb2_grpc.add_ConsentsServicer_to_server(people.Consents(desk), server)
+    audit = people.Audit(desk, services.deny, services.roots)
     audit_pb2_grpc.add_AuditServicer_to_server(audit, server)
-    workers = servicers.Workers(desk, services.deny)
+    workers = people.Workers(desk, services.deny)
     audit_pb2_grpc.add_WorkersServicer_to_server(workers, server)
     names = [name for file in _FILES for name in _services(file)]
     _add_health(server, names)
@@ -103,7 +103,7 @@ def work_server(
 def enrolment_server(desk: Desk, pair: TlsPair, address: str) -> tuple[grpc.aio.Server, int]:
     """The port for newcomers: TLS that proves the server alone."""
     server = build_server(OpenGate())
-    enrolment_pb2_grpc.add_EnrolmentServicer_to_server(servicers.Enrolment(desk), server)
+    enrolment_pb2_grpc.add_EnrolmentServicer_to_server(members.Enrolment(desk), server)
 
     def configuration() -> grpc.ServerCertificateConfiguration:
         return grpc.ssl_server_certificate_configuration([pair()])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlmodel import col, select
 
+from scheduler.domain.events import Abandon, Acknowledged, Report
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.states import LIVE_ATTEMPT, AttemptState, RoundState
-from scheduler.domain.units import Abandon, Acknowledged, Report
 from scheduler.service import committing, outbox
 from scheduler.service.bell import for_campaign
 from scheduler.service.desk import Desk

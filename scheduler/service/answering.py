@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from sqlmodel import col, select
 
 from protos.cadastre.v1 import work_pb2
+from scheduler.domain.events import Lease
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.states import LIVE_ATTEMPT, UnitState
-from scheduler.domain.units import Lease
 from scheduler.service import committing, consents, outbox
 from scheduler.service.desk import Desk
 from scheduler.service.units import apply, quota_of, store_quota
@@ -31,6 +31,10 @@ from trust.documents.reporting import ReportBatch
 from trust.dsse import Envelope
 from trust.errors import SignatureInvalid
 from trust.ids import AttemptId, AuthorisationId, CampaignId, Digest, FencingToken, UnitId, WorkerId
+from trust.problem import Problem
+
+# Ready units that one answer looks at: a worker has one for each round that it takes part in.
+LOOK = 64
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class _Acknowledgements:
     items: tuple[Acknowledgement, ...]
 
 
-def has_news(tx: Transaction, document: ReportBatch) -> bool:
+def has_news(tx: Transaction, desk: Desk, document: ReportBatch) -> bool:
     """Whether an answer now would say anything."""
     worker = tx.session.get(WorkerRow, str(document.worker))
     if worker is None or worker.sequence != document.sequence:
@@ -51,7 +55,7 @@ def has_news(tx: Transaction, document: ReportBatch) -> bool:
     # Only what `_lease` would really give: otherwise the poll of a worker without quota would be
     # answered at once, again and again.
     may_take = worker.slots > 0 and not worker.draining and quota_of(worker, tx.now).left > 0
-    return may_take and bool(_leasable(tx, worker, 1))
+    return may_take and any(_exhibits(tx, desk, unit) for unit in _leasable(tx, worker))
 
 
 def answer(
@@ -138,20 +142,26 @@ def _cancellations(tx: Transaction, document: ReportBatch) -> list[Cancellation]
     return found
 
 
-def _leasable(tx: Transaction, worker: WorkerRow, limit: int) -> list[UnitRow]:
-    """Ready units for this worker, oldest deadline first; cost independent of the backlog."""
+def _leasable(tx: Transaction, worker: WorkerRow) -> list[UnitRow]:
+    """Ready units for this worker; cost independent of the backlog."""
     ready = UnitRow.state == UnitState.READY.value
     found: list[UnitRow] = []
     if worker.contributes:
         query = select(UnitRow).where(ready, UnitRow.worker == worker.name)
-        found += tx.session.exec(query.limit(limit)).all()
-    if worker.concludes and len(found) < limit:
+        found += tx.session.exec(query.limit(LOOK)).all()
+    if _may_conclude(tx, worker) and len(found) < LOOK:
         query = select(UnitRow).where(
             ready, col(UnitRow.worker).is_(None), UnitRow.kind == UnitKind.CONCLUDE.value
         )
-        found += tx.session.exec(query.limit(limit - len(found))).all()
+        found += tx.session.exec(query.limit(LOOK - len(found))).all()
     now = tx.now
     return [row for row in found if row.deadline > now]
+
+
+def _may_conclude(tx: Transaction, worker: WorkerRow) -> bool:
+    """It says that it does, and the operator named it: who concludes writes the release."""
+    member = tx.session.get(MemberRow, worker.name)
+    return worker.concludes and member is not None and member.concludes
 
 
 def _lease(
@@ -161,7 +171,12 @@ def _lease(
     quota = quota_of(worker, tx.now)
     if worker.draining:
         return [], [sentence(Reason.WORKER_DRAINING)]
-    units = _leasable(tx, worker, max(1, worker.slots))
+    units = _leasable(tx, worker)
+    exhibits: dict[str, work_pb2.Exhibit] = {}
+    # Orders of one campaign per batch: so it is committed in that campaign's restricted list.
+    while units and not (exhibits := _exhibits(tx, desk, units[0])):
+        _wait_for_repair(units[0])
+        units = [unit for unit in units if unit.campaign != units[0].campaign]
     if not units:
         return [], [sentence(Reason.NOTHING_TO_DO), *_why_nothing(tx, worker)]
     if worker.slots == 0:
@@ -169,7 +184,6 @@ def _lease(
     if quota.left == 0:
         return [], [sentence(Reason.WORKER_QUOTA, quota=quota.daily)]
     orders: list[tuple[Order, dict[str, work_pb2.Exhibit]]] = []
-    # Orders of one campaign per batch: so it is committed in that campaign's restricted list.
     for row in [unit for unit in units if unit.campaign == units[0].campaign]:
         if len(orders) >= min(worker.slots, quota.left):
             break
@@ -179,25 +193,19 @@ def _lease(
         if stored is None:
             continue
         quota = quota.spend()
-        orders.append(_order(tx, desk, row, stored))
+        orders.append((_order(tx, row, stored), exhibits))
     store_quota(worker, quota)
     worker.slots = max(0, worker.slots - len(orders))
     return orders, []
 
 
-def _order(
-    tx: Transaction, desk: Desk, unit: UnitRow, attempt: AttemptRow
-) -> tuple[Order, dict[str, work_pb2.Exhibit]]:
+def _order(tx: Transaction, unit: UnitRow, attempt: AttemptRow) -> Order:
     campaign = tx.session.get(CampaignRow, unit.campaign)
     rounds = tx.session.get(RoundRow, (unit.campaign, unit.round))
     assert campaign is not None
     assert rounds is not None
-    authorisation = tx.session.get(AuthorisationRow, campaign.authorisation)
-    bundle = tx.session.get(BundleRow, campaign.bundle)
-    assert authorisation is not None
-    assert bundle is not None
     concluding = unit.kind == UnitKind.CONCLUDE.value
-    order = Order(
+    return Order(
         unit=UnitId(unit.id),
         attempt=AttemptId(attempt.id),
         number=attempt.number,
@@ -212,18 +220,36 @@ def _order(
         aggregate=Digest(rounds.aggregate) if concluding and rounds.aggregate else None,
         lease_seconds=max(1, int((attempt.expires_at - tx.now).total_seconds())),
     )
-    shown = [
-        (authorisation.digest, outbox.proof_of(tx, authorisation.digest)),
-        (rounds.plan, outbox.proof_of(tx, rounds.plan)),
-        (bundle.statement, ""),
-    ]
-    keys = [key for key in (campaign.helper, campaign.epoch) if key is not None]
-    shown += [(key, outbox.proof_of(tx, key)) for key in keys]
-    exhibits = {
-        digest: work_pb2.Exhibit(envelope=desk.blobs.get(Digest(digest)), proof=proof)
-        for digest, proof in shown
-    }
-    return order, exhibits
+
+
+def _exhibits(tx: Transaction, desk: Desk, unit: UnitRow) -> dict[str, work_pb2.Exhibit]:
+    """What an order of this unit's campaign rests on; nothing where a part of it is gone.
+
+    One campaign's loss must not keep its workers from others, or from reporting at all.
+    """
+    campaign = tx.session.get(CampaignRow, unit.campaign)
+    rounds = tx.session.get(RoundRow, (unit.campaign, unit.round))
+    assert campaign is not None
+    assert rounds is not None
+    authorisation = tx.session.get(AuthorisationRow, campaign.authorisation)
+    bundle = tx.session.get(BundleRow, campaign.bundle)
+    assert authorisation is not None
+    assert bundle is not None
+    logged = (authorisation.digest, rounds.plan, campaign.helper, campaign.epoch)
+    try:
+        shown = [(key, outbox.proof_of(tx, key)) for key in logged if key is not None]
+        return {
+            digest: work_pb2.Exhibit(envelope=desk.blobs.get(Digest(digest)), proof=proof)
+            for digest, proof in [*shown, (bundle.statement, "")]
+        }
+    except Problem:
+        return {}
+
+
+def _wait_for_repair(unit: UnitRow) -> None:
+    unit.reason = Reason.WAITING_FOR_REPAIR.value
+    what = "a document that the order rests on cannot be read"
+    unit.why = sentence(Reason.WAITING_FOR_REPAIR, what=what)
 
 
 def _why_nothing(tx: Transaction, worker: WorkerRow) -> list[str]:

@@ -51,7 +51,7 @@ class Committed:
     members: tuple[Member, ...]
     batch: Batch
     commitment: signed.Signed[BatchCommitment]
-    left_out: dict[str, str]  # the helper's code, by the unit whose report does not count
+    left_out: dict[str, str]  # why, by the unit whose report does not count
 
     def store(self, tx: Transaction, desk: Desk, row: RoundRow) -> None:
         """Bind the round to this batch, and queue the commitment for the log."""
@@ -60,11 +60,10 @@ class Committed:
         row.batch = outbox.keep_blob(tx, desk, self.batch.encode())
         row.commitment = outbox.publish(tx, desk, Kind.BATCH, self.commitment, row.campaign)
         row.contributors = sum(member.attempt.contributors for member in self.members)
-        for unit, code in self.left_out.items():
+        for unit, why in self.left_out.items():
             entry = tx.session.get(UnitRow, unit)
             assert entry is not None
-            entry.reason = Reason.LEFT_OUT.value
-            entry.why = sentence(Reason.LEFT_OUT, code=quote(code))
+            entry.reason, entry.why = Reason.LEFT_OUT.value, why
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ async def ask_helper(
         tuple(chosen),
         batch,
         signed.sign(commitment, [desk.orders]),
-        _left_out(members, document),
+        left_out("helper", members, document),
     )
 
 
@@ -201,12 +200,17 @@ def partials(members: Sequence[Member]) -> Iterator[Partial]:
         yield signed.verify(Partial, member.envelope, {member.key}).document
 
 
-def _left_out(members: Sequence[Member], accept: AcceptList) -> dict[str, str]:
-    """Why the helper counts the others' reports not, by unit."""
+def left_out(who: str, members: Sequence[Member], accept: AcceptList) -> dict[str, str]:
+    """Why `who` counts the others' reports not, by unit."""
     codes = {str(item.report): item.code for item in accept.dropped}
     counted = {str(report) for report in accept.accepted}
+
+    def why(member: Member) -> str:
+        code = codes.get(str(member.attempt.report), "report-dropped")
+        return sentence(Reason.LEFT_OUT, who=who, code=quote(code))
+
     return {
-        member.attempt.unit: codes.get(str(member.attempt.report), "report-dropped")
+        member.attempt.unit: why(member)
         for member in members
         if member.attempt.report not in counted
     }

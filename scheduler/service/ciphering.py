@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jobs import aggregate
 from jobs.errors import AggregateRefused
@@ -26,6 +26,7 @@ from protection.ckks import residues
 from protection.ckks.addition import ResidueSum
 from protection.ckks.errors import CkksError
 from protection.ckks.profile import Profile, profile_named
+from protection.products import released
 from scheduler.domain.reasons import Reason
 from scheduler.domain.states import RoundState
 from scheduler.errors import (
@@ -118,6 +119,8 @@ async def _prepare(
     taken = batching.accepted(members, examined.document.accepted)
     rules = facts.authorisation.rules
     committed = await batching.ask_helper(desk, row, entry, rules, taken)
+    left = batching.left_out("keyholder", members, examined.document)
+    committed = replace(committed, left_out=committed.left_out | left)
     profile = profile_named(epoch.profile)
     total = await asyncio.to_thread(add_ciphertexts, desk, profile, committed.members)
     said = committed.commitment.document
@@ -268,7 +271,7 @@ def _require_ours(
         (
             "noise",
             opened.variances,
-            accounting.variances_of(facts.authorisation.rules, rounds),
+            accounting.variances_of(released(facts.authorisation.rules), rounds),
         ),
     )
     for name, said, expected in pairs:

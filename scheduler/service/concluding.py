@@ -13,6 +13,7 @@ from jobs.errors import ReportRefused
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.states import CampaignState, UnitState
 from scheduler.service import conclusions, endings, outbox, release
+from scheduler.service.apart import apart
 from scheduler.service.desk import Desk
 from scheduler.service.facts import CampaignFacts, facts_of
 from scheduler.store.store import Transaction
@@ -40,14 +41,18 @@ class _Ended:
 async def settle(desk: Desk) -> None:
     """Go on with, release or fail every campaign whose newest round has been concluded."""
     for ended in await desk.look("list-concluded", _ended):
-        if ended.result is None:
-            await _fail(desk, ended.campaign, Reason.CONCLUSION_FAILED, ended.why)
-            continue
-        facts = await asyncio.to_thread(facts_of, desk, ended.authorisation, ended.bundle)
-        try:
-            await _settle_one(desk, ended, ended.result, facts)
-        except ReportRefused as error:
-            await _fail(desk, ended.campaign, Reason.REPORT_REFUSED, error.sentence)
+        await apart(desk, ended.campaign, _settle(desk, ended))
+
+
+async def _settle(desk: Desk, ended: _Ended) -> None:
+    if ended.result is None:
+        await _fail(desk, ended.campaign, Reason.CONCLUSION_FAILED, ended.why)
+        return
+    facts = await asyncio.to_thread(facts_of, desk, ended.authorisation, ended.bundle)
+    try:
+        await _settle_one(desk, ended, ended.result, facts)
+    except ReportRefused as error:
+        await _fail(desk, ended.campaign, Reason.REPORT_REFUSED, error.sentence)
 
 
 def _ended(tx: Transaction) -> list[_Ended]:

@@ -38,6 +38,7 @@ class RefusedConsent:
     index: int
     code: str
     sentence: str
+    remedy: str
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ async def submit(desk: Desk, envelopes: Sequence[bytes]) -> Submission:
                 else:
                     unchanged += 1
             except Problem as error:
-                refused.append(RefusedConsent(index, error.code, error.sentence))
+                refused.append(RefusedConsent(index, error.code, error.sentence, error.remedy))
         shelf.store()
         return Submission(accepted, unchanged, tuple(refused))
 

@@ -15,13 +15,24 @@ from scheduler.store.store import Transaction
 from scheduler.store.tables import CampaignRow, RoundRow
 
 
-def move(tx: Transaction, row: CampaignRow, state: CampaignState, reason: Reason, why: str) -> None:
-    """Store a new state or a new reason to wait. A step that is not drawn is a broken invariant."""
-    old = CampaignState(row.state)
-    if state is old and (row.reason, row.why) == (reason.value, why):
+def move(
+    tx: Transaction,
+    row: CampaignRow,
+    state: CampaignState,
+    reason: Reason,
+    why: str,
+    *,
+    code: str = "",
+) -> None:
+    """Store a new state or a new reason to wait. A step that is not drawn is a broken invariant.
+
+    `code` is another institution's own word for the reason, and then the one that is shown.
+    """
+    old, code = CampaignState(row.state), code or reason.value
+    if state is old and (row.reason, row.why) == (code, why):
         return
     assert state is old or state in CAMPAIGN_STEPS[old], f"{old} -> {state}"
-    row.state, row.reason, row.why = state.value, reason.value, why
+    row.state, row.reason, row.why = state.value, code, why
     row.updated_at, row.updated_by = tx.now, tx.name
     tx.rings.update({for_campaign(row.id), PACE})
     tx.session.flush()
@@ -35,8 +46,12 @@ def end(
     *,
     reason: Reason,
     why: str,
+    code: str = "",
 ) -> None:
-    """End a campaign without a release: units, rounds, and what auditors must get."""
+    """End a campaign without a release: units, rounds, and what auditors must get.
+
+    `code`: as in `move`.
+    """
     assert state in FINAL_CAMPAIGN
     if CampaignState(row.state) in FINAL_CAMPAIGN:
         return
@@ -46,7 +61,8 @@ def end(
         col(RoundRow.state).not_in([final.value for final in FINAL_ROUND]),
     )
     for entry in tx.session.exec(query).all():
-        entry.state, entry.reason, entry.why = Rounds.ABORTED.value, reason.value, why
+        entry.state, entry.reason = Rounds.ABORTED.value, code or reason.value
+        entry.why = why
     shares.forget_halves(tx, row.id)
     committing.commit_campaign(tx, desk, row.id)
-    move(tx, row, state, reason, why or sentence(reason))
+    move(tx, row, state, reason, why or sentence(reason), code=code)

@@ -199,7 +199,7 @@ async def _wait_for_news(desk: Desk, document: ReportBatch, known: Accepted) -> 
     try:
         while True:
             heard = desk.bell.heard(for_worker(worker), ANY_WORKER)
-            if await desk.look("has-news", lambda tx: answering.has_news(tx, document)):
+            if await desk.look("has-news", lambda tx: answering.has_news(tx, desk, document)):
                 return
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0 or desk.bell.closed:

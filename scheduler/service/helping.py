@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sqlmodel import col, select
 
-from scheduler.domain.reasons import Reason, quote, sentence
+from scheduler.domain.reasons import Reason, own_code, quote, sentence
 from scheduler.domain.states import FINAL_CAMPAIGN, CampaignState
 from scheduler.errors import HelperDenied, HelperUnavailable, NotLogged
 from scheduler.service import endings, outbox
@@ -33,6 +34,9 @@ from trust.log.entry import Kind
 from trust.problem import Problem
 from wire.aggregation import EndRequest, EngageRequest, LoggedDocument
 
+# Helper and keyholder destroy a key by themselves 30 days after they made it, which was before its
+# campaign ended. One that was silent for longer is asked no more.
+KEYS_END = timedelta(days=31)
 # The helper's code for a campaign that it has no key of.
 KEY_UNKNOWN = "helper-key-unknown"
 
@@ -103,21 +107,22 @@ async def engage(desk: Desk, campaign: str) -> bool:
 
 
 async def end_all(desk: Desk) -> None:
-    """Let the helper destroy the keys of campaigns that ended; asked again until it did."""
+    """Let the helper destroy the keys of campaigns that ended; asked again while they last."""
 
-    def ended(tx: Transaction) -> list[tuple[str, str]]:
-        query = select(CampaignRow.id, CampaignRow.helper).where(
+    def ended(tx: Transaction) -> list[tuple[str, str, datetime]]:
+        query = select(CampaignRow.id, CampaignRow.helper, CampaignRow.updated_at).where(
             col(CampaignRow.state).in_([state.value for state in FINAL_CAMPAIGN]),
             col(CampaignRow.helper).is_not(None),
             col(CampaignRow.destroyed).is_(None),
+            CampaignRow.updated_at > tx.now - KEYS_END,
         )
-        return [(campaign, key) for campaign, key in tx.session.exec(query) if key is not None]
+        return [(a, key, at) for a, key, at in tx.session.exec(query) if key is not None]
 
-    for campaign, key in await desk.look("list-ended", ended):
+    for campaign, key, moment in await desk.look("list-ended", ended):
         document = CampaignEnded(
             territory=desk.territory,
             campaign=CampaignId(campaign),
-            ended_at=desk.now().replace(microsecond=0),
+            ended_at=moment.replace(microsecond=0),  # the same question however often it is asked
         )
         envelope = signed.sign(document, [desk.orders]).envelope.raw
         request = EndRequest(envelope, Digest(key))
@@ -142,7 +147,7 @@ async def end_all(desk: Desk) -> None:
 
 
 async def refused(desk: Desk, campaign: str, number: int, denied: HelperDenied) -> None:
-    """Log the helper's refusal and end the campaign with the helper's own code.
+    """Log the helper's refusal and end the campaign, with the helper's own code as its reason.
 
     A refusal that does not verify is no answer: the campaign waits.
     """
@@ -155,12 +160,14 @@ async def refused(desk: Desk, campaign: str, number: int, denied: HelperDenied) 
         await wait(desk, campaign, Reason.WAITING_FOR_HELPER, "it refused something else")
         return
     why = sentence(Reason.HELPER_REFUSED, code=document.code, what=quote(document.sentence))
+    code = own_code(document.code, Reason.HELPER_REFUSED)
 
     def stop(tx: Transaction) -> None:
         outbox.publish(tx, desk, Kind.REFUSAL, refusal, campaign)
         row = tx.session.get(CampaignRow, campaign)
         assert row is not None
-        endings.end(tx, desk, row, CampaignState.FAILED, reason=Reason.HELPER_REFUSED, why=why)
+        reason = Reason.HELPER_REFUSED
+        endings.end(tx, desk, row, CampaignState.FAILED, reason=reason, why=why, code=code)
 
     await desk.run("helper-refused", stop)
 

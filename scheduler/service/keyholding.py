@@ -12,12 +12,13 @@ from datetime import datetime
 from sqlmodel import col, select
 
 from protection.ckks.profile import check_admission, profile_named
-from scheduler.domain.reasons import Reason, quote, sentence
+from scheduler.domain.reasons import Reason, own_code, quote, sentence
 from scheduler.domain.states import FINAL_CAMPAIGN, CampaignState
 from scheduler.errors import KeyholderDenied, KeyholderUnavailable, NotLogged
 from scheduler.service import endings, helping, outbox
 from scheduler.service.desk import Desk
 from scheduler.service.facts import CampaignFacts
+from scheduler.service.helping import KEYS_END
 from scheduler.service.waiting import wait
 from scheduler.store.store import Transaction
 from scheduler.store.tables import CampaignRow
@@ -33,6 +34,8 @@ from trust.problem import Problem
 from wire.aggregation import EngageRequest
 from wire.custody import EndOfEpoch, EpochAnswer
 
+# The keyholder's code for a campaign that it has no key of.
+EPOCH_UNKNOWN = "epoch-unknown"
 # What the keyholder says that it waits for, when that is people.
 _PEOPLE = {
     Reason.WAITING_FOR_CEREMONY.value: Reason.WAITING_FOR_CEREMONY,
@@ -72,38 +75,69 @@ async def engage(desk: Desk, campaign: str, facts: CampaignFacts) -> bool:
 
 
 async def end_all(desk: Desk) -> None:
-    """Let the keyholder retire the epochs of campaigns that ended; asked again until it did."""
+    """Let the keyholder retire the epochs of campaigns that ended; asked again while they last."""
 
-    def ended(tx: Transaction) -> list[tuple[str, str]]:
-        query = select(CampaignRow.id, CampaignRow.epoch).where(
+    def ended(tx: Transaction) -> list[tuple[str, str, datetime]]:
+        query = select(CampaignRow.id, CampaignRow.epoch, CampaignRow.updated_at).where(
             col(CampaignRow.state).in_([state.value for state in FINAL_CAMPAIGN]),
             col(CampaignRow.epoch).is_not(None),
             col(CampaignRow.retired).is_(None),
+            CampaignRow.updated_at > tx.now - KEYS_END,
         )
-        return [(campaign, key) for campaign, key in tx.session.exec(query) if key is not None]
+        return [(a, key, at) for a, key, at in tx.session.exec(query) if key is not None]
 
-    for campaign, epoch in await desk.look("list-ended", ended):
+    for campaign, epoch, moment in await desk.look("list-ended", ended):
         document = CampaignEnded(
             territory=desk.territory,
             campaign=CampaignId(campaign),
-            ended_at=desk.now().replace(microsecond=0),
+            ended_at=moment.replace(microsecond=0),  # the same question however often it is asked
         )
         envelope = signed.sign(document, [desk.orders]).envelope.raw
         try:
             raw = await asyncio.to_thread(desk.keyholder.end, EndOfEpoch(envelope))
             notice = _verified_notice(desk, raw, campaign, epoch)
         except KeyholderDenied as denied:
-            # It knows of no such epoch: there is nothing to retire, and the log says so.
-            if _verified_refusal(desk, denied, campaign, 0) is not None:
+            # It knows of no such epoch: there is nothing to retire, and the log says so. Any other
+            # refusal (an old one, played back) leaves the key where it is.
+            refusal = _verified_refusal(desk, denied, campaign, 0)
+            if refusal is not None and refusal.document.code == EPOCH_UNKNOWN:
                 await _settle(desk, campaign, denied.envelope, Kind.REFUSAL)
         except Problem:
             continue  # asked again at the next turn; the keyholder retires it by itself in time
         else:
             await _settle(desk, campaign, notice, Kind.EPOCH_RETIRED)
+    await _end_drafts(desk)
+
+
+async def _end_drafts(desk: Desk) -> None:
+    """Tell the keyholder of drafts that ended before their ceremony: it need not be held.
+
+    As far as this process remembers that it asked; the keyholder forgets the others in time.
+    """
+
+    def ended(tx: Transaction) -> list[tuple[str, datetime]]:
+        rows = [tx.session.get(CampaignRow, campaign) for campaign in [*desk.asked]]
+        final = {state.value for state in FINAL_CAMPAIGN}
+        return [(row.id, row.updated_at) for row in rows if row is not None and row.state in final]
+
+    for campaign, moment in await desk.look("list-ended-drafts", ended):
+        document = CampaignEnded(
+            territory=desk.territory,
+            campaign=CampaignId(campaign),
+            ended_at=moment.replace(microsecond=0),
+        )
+        envelope = signed.sign(document, [desk.orders]).envelope.raw
+        try:
+            await asyncio.to_thread(desk.keyholder.end, EndOfEpoch(envelope))
+        except KeyholderDenied:
+            pass  # as it should: it has no key of it
+        except Problem:
+            continue  # asked again at the next turn
+        desk.asked.pop(campaign, None)
 
 
 async def refused(desk: Desk, campaign: str, number: int, denied: KeyholderDenied) -> None:
-    """Log the keyholder's refusal, and its retirement; end the campaign with its own code.
+    """Log the keyholder's refusal, and its retirement; end the campaign, its code as the reason.
 
     A refusal that does not verify is no answer: the campaign waits.
     """
@@ -113,6 +147,7 @@ async def refused(desk: Desk, campaign: str, number: int, denied: KeyholderDenie
         return
     document = refusal.document
     why = sentence(Reason.KEYHOLDER_REFUSED, code=document.code, what=quote(document.sentence))
+    code = own_code(document.code, Reason.KEYHOLDER_REFUSED)
 
     def stop(tx: Transaction) -> None:
         row = tx.session.get(CampaignRow, campaign)
@@ -125,7 +160,8 @@ async def refused(desk: Desk, campaign: str, number: int, denied: KeyholderDenie
                 pass  # asked for again when the campaign has ended
             else:
                 row.retired = outbox.publish_raw(tx, desk, Kind.EPOCH_RETIRED, notice, campaign)
-        endings.end(tx, desk, row, CampaignState.FAILED, reason=Reason.KEYHOLDER_REFUSED, why=why)
+        reason = Reason.KEYHOLDER_REFUSED
+        endings.end(tx, desk, row, CampaignState.FAILED, reason=reason, why=why, code=code)
 
     await desk.run("keyholder-refused", stop)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlmodel import col, or_, select
 
+from scheduler.domain.events import InputsReady, Tick
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.states import LIVE_ATTEMPT, RoundState, UnitState
-from scheduler.domain.units import InputsReady, Tick
 from scheduler.service.bell import for_campaign
 from scheduler.service.desk import Desk
 from scheduler.service.units import apply

@@ -43,9 +43,19 @@ class Admission:
 
 
 def create_token(
-    store: Store, entropy: Entropy, life: float, *, role: str, operator: str, site: str
+    store: Store,
+    entropy: Entropy,
+    life: float,
+    *,
+    role: str,
+    operator: str,
+    site: str,
+    concludes: bool = False,
 ) -> tuple[bytes, TokenRow]:
-    """A fresh secret (shown once, stored hashed) and its row. Raises InputRefused."""
+    """A fresh secret (shown once, stored hashed) and its row. Raises InputRefused.
+
+    `concludes`: the worker that uses it may write reports out of aggregates.
+    """
     if role not in {choice.value for choice in TOKEN_ROLES}:
         raise InputRefused(
             f"{role[:40]!r} is not a role for a token",
@@ -62,6 +72,8 @@ def create_token(
     for what, text in (("operator", operator), ("site", site)):
         if not text or len(text) > MAXIMUM_NAME or not text.isprintable():
             raise InputRefused(f"the {what} has 1 to {MAXIMUM_NAME} printable characters")
+    if concludes and role != Role.WORKER:
+        raise InputRefused("only a worker concludes", remedy="leave --concludes out")
     secret = entropy(SECRET_BYTES)
     digest = Digest.of(secret)
 
@@ -71,6 +83,7 @@ def create_token(
             role=role,
             operator=operator,
             site=site,
+            concludes=concludes,
             expires_at=tx.now + timedelta(seconds=life),
         )
         tx.session.add(row)
@@ -178,7 +191,7 @@ def _admit(
         )
         tx.session.add(row)
         tx.session.flush()
-    row.operator, row.site = token.operator, token.site
+    row.operator, row.site, row.concludes = token.operator, token.site, token.concludes
     if token.role != Role.WORKER:
         return
     if tx.session.get(WorkerRow, name) is None:

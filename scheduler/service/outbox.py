@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 
 from durable.blobs import BlobFolder
-from scheduler.errors import NotLogged
+from scheduler.errors import DatabaseRestored, NotLogged
 from scheduler.service.bell import PACE
 from scheduler.service.desk import Desk
-from scheduler.store.store import Transaction
+from scheduler.store.store import Store, Transaction
 from scheduler.store.tables import BlobRow, LogRow
 from trust.documents.signed import Signed
 from trust.errors import LogRefused
@@ -34,6 +34,37 @@ class Shelf(Protocol):
 
     @property
     def blobs(self) -> BlobFolder: ...
+
+
+class Appended(Protocol):
+    """The log as it was stored; a LogWriter is one."""
+
+    @property
+    def size(self) -> int: ...
+
+    def holds(self, entry: bytes) -> bool: ...
+
+
+def require_one_moment(store: Store, log: Appended) -> None:
+    """Raise DatabaseRestored unless the log holds exactly what the database had it append.
+
+    An entry is queued before it is appended, so no crash can make the log know more. A database
+    that was restored from an old copy would open and release again what the log has openings of.
+    """
+
+    def appended(tx: Transaction) -> int:
+        settled = select(func.count()).where(col(LogRow.position).is_not(None))
+        queued = tx.session.exec(select(LogRow).where(col(LogRow.position).is_(None))).all()
+        entries = (LogEntry(Kind(row.kind), Digest(row.digest)).emit() for row in queued)
+        return tx.session.exec(settled).one() + sum(map(log.holds, entries))
+
+    known = store.read("count-appended", appended)
+    if known != log.size:
+        older = "database" if known < log.size else "log"
+        raise DatabaseRestored(
+            f"the log has {log.size} entries, the database had it append {known}: the {older} "
+            "was restored from an old copy"
+        )
 
 
 def keep_blob(

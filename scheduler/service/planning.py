@@ -18,6 +18,7 @@ from scheduler.service import (
     keyholding,
     outbox,
 )
+from scheduler.service.apart import apart
 from scheduler.service.desk import Desk
 from scheduler.service.facts import CampaignFacts, facts_of
 from scheduler.store.store import Transaction
@@ -55,16 +56,18 @@ async def plan_rounds(desk: Desk) -> None:
         ]
 
     for campaign, authorisation, bundle, draft in await desk.look("list-due", due):
-        facts = await asyncio.to_thread(facts_of, desk, authorisation, bundle)
-        # Workers seal and encrypt to the keys that the plan names: there is no plan before them.
-        if draft and facts.with_helper and not await helping.engage(desk, campaign):
-            continue
-        if draft and facts.encrypted and not await keyholding.engage(desk, campaign, facts):
-            continue
-        await _plan_one(desk, campaign, facts)
+        step = _plan_one(desk, campaign, (authorisation, bundle), draft=draft)
+        await apart(desk, campaign, step)
 
 
-async def _plan_one(desk: Desk, campaign: str, facts: CampaignFacts) -> None:
+async def _plan_one(desk: Desk, campaign: str, rests: tuple[str, str], *, draft: bool) -> None:
+    """`rests` are the digests of the vote and of the bundle."""
+    facts = await asyncio.to_thread(facts_of, desk, *rests)
+    # Workers seal and encrypt to the keys that the plan names: there is no plan before them.
+    if draft and facts.with_helper and not await helping.engage(desk, campaign):
+        return
+    if draft and facts.encrypted and not await keyholding.engage(desk, campaign, facts):
+        return
     # Looked at first on a snapshot: a draft that still waits costs no write.
     if await desk.look("preview-round", lambda tx: _would_change(tx, campaign, facts)):
         await desk.run("plan-round", lambda tx: _plan(tx, desk, campaign, facts))

@@ -12,6 +12,7 @@ column both refuse a second. Between the two others are asked: under `shared` th
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from sqlmodel import col, select
 
@@ -23,6 +24,7 @@ from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.states import FINAL_UNIT, CampaignState, RoundState, UnitState
 from scheduler.errors import BatchUnfit
 from scheduler.service import ciphering, collecting, endings, outbox
+from scheduler.service.apart import apart
 from scheduler.service.bell import for_campaign
 from scheduler.service.desk import Desk
 from scheduler.service.facts import CampaignFacts, facts_of
@@ -60,8 +62,19 @@ async def close_rounds(desk: Desk) -> None:
             return [(a, b, c, d) for a, b, c, d in tx.session.exec(query)]
 
         for campaign, number, authorisation, bundle in await desk.look("list-rounds", candidates):
-            facts = await asyncio.to_thread(facts_of, desk, authorisation, bundle)
-            await step(desk, campaign, number, facts)
+            rests = (authorisation, bundle)
+            await apart(desk, campaign, _take_step(desk, (campaign, number), rests, step))
+
+
+async def _take_step(
+    desk: Desk,
+    key: tuple[str, int],
+    rests: tuple[str, str],
+    step: Callable[[Desk, str, int, CampaignFacts], Awaitable[None]],
+) -> None:
+    """`rests` are the digests of the vote and of the bundle."""
+    facts = await asyncio.to_thread(facts_of, desk, *rests)
+    await step(desk, *key, facts)
 
 
 async def _prepare_one(desk: Desk, campaign: str, number: int, facts: CampaignFacts) -> None:
@@ -123,6 +136,9 @@ def _prepare(tx: Transaction, desk: Desk, campaign: str, number: int, facts: Cam
         _abort(tx, desk, campaign, reason, why)
     else:
         row.reason, row.why = reason.value, why
+        entry = tx.session.get(CampaignRow, campaign)
+        if entry is not None and entry.reason == Reason.WAITING_FOR_REPAIR.value:
+            endings.move(tx, entry, CampaignState(entry.state), Reason.NONE, "")
     tx.rings.add(for_campaign(campaign))
 
 

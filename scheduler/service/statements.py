@@ -36,6 +36,12 @@ from trust.ids import Digest, WorkerId
 from trust.keys import PublicKey
 from trust.problem import Problem
 
+_WITHOUT_STATEMENT = {
+    Outcome.REFUSED: Reason.ATTEMPT_REFUSED,
+    Outcome.NOT_READY: Reason.WORKER_NOT_READY,
+    Outcome.FAILED: Reason.ATTEMPT_FAILED,
+}
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -59,9 +65,8 @@ class _Context:
 
 async def check(desk: Desk, standing: Standing, key: PublicKey, item: AttemptReport) -> Checked:
     """What becomes of one report, as far as it can be told without changing anything."""
-    if item.outcome in {Outcome.REFUSED, Outcome.FAILED}:
-        refused = item.outcome is Outcome.REFUSED
-        reason = Reason.ATTEMPT_REFUSED if refused else Reason.ATTEMPT_FAILED
+    if item.outcome in _WITHOUT_STATEMENT:
+        reason = _WITHOUT_STATEMENT[item.outcome]
         what = quote(f"{item.sentence} [{item.reason}]" if item.reason else item.sentence)
         return Checked(item, reason, sentence(reason, what=what))
     try:

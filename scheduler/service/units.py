@@ -8,18 +8,10 @@ from datetime import datetime, timedelta
 from sqlmodel import col, select
 
 from scheduler.domain.backoff import Quota, draw_jitter
+from scheduler.domain.events import Cancel, Effect, Event, Judged, Returned, Stopped
 from scheduler.domain.reasons import Reason
 from scheduler.domain.states import FINAL_UNIT, AttemptState, UnitState
-from scheduler.domain.units import (
-    Attempt,
-    Cancel,
-    Effect,
-    Event,
-    Judged,
-    Stopped,
-    Unit,
-    transition,
-)
+from scheduler.domain.units import Attempt, Unit, transition
 from scheduler.service.bell import ANY_WORKER, PACE, for_campaign, for_worker
 from scheduler.service.desk import Desk
 from scheduler.store.store import Transaction
@@ -96,6 +88,8 @@ def apply(tx: Transaction, desk: Desk, row: UnitRow, event: Event) -> tuple[Effe
         match effect:
             case Judged():
                 _judge(tx, effect)
+            case Returned():
+                _give_back(tx, effect)
             case Stopped():
                 tx.rings.add(for_worker(effect.worker))
     tx.session.flush()
@@ -162,6 +156,12 @@ def _new_row(unit: str, attempt: Attempt) -> AttemptRow:
         leased_at=attempt.leased_at,
         expires_at=attempt.expires_at,
     )
+
+
+def _give_back(tx: Transaction, effect: Returned) -> None:
+    worker = tx.session.get(WorkerRow, effect.worker)
+    if worker is not None:
+        store_quota(worker, quota_of(worker, tx.now).give_back())
 
 
 def _judge(tx: Transaction, effect: Judged) -> None:

@@ -1,4 +1,4 @@
-"""Waiting for another institution: said with its reason, and never for ever."""
+"""Waiting for somebody else to act: said with its reason, and never for ever."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlmodel import select
 
 from scheduler.domain.reasons import Reason, quote, sentence
-from scheduler.domain.states import FINAL_CAMPAIGN, CampaignState, RoundState
+from scheduler.domain.states import FINAL_CAMPAIGN, FINAL_ROUND, CampaignState, RoundState
 from scheduler.service import endings
 from scheduler.service.desk import Desk
 from scheduler.store.store import Transaction
@@ -17,8 +17,11 @@ from scheduler.store.tables import CampaignRow, RoundRow
 _OVERDUE = {
     Reason.WAITING_FOR_HELPER: Reason.HELPER_UNREACHABLE,
     Reason.WAITING_FOR_KEYHOLDER: Reason.KEYHOLDER_UNREACHABLE,
+    # A keyholder that asks for a ceremony in the middle of a round does not answer it.
+    Reason.WAITING_FOR_CEREMONY: Reason.KEYHOLDER_UNREACHABLE,
     Reason.WAITING_FOR_TRUSTEES: Reason.TRUSTEES_ABSENT,
     Reason.WAITING_FOR_WITNESSES: Reason.WITNESSES_ABSENT,
+    Reason.WAITING_FOR_REPAIR: Reason.NEVER_REPAIRED,
 }
 
 
@@ -30,7 +33,7 @@ async def wait(desk: Desk, campaign: str, reason: Reason, what: str = "") -> Non
         row = tx.session.get(CampaignRow, campaign)
         if row is None or CampaignState(row.state) in FINAL_CAMPAIGN:
             return False
-        rounds = _preparing(tx, campaign)
+        rounds = _rounds(tx, campaign, reason)
         late = _too_late(tx, desk, row, rounds, reason)
         if late is None and (row.reason, row.why) == (reason.value, why):
             return False
@@ -42,7 +45,8 @@ async def wait(desk: Desk, campaign: str, reason: Reason, what: str = "") -> Non
             return True
         endings.move(tx, row, CampaignState(row.state), reason, why)
         for entry in rounds:
-            entry.reason, entry.why = reason.value, why
+            if RoundState(entry.state) not in FINAL_ROUND:
+                entry.reason, entry.why = reason.value, why
         return True
 
     # Looked at first on a snapshot: a campaign that still waits costs no write.
@@ -50,10 +54,11 @@ async def wait(desk: Desk, campaign: str, reason: Reason, what: str = "") -> Non
         await desk.run("wait-for-others", lambda tx: note(tx, write=True))
 
 
-def _preparing(tx: Transaction, campaign: str) -> list[RoundRow]:
-    query = select(RoundRow).where(
-        RoundRow.campaign == campaign, RoundRow.state == RoundState.PREPARING.value
-    )
+def _rounds(tx: Transaction, campaign: str, reason: Reason) -> list[RoundRow]:
+    """The rounds whose deadlines bound the wait: what needs repair may be in any of them."""
+    query = select(RoundRow).where(RoundRow.campaign == campaign)
+    if reason is not Reason.WAITING_FOR_REPAIR:
+        query = query.where(RoundRow.state == RoundState.PREPARING.value)
     return list(tx.session.exec(query).all())
 
 

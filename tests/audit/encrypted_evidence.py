@@ -21,7 +21,7 @@ from protection.aggregators import draw_noise
 from tests.audit.evidence_builder import TERRITORY
 from tests.audit.shared_evidence import Parts, SharedBuilder
 from trust import schema
-from trust.documents.aggregation import AcceptList, AggregateShare, Dropped, Side
+from trust.documents.aggregation import AggregateShare, Side
 from trust.documents.custody import (
     AggregateOpened,
     EpochKey,
@@ -115,9 +115,10 @@ class EncryptedBuilder(SharedBuilder):
             self._edit("late_epoch", None)
             self._log(Kind.EPOCH_KEY, self.epoch_key)
         if "accept_list" in self._edits:
-            self._accept(parts)
+            self._accept(parts, "accept_list", self.keys.helper)
         if "keyholder_list" in self._edits:
-            self._examined(parts)
+            # The helper was asked about what is in it.
+            self._accept(parts, "keyholder_list", self.keys.keyholder, "ciphertext-unfit")
         self._commit_batch("batch_commitment", batch)
         leader = self._share(Side.LEADER, batch, b"", self.keys.orders)
         helper = self._share(Side.HELPER, batch, b"", self.keys.helper)
@@ -187,24 +188,6 @@ class EncryptedBuilder(SharedBuilder):
             )
             signer = self.keys.trustees[place - 1]
             self._log(Kind.TRUSTEE_SHARE, self._sign(f"returned{place}", given, signer))
-
-    def _examined(self, parts: Parts) -> None:
-        """The keyholder's own list, for auditors; the helper was asked about what is in it."""
-        accepted = {envelope.document.report for envelope, _ in parts}
-        document = AcceptList(
-            territory=TERRITORY,
-            campaign=self.campaign,
-            round=1,
-            plan=self.plan,
-            accepted=tuple(sorted(accepted)),
-            dropped=tuple(
-                Dropped(report, "ciphertext-unfit")
-                for report in sorted(set(self.halves) - accepted)
-            ),
-            prepared_at=self._tick(),
-        )
-        envelope = self._sign("keyholder_list", document, self.keys.keyholder)
-        self.hidden[envelope.digest] = envelope.envelope.raw
 
     def _settle(self) -> None:
         super()._settle()

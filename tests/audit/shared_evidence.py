@@ -117,7 +117,7 @@ class SharedBuilder(EvidenceBuilder):
             self._edit("late_key", None)
             self._log(Kind.HELPER_KEY, self.helper_key)
         if "accept_list" in self._edits:
-            self._accept(parts)
+            self._accept(parts, "accept_list", self.keys.helper)
         if "no_batch" in self._edits:
             self._edit("no_batch", None)
         else:
@@ -170,8 +170,10 @@ class SharedBuilder(EvidenceBuilder):
         rounds = self.bundle.manifest.rounds.maximum
         return accounting.variances_of(self.vote.rules, rounds)
 
-    def _accept(self, parts: Parts) -> None:
-        """The helper's own list, for auditors: what it left out of what the leader had."""
+    def _accept(
+        self, parts: Parts, name: str, key: PrivateKey, code: str = "above-registry"
+    ) -> None:
+        """An opener's own list, for auditors: what it left out of what the leader had."""
         accepted = {envelope.document.report for envelope, _ in parts}
         document = AcceptList(
             territory=TERRITORY,
@@ -179,12 +181,10 @@ class SharedBuilder(EvidenceBuilder):
             round=1,
             plan=self.plan,
             accepted=tuple(sorted(accepted)),
-            dropped=tuple(
-                Dropped(report, "above-registry") for report in sorted(set(self.halves) - accepted)
-            ),
+            dropped=tuple(Dropped(report, code) for report in sorted(set(self.halves) - accepted)),
             prepared_at=self._tick(),
         )
-        envelope = self._sign("accept_list", document, self.keys.helper)
+        envelope = self._sign(name, document, key)
         self.hidden[envelope.digest] = envelope.envelope.raw
 
     def _settle(self) -> None:

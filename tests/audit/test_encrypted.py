@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import random
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -11,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from audit.download import download
-from audit.evidence import EvidenceFolder
-from audit.policy import AuditPolicy
-from audit.replay import (
-    SINGLE_CIPHERTEXTS,
-    SINGLE_SHARES,
-    WITH_KEYHOLDER,
-    WITH_SHARES,
-    Verdict,
-    audit,
-)
+from audit.replay import SINGLE_CIPHERTEXTS, SINGLE_SHARES, WITH_KEYHOLDER, WITH_SHARES
 from tests.audit.encrypted_evidence import EncryptedBuilder
-from tests.audit.evidence_builder import FilesEvidence, change, object_path, write
-from tests.audit.test_verify import serve
+from tests.audit.evidence_builder import change
+from tests.audit.judging import (
+    downloaded,
+    found,
+    require_bits_count,
+    require_honest,
+    require_list_counts,
+    require_named,
+    require_object_counts,
+    signed_by,
+    verdict_of,
+)
 from trust.ids import Digest
 
 SEED = 20_261_124
@@ -35,19 +34,9 @@ def territory() -> EncryptedBuilder:
     return EncryptedBuilder()
 
 
-def verdict_of(builder: EncryptedBuilder, files: dict[str, bytes] | None = None) -> Verdict:
-    evidence = FilesEvidence(builder.files() if files is None else files)
-    return audit(evidence, AuditPolicy(builder.pin))
-
-
-def found(verdict: Verdict, check: str) -> str:
-    (line,) = [line for line in verdict.journal.lines if line.check == check]
-    return line.found
-
-
 def test_an_honest_encrypted_campaign_passes(territory: EncryptedBuilder) -> None:
     verdict = verdict_of(territory)
-    assert verdict.ok, [line for line in verdict.journal.lines if not line.ok]
+    require_honest(verdict)
     assert found(verdict, "epoch.key") == "1 key epochs, named by 1 plans"
     assert found(verdict, "epoch.trustees") == "5 trustees' keys logged before the epochs"
     assert found(verdict, "share.returned") == "3 shares of trustees for 1 openings"
@@ -61,7 +50,7 @@ def test_an_honest_encrypted_campaign_passes(territory: EncryptedBuilder) -> Non
 
 def test_the_public_part_alone_shows_what_the_keyholder_opened() -> None:
     verdict = verdict_of(EncryptedBuilder(restricted=False))
-    assert verdict.ok, [line for line in verdict.journal.lines if not line.ok]
+    require_honest(verdict)
     assert found(verdict, "share.opened").startswith("1 aggregates")
 
 
@@ -81,14 +70,7 @@ KINDS = [
 def test_a_changed_or_missing_object_of_each_kind_is_found(
     territory: EncryptedBuilder, name: str
 ) -> None:
-    files = territory.files()
-    path = object_path(territory.kinds[name])
-    data = bytearray(files[path])
-    data[len(data) // 2] ^= 1
-    verdict = verdict_of(territory, {**files, path: bytes(data)})
-    assert verdict.journal.failed == ("objects.digests",)
-    del files[path], files["objects/index"]
-    assert verdict_of(territory, files).journal.failed
+    require_object_counts(territory, name)
 
 
 def _one_more(raw: bytes) -> bytes:
@@ -176,9 +158,7 @@ LIES: list[tuple[str, dict[str, Callable[[Any], Any]], str]] = [
 def test_a_lie_with_the_right_keys_is_found(
     edits: dict[str, Callable[[Any], Any]], check: str
 ) -> None:
-    verdict = verdict_of(EncryptedBuilder(edits=edits))
-    assert check in verdict.journal.failed, verdict.journal.lines
-    assert not any("could not read it" in line.found for line in verdict.journal.lines)
+    require_named(verdict_of(EncryptedBuilder(edits=edits)), check)
 
 
 def test_an_opening_on_fewer_trustees_than_the_threshold_is_found() -> None:
@@ -204,22 +184,13 @@ def test_an_opening_on_fewer_trustees_than_the_threshold_is_found() -> None:
     ],
 )
 def test_a_document_signed_by_another_institution_is_found(name: str, signer: str) -> None:
-    class Impostor(EncryptedBuilder):
-        def _sign(self, name_: str, document: Any, *keys: Any) -> Any:
-            return super()._sign(
-                name_, document, *((getattr(self.keys, signer),) if name_ == name else keys)
-            )
-
-    assert verdict_of(Impostor()).journal.failed == ("documents.signatures",)
+    impostor = signed_by(EncryptedBuilder, name, lambda keys: getattr(keys, signer))
+    assert verdict_of(impostor()).journal.failed == ("documents.signatures",)
 
 
 def test_a_share_signed_by_another_trustee_is_found() -> None:
-    class Impostor(EncryptedBuilder):
-        def _sign(self, name: str, document: Any, *keys: Any) -> Any:
-            mine = (self.keys.trustees[0],) if name == "returned3" else keys
-            return super()._sign(name, document, *mine)
-
-    assert verdict_of(Impostor()).journal.failed == ("share.returned",)
+    impostor = signed_by(EncryptedBuilder, "returned3", lambda keys: keys.trustees[0])
+    assert verdict_of(impostor()).journal.failed == ("share.returned",)
 
 
 def test_anything_opened_after_the_epoch_was_retired_is_found() -> None:
@@ -247,46 +218,21 @@ class WithDropped(EncryptedBuilder):
 
 
 def test_what_the_keyholder_left_out_is_explained_by_its_accept_list() -> None:
-    builder = WithDropped()
-    verdict = verdict_of(builder)
-    assert verdict.ok, [line for line in verdict.journal.lines if not line.ok]
+    verdict = verdict_of(WithDropped())
+    require_honest(verdict)
     assert found(verdict, "order.dropped") == (
         "1 accept lists of the helper, 1 of the keyholder, 1 reports left out"
     )
-    files = builder.files()
-    del files[f"restricted/{object_path(builder.kinds['keyholder_list'])}"]
-    assert verdict_of(builder, files).journal.failed == ("order.receipts",)
 
 
 def test_a_keyholders_list_that_does_not_fit_is_found() -> None:
-    lies: list[tuple[Callable[[Any], Any], str]] = [
-        (change(dropped=()), "order.receipts"),
-        (lambda a: dataclasses.replace(a, accepted=a.accepted[1:]), "order.dropped"),
-        (change(round=2), "order.dropped"),
-    ]
-    for edit, check in lies:
-        assert verdict_of(WithDropped(keyholder_list=edit)).journal.failed == (check,)
-
-    class Impostor(WithDropped):
-        def _sign(self, name: str, document: Any, *keys: Any) -> Any:
-            mine = (self.keys.helper,) if name == "keyholder_list" else keys
-            return super()._sign(name, document, *mine)
-
-    assert verdict_of(Impostor()).journal.failed == ("order.dropped",)
+    require_list_counts(WithDropped, "keyholder_list", lambda keys: keys.helper)
 
 
 def test_nobody_asks_a_site_for_the_private_sums(tmp_path: Path) -> None:
     builder = EncryptedBuilder(restricted=False)
-    files = builder.files()
-    files["objects/index"] = f"{builder.kinds['statement']}\n".encode()
-    server, url = serve(write(files, tmp_path / "site"))
-    try:
-        fetched = download(url, tmp_path / "copy")
-    finally:
-        server.shutdown()
-        server.server_close()
-    verdict = audit(EvidenceFolder(tmp_path / "copy"), AuditPolicy(builder.pin))
-    assert verdict.ok, [line for line in verdict.journal.lines if not line.ok]
+    fetched, verdict = downloaded(builder, tmp_path)
+    require_honest(verdict)
     assert found(verdict, "share.opened").startswith("1 aggregates")
     # The conclusion is for accredited auditors alone, roots are below policy/.
     names = ("conclusion", "root", "root2")
@@ -294,13 +240,4 @@ def test_nobody_asks_a_site_for_the_private_sums(tmp_path: Path) -> None:
 
 
 def test_a_hundred_flipped_bits_are_each_found(territory: EncryptedBuilder) -> None:
-    drawn = random.Random(SEED)
-    files = territory.files()
-    paths = sorted(files)
-    for _ in range(100):
-        path = drawn.choice(paths)
-        bit = drawn.randrange(8 * len(files[path]))
-        altered = bytearray(files[path])
-        altered[bit // 8] ^= 1 << (bit % 8)
-        verdict = verdict_of(territory, {**files, path: bytes(altered)})
-        assert verdict.journal.failed, f"seed {SEED}: bit {bit} of {path} went unnoticed"
+    require_bits_count(territory, 100, SEED)

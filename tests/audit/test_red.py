@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from audit.policy import AuditPolicy
-from audit.replay import Verdict, audit
+from audit.replay import audit
 from protection.batch import Batch
 from tests.audit.evidence_builder import (
     EvidenceBuilder,
@@ -24,6 +24,7 @@ from tests.audit.evidence_builder import (
     rebatch,
     write,
 )
+from tests.audit.judging import require_bits_count, signed_by, verdict_of
 from trust import schema
 from trust.documents.rules import Protection
 from trust.entropy import seeded
@@ -36,10 +37,6 @@ SEED = 20_261_122
 @pytest.fixture(scope="module")
 def territory() -> EvidenceBuilder:
     return EvidenceBuilder()
-
-
-def verdict_of(builder: EvidenceBuilder) -> Verdict:
-    return audit(FilesEvidence(builder.files()), AuditPolicy(builder.pin))
 
 
 def failed(files: dict[str, bytes], pin: Digest) -> tuple[str, ...]:
@@ -360,12 +357,8 @@ def test_a_copy_signed_again_by_other_keys_fails_under_the_original_policy(
 def test_orders_signed_by_another_key_than_the_root_names() -> None:
     other = PrivateKey.generate(seeded(b"intruder"))
 
-    class Intruder(EvidenceBuilder):
-        def _sign(self, name: str, document: Any, *keys: PrivateKey) -> Any:
-            mine = (other,) if name == "opening" else keys
-            return super()._sign(name, document, *mine)
-
-    assert verdict_of(Intruder()).journal.failed == ("documents.signatures",)
+    intruder = signed_by(EvidenceBuilder, "opening", lambda _keys: other)
+    assert verdict_of(intruder()).journal.failed == ("documents.signatures",)
 
 
 def test_one_member_of_the_college_is_not_two() -> None:
@@ -385,16 +378,7 @@ def test_a_log_rewritten_behind_a_kept_checkpoint(territory: EvidenceBuilder) ->
 
 
 def test_two_hundred_flipped_bits_are_each_found(territory: EvidenceBuilder) -> None:
-    drawn = random.Random(SEED)
-    files = territory.files()
-    paths = sorted(files)
-    for _ in range(200):
-        path = drawn.choice(paths)
-        bit = drawn.randrange(8 * len(files[path]))
-        altered = bytearray(files[path])
-        altered[bit // 8] ^= 1 << (bit % 8)
-        names = failed({**files, path: bytes(altered)}, territory.pin)
-        assert names, f"seed {SEED}: bit {bit} of {path} went unnoticed"
+    require_bits_count(territory, 200, SEED)
 
 
 def test_every_bit_of_the_frame_counts(territory: EvidenceBuilder) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import random
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -11,15 +10,23 @@ from typing import Any
 
 import pytest
 
-from audit.download import download
-from audit.evidence import EvidenceFolder
 from audit.policy import AuditPolicy
-from audit.replay import SINGLE_SHARES, WITH_SHARES, Verdict, audit
+from audit.replay import SINGLE_SHARES, WITH_SHARES, audit
 from protection.batch import Batch
 from protection.layout import Role, Vector
-from tests.audit.evidence_builder import FilesEvidence, change, object_path, rebatch, write
+from tests.audit.evidence_builder import FilesEvidence, change, rebatch
+from tests.audit.judging import (
+    downloaded,
+    found,
+    require_bits_count,
+    require_honest,
+    require_list_counts,
+    require_named,
+    require_object_counts,
+    signed_by,
+    verdict_of,
+)
 from tests.audit.shared_evidence import SharedBuilder
-from tests.audit.test_verify import serve
 from trust import schema
 from trust.documents.aggregation import Side
 from trust.ids import Digest
@@ -32,19 +39,9 @@ def territory() -> SharedBuilder:
     return SharedBuilder()
 
 
-def verdict_of(builder: SharedBuilder, files: dict[str, bytes] | None = None) -> Verdict:
-    evidence = FilesEvidence(builder.files() if files is None else files)
-    return audit(evidence, AuditPolicy(builder.pin))
-
-
-def found(verdict: Verdict, check: str) -> str:
-    (line,) = [line for line in verdict.journal.lines if line.check == check]
-    return line.found
-
-
 def test_an_honest_shared_campaign_passes(territory: SharedBuilder) -> None:
     verdict = verdict_of(territory)
-    assert verdict.ok, [line for line in verdict.journal.lines if not line.ok]
+    require_honest(verdict)
     assert found(verdict, "helper.key") == "1 helper keys, named by 1 plans"
     assert found(verdict, "share.sum") == "1 aggregates are the sum of their two shares"
     assert found(verdict, "helper.destroyed") == "1 of 1 helper keys destroyed"
@@ -54,7 +51,7 @@ def test_an_honest_shared_campaign_passes(territory: SharedBuilder) -> None:
 
 def test_the_public_part_alone_shows_the_sum_of_the_shares() -> None:
     verdict = verdict_of(SharedBuilder(restricted=False))
-    assert verdict.ok, [line for line in verdict.journal.lines if not line.ok]
+    require_honest(verdict)
     assert found(verdict, "share.sum").startswith("1 aggregates")
 
 
@@ -74,15 +71,7 @@ KINDS = [
 def test_a_changed_or_missing_object_of_each_kind_is_found(
     territory: SharedBuilder, name: str
 ) -> None:
-    files = territory.files()
-    path = object_path(territory.kinds[name])
-    path = path if path in files else f"restricted/{path}"
-    data = bytearray(files[path])
-    data[len(data) // 2] ^= 1
-    verdict = verdict_of(territory, {**files, path: bytes(data)})
-    assert verdict.journal.failed == ("objects.digests",)
-    del files[path], files["objects/index"]
-    assert verdict_of(territory, files).journal.failed
+    require_object_counts(territory, name)
 
 
 def _vector_of_another_round(_: bytes) -> bytes:
@@ -190,9 +179,7 @@ LIES: list[tuple[str, dict[str, Callable[[Any], Any]], str]] = [
 def test_a_lie_with_the_right_keys_is_found(
     edits: dict[str, Callable[[Any], Any]], check: str
 ) -> None:
-    verdict = verdict_of(SharedBuilder(edits=edits))
-    assert check in verdict.journal.failed, verdict.journal.lines
-    assert not any("could not read it" in line.found for line in verdict.journal.lines)
+    require_named(verdict_of(SharedBuilder(edits=edits)), check)
 
 
 @pytest.mark.parametrize(
@@ -206,23 +193,13 @@ def test_a_lie_with_the_right_keys_is_found(
     ],
 )
 def test_a_document_signed_by_the_other_institution_is_found(name: str, signer: str) -> None:
-    class Impostor(SharedBuilder):
-        def _sign(self, name_: str, document: Any, *keys: Any) -> Any:
-            return super()._sign(
-                name_, document, *((getattr(self.keys, signer),) if name_ == name else keys)
-            )
-
-    assert verdict_of(Impostor()).journal.failed == ("documents.signatures",)
+    impostor = signed_by(SharedBuilder, name, lambda keys: getattr(keys, signer))
+    assert verdict_of(impostor()).journal.failed == ("documents.signatures",)
 
 
 def test_a_refusal_signed_by_the_leader_is_found() -> None:
-    class Impostor(SharedBuilder):
-        def _sign(self, name: str, document: Any, *keys: Any) -> Any:
-            return super()._sign(
-                name, document, *((self.keys.orders,) if name == "refusal" else keys)
-            )
-
-    builder = Impostor(edits={"refusal": lambda x: x})
+    impostor = signed_by(SharedBuilder, "refusal", lambda keys: keys.orders)
+    builder = impostor(edits={"refusal": lambda x: x})
     assert verdict_of(builder).journal.failed == ("documents.signatures",)
 
 
@@ -276,45 +253,20 @@ class WithDropped(SharedBuilder):
 
 def test_what_the_helper_left_out_is_explained_by_its_accept_list() -> None:
     """A consent that was withdrawn meanwhile once made an honest campaign red."""
-    builder = WithDropped()
-    verdict = verdict_of(builder)
-    assert verdict.ok, [line for line in verdict.journal.lines if not line.ok]
+    verdict = verdict_of(WithDropped())
+    require_honest(verdict)
     assert found(verdict, "order.dropped") == "1 accept lists of the helper, 1 reports left out"
-    files = builder.files()
-    del files[f"restricted/{object_path(builder.kinds['accept_list'])}"]
-    assert verdict_of(builder, files).journal.failed == ("order.receipts",)
 
 
 def test_an_accept_list_that_does_not_fit_is_found() -> None:
-    lies: list[tuple[Callable[[Any], Any], str]] = [
-        (change(dropped=()), "order.receipts"),
-        (lambda a: dataclasses.replace(a, accepted=a.accepted[1:]), "order.dropped"),
-        (change(round=2), "order.dropped"),
-    ]
-    for edit, check in lies:
-        assert verdict_of(WithDropped(accept_list=edit)).journal.failed == (check,)
-
-    class Impostor(WithDropped):
-        def _sign(self, name: str, document: Any, *keys: Any) -> Any:
-            mine = (self.keys.orders,) if name == "accept_list" else keys
-            return super()._sign(name, document, *mine)
-
-    assert verdict_of(Impostor()).journal.failed == ("order.dropped",)
+    require_list_counts(WithDropped, "accept_list", lambda keys: keys.orders)
 
 
 def test_batch_and_shares_are_fetched_by_the_documents_that_name_them(tmp_path: Path) -> None:
     """An index that lists next to nothing hides nothing from who follows the log."""
     builder = SharedBuilder(restricted=False)
-    files = builder.files()
-    files["objects/index"] = f"{builder.kinds['statement']}\n".encode()
-    server, url = serve(write(files, tmp_path / "site"))
-    try:
-        fetched = download(url, tmp_path / "copy")
-    finally:
-        server.shutdown()
-        server.server_close()
-    verdict = audit(EvidenceFolder(tmp_path / "copy"), AuditPolicy(builder.pin))
-    assert verdict.ok, [line for line in verdict.journal.lines if not line.ok]
+    fetched, verdict = downloaded(builder, tmp_path)
+    require_honest(verdict)
     assert found(verdict, "share.sum") == "1 aggregates are the sum of their two shares"
     # The conclusion is for accredited auditors alone, roots are below policy/.
     names = ("conclusion", "root", "root2")
@@ -322,13 +274,4 @@ def test_batch_and_shares_are_fetched_by_the_documents_that_name_them(tmp_path: 
 
 
 def test_a_hundred_flipped_bits_are_each_found(territory: SharedBuilder) -> None:
-    drawn = random.Random(SEED)
-    files = territory.files()
-    paths = sorted(files)
-    for _ in range(100):
-        path = drawn.choice(paths)
-        bit = drawn.randrange(8 * len(files[path]))
-        altered = bytearray(files[path])
-        altered[bit // 8] ^= 1 << (bit % 8)
-        verdict = verdict_of(territory, {**files, path: bytes(altered)})
-        assert verdict.journal.failed, f"seed {SEED}: bit {bit} of {path} went unnoticed"
+    require_bits_count(territory, 100, SEED)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import json
 import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -27,6 +23,7 @@ from audit.policy import HEADER, AuditPolicy
 from audit.replay import audit
 from audit.speed import entries_per_second, synthetic
 from tests.audit.evidence_builder import EvidenceBuilder, FilesEvidence, write
+from tests.audit.judging import served
 from trust.entropy import seeded
 from trust.log.cosignature import CosignerKey
 from trust.log.note import LogKey
@@ -39,31 +36,14 @@ def territory() -> EvidenceBuilder:
     return EvidenceBuilder()
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
-        pass
-
-
-def serve(folder: Path) -> tuple[http.server.ThreadingHTTPServer, str]:
-    """A folder as a site: (server, its address)."""
-    handler = functools.partial(_Quiet, directory=str(folder))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
-    return server, f"http://127.0.0.1:{server.server_address[1]}"
-
-
 @pytest.fixture
 def site(territory: EvidenceBuilder, tmp_path: Path) -> Iterator[str]:
     """The public part, as a scheduler's site lays it out: roots below root/."""
     folder = tmp_path / "site"
     files = EvidenceBuilder(restricted=False).files()
     moved = {path.replace("policy/root-", "root/"): data for path, data in files.items()}
-    server, url = serve(write(moved, folder))
-    yield url
-    server.shutdown()
-    server.server_close()
+    with served(write(moved, folder)) as url:
+        yield url
 
 
 def policy_file(folder: Path, *lines: str) -> Path:
@@ -186,12 +166,8 @@ def test_a_grown_log_is_fetched_over_the_old_copy_and_shown_to_continue_it(
     young.roots.pop()
     copy = tmp_path / "copy"
     for current in (young.files(), files):
-        server, url = serve(write(current, tmp_path / f"site{len(current)}"))
-        try:
+        with served(write(current, tmp_path / f"site{len(current)}")) as url:
             download(url, copy)
-        finally:
-            server.shutdown()
-            server.server_close()
     verdict = audit(EvidenceFolder(copy), AuditPolicy(territory.pin))
     (history,) = [line for line in verdict.journal.lines if line.check == "log.history"]
     assert history.ok
@@ -209,13 +185,8 @@ def test_a_site_that_withholds_an_object_is_found(site: str, tmp_path: Path) -> 
 
 
 def test_no_site_there_says_so(tmp_path: Path) -> None:
-    server, url = serve(tmp_path)
-    try:
-        with pytest.raises(DownloadFailed, match="no territory root"):
-            download(url, tmp_path / "copy")
-    finally:
-        server.shutdown()
-        server.server_close()
+    with served(tmp_path) as url, pytest.raises(DownloadFailed, match="no territory root"):
+        download(url, tmp_path / "copy")
     with pytest.raises(DownloadFailed, match="does not answer"):
         download(url, tmp_path / "copy")
     with pytest.raises(DownloadFailed, match="not an http"):

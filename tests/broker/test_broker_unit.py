@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hosting import Owner, host, people
 
 from capsule_runtime import encrypting, guard
-from capsule_runtime.broker import boot, unit
+from capsule_runtime.broker import boot, protecting, unit
 from capsule_runtime.broker.channel import Channel
-from capsule_runtime.broker.errors import JournalMissing, SealingUnfit
+from capsule_runtime.broker.errors import JournalMissing, NobodyEligible, SealingUnfit
 from capsule_runtime.broker.messages import (
     MAXIMUM_PACKET_BYTES,
     Contribute,
@@ -46,15 +46,15 @@ from capsule_runtime.sandbox.zygote import Zygote
 from jobs import archive
 from jobs.aggregate import require_partial
 from protection.ckks import masks, packing, residues, scheme
-from protection.ckks.errors import KeyMaterialRefused, TensealMissing
-from protection.ckks.profile import PRODUIT, SOMME
-from protection.errors import CohortTooSmall, RingOverflow
+from protection.ckks.errors import KeyMaterialRefused, ProfileRefused, TensealMissing
+from protection.ckks.profile import PRODUIT, SOMME, check_admission
+from protection.errors import CohortTooSmall, NoiselessRefused, RingOverflow, SeedRefused
 from protection.layout import Layout, Role, Vector
 from protection.scope import Binding, Scope
 from protection.seeds import open_seed
 from protection.shares import MaskSum, ShareSum, combine
 from trust.clock import SystemClock
-from trust.documents.rules import PrivacyUnit
+from trust.documents.rules import DataClass, PrivacyUnit
 from trust.entropy import SYSTEM, seeded
 from trust.ids import CampaignId, CapsuleId, Digest, ReportId
 from trust.keys import PrivateKey
@@ -94,11 +94,21 @@ class FakeZygote:
         return Outcome(Status.ok, frame.tobytes())
 
 
+class SlotClock(SystemClock):
+    """Today, but what is waited for takes no time."""
+
+    passed = 0.0
+
+    def boottime(self) -> float:
+        return self.passed
+
+
 @dataclass
 class FakeLine:
     """Gives every capsule's key and never interrupts."""
 
     keys: dict[CapsuleId, bytes]
+    clock: SlotClock
     charged: list[int] = field(default_factory=list)
 
     def key(self, capsule: CapsuleId) -> bytes | None:
@@ -112,7 +122,7 @@ class FakeLine:
 
     def check(self, tokens: Collection[Digest], seconds: float = 0.0) -> None:
         """Time passes at once."""
-        threading.Event().wait(seconds)
+        self.clock.passed += seconds
 
     def revoked(self) -> frozenset[Digest]:
         return frozenset()
@@ -137,11 +147,12 @@ class House:
             ledger=self.ledger,
             worker=card.worker,
             territory="t.example",
-            clock=CLOCK,
+            clock=SlotClock(),
             entropy=SYSTEM,
         )
         self.zygote = FakeZygote()
-        self.line = FakeLine({owner.capsule: owner.capsule_key for owner in self.owners})
+        keys = {owner.capsule: owner.capsule_key for owner in self.owners}
+        self.line = FakeLine(keys, cast("SlotClock", self.runtime.clock))
 
     def contribute(self, parameters: bytes = b"{}") -> Contributed:
         return self.halves(parameters)[0]
@@ -165,6 +176,19 @@ def test_everybody_is_charged_once_and_counted(tmp_path: Path) -> None:
     house = House(tmp_path)
     assert house.contribute().contributors == PEOPLE == house.zygote.runs
     assert house.line.charged == [PEOPLE]
+
+
+def test_a_sum_leaves_at_the_end_of_a_slot_whenever_it_was_ready(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    clock, run = house.line.clock, house.zygote.run
+
+    def slowly(job: Job, data: bytes) -> Outcome:
+        clock.passed += 0.1
+        return run(job, data)
+
+    house.zygote.run = slowly  # type: ignore[method-assign]
+    house.contribute()
+    assert clock.passed == pytest.approx(3 * unit.SLOT_SECONDS)  # after 24 runs of 0.1 s
 
 
 def test_parameters_that_make_no_job_charge_nobody(tmp_path: Path) -> None:
@@ -335,6 +359,18 @@ def test_sealing_and_protection_go_together_before_anybody_pays(
 
 # --- encrypted ---
 
+
+@pytest.mark.parametrize("key", [bytes(32), b"\x01" + bytes(31), b"short"])
+def test_a_helpers_key_that_nothing_can_be_sealed_to_charges_nobody(
+    tmp_path: Path, key: bytes
+) -> None:
+    """Certified by the helper itself: the last moment to find out is before anybody pays."""
+    house = House(tmp_path, SHARED)
+    with pytest.raises(SeedRefused):
+        house.halves(sealing=replace(sealing(), helper=key))
+    assert house.ledger.checkpoint() == START
+
+
 ENCRYPTED = (b'protection = "clear"', b'protection = "encrypted"')
 PROFILED = replace(sealing(), profile=SOMME.name)
 
@@ -418,6 +454,73 @@ def test_an_epochs_key_without_encryption_charges_nobody(
         with pytest.raises(SealingUnfit):
             house.halves(sealing=order, public=public)
     assert house.ledger.checkpoint() == START
+
+
+# --- products ---
+
+PRODUCT = (
+    (b'classes = ["personal"]', b'classes = ["public"]'),
+    (b'release = "flows"\n', b""),
+    (b"suppress_below = 20\n", b'product = "both"\n'),
+    (
+        b'noise = { mechanism = "discrete_gaussian", rho = "0.1" }',
+        b'noise = { mechanism = "none" }',
+    ),
+    (b"maximum_contributors = 1000000", b"maximum_contributors = 1000"),
+    ENCRYPTED,
+)
+MULTIPLIED = replace(sealing(), profile=PRODUIT.name)
+
+
+def product_house(state: Path) -> House:
+    """The bundle releases `flows` times `again`; the capsules on the worker are personal."""
+    text = (FOLDER / "bundle.toml").read_bytes()
+    first = text[text.index(b"[release.flows]") : text.index(b"[report.flows]")]
+    second = first.replace(b"[release.flows]", b"[release.again]")
+    return House(state, (first, first + second), *PRODUCT)
+
+
+def test_a_product_never_opens_a_personal_capsule(tmp_path: Path) -> None:
+    house = product_house(tmp_path)
+    with pytest.raises(NobodyEligible):  # each has the tables, a grant and a consent
+        house.halves(sealing=MULTIPLIED, public=scheme.generate(PRODUIT).public)
+    assert house.zygote.runs == 0
+    assert house.ledger.checkpoint() == START
+
+
+@pytest.mark.parametrize("data_class", [DataClass.PERSONAL, DataClass.COMPANY])
+def test_a_product_over_other_capsules_is_not_encrypted(
+    tmp_path: Path, data_class: DataClass
+) -> None:
+    """Whatever brought them here: the broker judges by the class of the capsules themselves."""
+    house, public = product_house(tmp_path), scheme.generate(PRODUIT).public
+    total = guard.Sum(house.program.rules)
+    total.add_capsule(((Judged(guard.neutral(house.program.rules), Verdict.ACCEPTED), 1),))
+    order = Contribute(1, CAMPAIGN, 1, "mobility", MULTIPLIED)
+    protector = protecting.prepare(house.program, order, public)
+    reporter = protecting.Reporter("t.example", house.runtime.worker)
+    with pytest.raises(NoiselessRefused):
+        protector.protect(total, order, b"{}", reporter, SYSTEM, data_class=data_class)
+    with pytest.raises(ProfileRefused):
+        check_admission(PRODUIT, house.program.rules, data_class)
+    made, halves = protector.protect(
+        total, order, b"{}", reporter, SYSTEM, data_class=DataClass.PUBLIC
+    )
+    assert made.variances == {"flows": "0", "again": "0"}
+    require_partial(house.program.rules, halves[0], rounds=1)
+
+
+@pytest.mark.parametrize("order", [PROFILED, sealing(), replace(PROFILED, profile="")])
+def test_a_product_under_another_profiles_key_charges_nobody(
+    tmp_path: Path, order: Sealing
+) -> None:
+    house = product_house(tmp_path)
+    with pytest.raises(SealingUnfit):
+        house.halves(sealing=order, public=b"key")
+    assert house.ledger.checkpoint() == START
+
+
+# --- encrypted: keys that are none ---
 
 
 def test_bytes_that_are_no_public_key_charge_nobody(tmp_path: Path, epoch: scheme.KeyPair) -> None:

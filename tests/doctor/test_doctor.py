@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trust.clock import ManualClock, SystemClock
-from worker.doctor import Finding, ThisHost, Verdict, examine
+from worker.doctor import ENCRYPTING, Finding, ThisHost, Verdict, examine
 
 pytestmark = pytest.mark.base
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -24,6 +24,7 @@ class DescribedHost:
     user: int = 1000
     variables: dict[str, str] = field(default_factory=dict)
     free: int = 50 * 1024**3
+    modules: frozenset[str] = frozenset(ENCRYPTING)
     refused: dict[str, str] = field(default_factory=dict)
     time: datetime | None = NOW
 
@@ -38,6 +39,9 @@ class DescribedHost:
 
     def try_namespace(self, bwrap: str) -> str:
         return self.namespace
+
+    def has_module(self, name: str) -> bool:
+        return name in self.modules
 
     def user_exists(self, name: str) -> bool:
         return name in self.users
@@ -101,6 +105,21 @@ def test_each_problem_comes_with_its_fix(host: DescribedHost, check: str, fix: s
     finding = findings(host)[check]
     assert finding.verdict is Verdict.PROBLEM
     assert fix in finding.fix
+
+
+@pytest.mark.parametrize("missing", ENCRYPTING)
+def test_a_machine_that_cannot_encrypt_is_told_which_campaigns_it_misses(missing: str) -> None:
+    host = DescribedHost(modules=frozenset(ENCRYPTING) - {missing})
+    finding = findings(host)["encryption"]
+    assert finding.verdict is Verdict.WARNING
+    assert missing in finding.seen
+    assert "[capsule,encrypted]" in finding.fix
+
+
+def test_this_machine_is_asked_without_importing_anything() -> None:
+    host = ThisHost()
+    assert host.has_module("json")
+    assert not host.has_module("no_such_package.inside")
 
 
 def test_a_proxy_is_a_warning_unless_the_scheduler_is_exempt() -> None:

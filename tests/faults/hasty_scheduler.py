@@ -1,7 +1,7 @@
 """The real scheduler with a shorter back-off, so that a test of many kills ends today.
 
-Run as its own process by the fault tests: `hasty_scheduler.py STATE HELPER-URL`. Nothing else
-differs.
+Run as its own process by the fault tests: `hasty_scheduler.py STATE HELPER-URL KEYHOLDER-URL`.
+Nothing else differs.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ LIMITS = Limits(
     back_off=BackOff(timedelta(seconds=1), timedelta(seconds=4)),
     # A unit may be hit by every kill of its campaign and by the restarts that they cause.
     maximum_attempts=12,
+    patience=timedelta(seconds=1),
 )
 
 if __name__ == "__main__":

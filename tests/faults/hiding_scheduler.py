@@ -1,7 +1,7 @@
 """A scheduler that hides a suspension: the real one, but it hears nothing from governance.
 
-Run as its own process by the fault tests: `hiding_scheduler.py STATE HELPER-URL`. It has the
-real keys.
+Run as its own process by the fault tests: `hiding_scheduler.py STATE HELPER-URL
+KEYHOLDER-URL`. It has the real keys.
 """
 
 from __future__ import annotations

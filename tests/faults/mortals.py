@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from demo.processes import Processes
@@ -14,6 +15,7 @@ from demo.processes import Processes
 # Nobody sets it: waiting on it is a pause between two looks at a condition.
 _PAUSE = threading.Event()
 LOOK_SECONDS = 0.1
+LAST_SECONDS = 10.0
 Words = tuple[str | Path, ...]
 BROKER = b"capsule_runtime.broker"
 
@@ -69,6 +71,16 @@ class Mortals(Processes):
         dead.wait()
         self._again(name)
 
+    def abort(self, name: str) -> None:
+        """SIGABRT to the first process, which would dump its memory; then the next life."""
+        dead = self._servers.pop(name)
+        dead.send_signal(signal.SIGABRT)
+        ended = dead.wait(LAST_SECONDS)
+        assert ended == -signal.SIGABRT, f"{name} ended with {ended}"
+        with suppress(ProcessLookupError):
+            os.killpg(dead.pid, signal.SIGKILL)  # its children, where they did not notice
+        self._again(name)
+
     def kill_broker(self, name: str) -> bool:
         """SIGKILL to the broker of a worker, if it has one just now; the agent goes on."""
         broker = self.broker(name)
@@ -107,6 +119,10 @@ class Mortals(Processes):
     def tail(self, name: str, length: int = 1500) -> str:
         """The last words of its log."""
         return (self.logs / f"{name}.log").read_text(errors="replace")[-length:]
+
+    def ended(self, name: str) -> bool:
+        """Whether it ended by itself."""
+        return self._servers[name].poll() is not None
 
     def runs(self, name: str) -> bool:
         """Whether it was started and nobody stopped or killed it since."""

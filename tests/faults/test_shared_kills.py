@@ -11,22 +11,17 @@ import random
 import shutil
 import sqlite3
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from leaks import files, memory
 from mortals import pause, until
 from town import CAPSULES, CELLS, HOSTS, MARKS, Town, town
 
 from demo.territory import TERRITORY
-from governance.helper.memory import FILE_NAME
-from scheduler.log.storage import PUBLIC
-from trust.ids import Digest
-from trust.log.entry import Kind, LogEntry
-from trust.log.policy import Policy
-from trust.log.replay import check_log
-from trust.root import trust_pinned
+from governance.helper.schema import FILE_NAME
+from trust.log.entry import Kind
 
 pytestmark = pytest.mark.processes
 
@@ -55,7 +50,7 @@ def place() -> Iterator[Town]:
 
 def test_kill_9_of_helper_and_scheduler_between_prepare_and_commit(place: Town):
     campaign = place.start()
-    until("the helper's key is logged", lambda: kinds(place)[Kind.HELPER_KEY] == 1, SECONDS)
+    until("the helper's key is logged", lambda: place.kinds()[Kind.HELPER_KEY] == 1, SECONDS)
     place.mortals.freeze("helper")  # what the leader asks next, it asks in vain
     try:
         until("every host has reported", lambda: reported(place, campaign), SECONDS)
@@ -112,8 +107,8 @@ def test_every_batch_was_opened_once_and_its_key_destroyed(place: Town):
         Kind.KEY_DESTROYED: campaigns,
         Kind.RELEASE: campaigns,
     }
-    until("every key is destroyed", lambda: kinds(place)[Kind.KEY_DESTROYED] == campaigns, SECONDS)
-    found = kinds(place)
+    until("every key is destroyed", lambda: place.kinds()[Kind.KEY_DESTROYED] == campaigns, SECONDS)
+    found = place.kinds()
     assert {kind: found[kind] for kind in wanted} == wanted
     assert found[Kind.REFUSAL] == 0
     told = place.run("helper", "status", "--state", place.home / "helper")
@@ -160,10 +155,6 @@ assert MARKS[0] % 256 + CELLS <= 256
 assert MARKS[0] % 100 + CELLS <= 100
 
 
-def files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-
-
 def require_unsaid(place: Town) -> None:
     """No file of scheduler and helper, no temporary file and no page of theirs has a mark."""
     folders = [place.home / "scheduler", place.home / "helper", place.mortals.logs, place.temporary]
@@ -185,22 +176,6 @@ def said(data: bytes) -> bool:
     return any(pattern in data for pattern in SAID)
 
 
-def memory(pid: int) -> Iterator[bytes]:
-    """What a process has written to its memory, one mapping after the other."""
-    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as stream:
-        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
-            place, rights = line.split()[:2]
-            if not rights.startswith("rw"):
-                continue
-            start, end = (int(part, 16) for part in place.split("-"))
-            for at in range(start, end, 1 << 24):
-                try:
-                    stream.seek(at)
-                    yield stream.read(min(1 << 24, end - at))
-                except (OSError, ValueError, OverflowError):
-                    break  # unmapped meanwhile, or the kernel's
-
-
 def prepared(place: Town, campaign: str) -> list[bool]:
     """For each round that the helper prepared, whether it was answered."""
     connection = sqlite3.connect(place.home / "helper" / FILE_NAME)
@@ -214,12 +189,3 @@ def prepared(place: Town, campaign: str) -> list[bool]:
 def reported(place: Town, campaign: str) -> bool:
     """Whether every host's report was accepted."""
     return sum("satisfied" in unit for unit in place.view(campaign)["units"]) >= HOSTS
-
-
-def kinds(place: Town) -> Counter[Kind]:
-    """How many documents of each kind are in the log."""
-    raw = place.grid.root.read_bytes()
-    policy = Policy.parse(trust_pinned(raw, Digest.of(raw)).document.log_policy.encode())
-    public = place.home / "scheduler" / "log" / PUBLIC
-    entries = check_log(lambda path: (public / path).read_bytes(), policy).entries
-    return Counter(LogEntry.parse(entry).kind for entry in entries)

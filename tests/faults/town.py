@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mortals import Mortals, TooLate, until
 
@@ -28,7 +28,9 @@ from demo.processes import CommandFailed
 from demo.territory import Site, Territory
 from scheduler.log.storage import PUBLIC
 from trust.clock import SystemClock
+from trust.errors import LogRefused
 from trust.ids import Digest
+from trust.log.entry import Kind, LogEntry
 from trust.log.policy import Policy
 from trust.log.replay import check_log
 from trust.root import trust_pinned
@@ -40,7 +42,7 @@ SITES = [
     Site("ville", "mairie"),
     Site("departement", "college"),
     Site("association", "maison"),
-    Site("ville", "salle-serveurs"),  # holds no capsules: it concludes
+    Site("ville", "salle-serveurs", concludes=True),  # holds no capsules
 ]
 RHO = "0.001"
 FIRST_MARK = 0xB6_5D_3A_C8_00
@@ -153,6 +155,8 @@ columns.mark = {{ minimum = 0, maximum = 9 }}
 class Town:
     """The processes, and what must hold of them whatever happens."""
 
+    manifest, algorithm = MANIFEST, ALGORITHM
+
     def __init__(self, home: Path, campaigns: int, protection: str) -> None:
         self.home = home
         self.lines: list[str] = []
@@ -161,7 +165,7 @@ class Town:
         self.run = self.mortals.run
         self.campaigns: list[str] = []
         self._allowed = campaigns
-        self._manifest = MANIFEST.replace('"clear"', f'"{protection}"')
+        self._manifest = self.manifest.replace('"clear"', f'"{protection}"')
         self.bundle = ""
         self.temporary = home  # where its processes put temporary files
 
@@ -169,6 +173,11 @@ class Town:
     def workers(self) -> list[str]:
         """The names of the worker processes; the last one concludes."""
         return [state.name for state in self.grid.workers]
+
+    @property
+    def asked(self) -> tuple[str, str]:
+        """Where the scheduler asks helper and keyholder."""
+        return self.grid.helper, self.grid.keyholder
 
     def found(self) -> None:
         """Everything up to the point where a campaign can start."""
@@ -187,7 +196,7 @@ class Town:
         """Stop the scheduler and run `program` on its state; its ports answer afterwards."""
         self.mortals.stop("work")
         state = self.home / "scheduler"
-        self.mortals.serve("work", state, self.grid.helper, program=(program,))
+        self.mortals.serve("work", state, *self.asked, program=(program,))
         for port in ("work", "enrol", "http"):
             self.mortals.wait_until("work", self.mortals.answers(self.grid.ports[port]))
 
@@ -258,15 +267,34 @@ class Town:
             assert counted == Counter(dict.fromkeys(wanted, 1)), counted - Counter(wanted)
             assert len({row[4] for row in rows}) <= 1
 
+    def entries(self) -> list[LogEntry]:
+        """What the log holds, from its own files, once the witness has cosigned all of it."""
+        raw = self.grid.root.read_bytes()
+        policy = Policy.parse(trust_pinned(raw, Digest.of(raw)).document.log_policy.encode())
+        public = self.home / "scheduler" / "log" / PUBLIC
+        found: list[LogEntry] = []
+
+        def whole() -> bool:
+            try:
+                lines = check_log(lambda path: (public / path).read_bytes(), policy).entries
+            except LogRefused:
+                return False  # it was appended to just now
+            found[:] = [LogEntry.parse(line) for line in lines]
+            return True
+
+        until("the log is whole and witnessed", whole, UP_SECONDS)
+        return found
+
+    def kinds(self) -> Counter[Kind]:
+        """How many documents of each kind are in the log."""
+        return Counter(entry.kind for entry in self.entries())
+
     def require_audited(self) -> None:
         """The log is whole, from its own files and from an auditor's."""
         raw = self.grid.root.read_bytes()
-        root = trust_pinned(raw, Digest.of(raw))
-        public = self.home / "scheduler" / "log" / PUBLIC
-        policy = Policy.parse(root.document.log_policy.encode())
-        entries = check_log(lambda path: (public / path).read_bytes(), policy).entries
-        for kind in (b" opening ", b" release "):
-            assert sum(kind in entry for entry in entries) == len(self.campaigns)
+        kinds = self.kinds()
+        for kind in (Kind.OPENING, Kind.RELEASE):
+            assert kinds[kind] == len(self.campaigns)
         evidence = self.home / "evidence"
         self.run("log", "evidence", "--out", evidence, "--as", self.grid.auditor)
         pinned = self.home / "policy.txt"
@@ -302,7 +330,7 @@ class Town:
         source.mkdir()
         folder.mkdir()
         (source / "bundle.toml").write_text(self._manifest)
-        (source / "algorithm.py").write_text(ALGORITHM)
+        (source / "algorithm.py").write_text(self.algorithm)
         image = self.run("worker", "image", "--state", self.grid.workers[0])["image"]
         author = ("--key", folder / "author", "--new-key", "--out", folder)
         self.bundle = self.run("bundle", "sign", source, *author)["digest"]
@@ -311,13 +339,23 @@ class Town:
         self.grid.authorise(archive, image, campaigns=self._allowed, rho="0.5")
 
 
+T = TypeVar("T", bound=Town)
+
+
 @contextmanager
 def town(campaigns: int = 100, protection: str = "clear") -> Iterator[Town]:
+    """A founded territory, as `founded` says."""
+    with founded(Town, campaigns, protection) as made:
+        yield made
+
+
+@contextmanager
+def founded(kind: type[T], campaigns: int, protection: str) -> Iterator[T]:
     """A founded territory in a directory that the workers' own user can reach."""
     # Workers of a root test run as their own user, who can't enter pytest's private folders.
     home = Path(tempfile.mkdtemp(prefix="cadastre-faults-"))
     home.chmod(0o711)
-    made = Town(home, campaigns, protection)
+    made = kind(home, campaigns, protection)
     started = time.monotonic()
     try:
         made.found()

@@ -140,11 +140,11 @@ def test_what_was_answered_is_there_after_a_restart(tmp_path: Path) -> None:
     first = opened(tmp_path)
     mine = capsule()
     first.submit([consent(OWNER, mine, serial=5)], NOW)
-    number = first.next_number()
+    number = first.numbers.next()
     # No close: as after a kill.
     second = opened(tmp_path)
     assert live(second) == 1
-    assert second.next_number() > number
+    assert second.numbers.next() > number
     assert second.submit([consent(OTHER, mine, serial=6)], NOW).refused[0].code == (
         "consent-owner-changed"
     )

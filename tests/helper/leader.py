@@ -96,6 +96,7 @@ class Leader:
     folder: Path
     stations: list[Station] = field(default_factory=list)
     objects: dict[str, bytes] = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set)  # what the site withholds
     statuses: int = 0
 
     def __post_init__(self) -> None:
@@ -136,6 +137,10 @@ class Leader:
         self.keep(raw)
         return self.territory.logged(kind, raw)
 
+    def log_raw(self, kind: Kind, raw: bytes) -> Exhibit:
+        self.keep(raw)
+        return self.territory.logged(kind, raw)
+
     def keep(self, raw: bytes) -> Digest:
         digest = Digest.of(raw)
         name = digest.removeprefix("sha256:")
@@ -144,6 +149,10 @@ class Leader:
 
     def site(self, path: str) -> bytes | None:
         """What the scheduler's site serves."""
+        if path in self.hidden:
+            return None
+        if path == "log/checkpoint":
+            return self.territory.checkpoint()
         if not path.startswith("log/tile/entries/"):
             return self.objects.get(path)
         log = self.territory.log

@@ -164,10 +164,6 @@ class World(Leader):
             trustee.memory.close()
         self._trustees.clear()
 
-    def log_raw(self, kind: Kind, raw: bytes) -> Exhibit:
-        self.keep(raw)
-        return self.territory.logged(kind, raw)
-
     def plan_for(self, story: Story, /, **changes: Any) -> Exhibit:
         document = Plan(
             territory=NAME,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -156,6 +157,33 @@ def test_the_wrapped_key_leaves_no_trace_once_retired(world: World) -> None:
     story.keyholder.retire(world.campaign)
     assert not any(traces(folder, piece) for piece in (*pieces, sealed))
     assert other._office.memory.epoch(world.campaign) is not None
+
+
+@pytest.mark.parametrize("who", ["the server", "the command line", "the next start"])
+def test_a_retired_key_leaves_the_write_ahead_log_once_nobody_reads(world: World, who: str) -> None:
+    """The keyholder once tried a single time, and left the key there where somebody was reading."""
+    story = Story(world, world.keyholder())
+    server, folder = story.keyholder, world.folder / "keyholder"
+    epoch = server._office.memory.epoch(world.campaign)
+    assert epoch is not None
+    assert epoch.wrapped is not None
+    pieces = [epoch.wrapped[at : at + 32] for at in range(0, len(epoch.wrapped), 999)]
+    retiring = world.keyholder("keyholder") if who == "the command line" else server
+    with sqlite3.connect(folder / FILE_NAME, isolation_level=None) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM campaign").fetchone()
+        retiring.retire(world.campaign)
+        assert any(traces(folder, piece) for piece in pieces)  # the snapshot needs those pages
+        if who == "the next start":
+            # Files as a crash leaves them: retired in the log, the old pages beside it.
+            folder = shutil.copytree(folder, world.folder / "crashed")
+        reader.execute("COMMIT")
+    reader.close()
+    if who == "the next start":
+        world.keyholder("crashed")
+    else:
+        server.expire()
+    assert not any(traces(folder, piece) for piece in pieces)
 
 
 def traces(folder: Path, needle: bytes) -> int:

@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 from custody_world import Story, World
 
+from governance.batches.questions import MAXIMUM_PARTS
 from governance.keyholder.errors import KeyholderStateRefused
-from governance.keyholder.main import KEY_FILE, create, status
+from governance.keyholder.main import status
+from governance.keyholder.schema import KEYHOLDER
 from governance.keyholder.server import KeyholderServer
-from governance.trustee import link, main
+from governance.trustee import link
 from governance.trustee.errors import KeyholderUnreachable, TrusteeStateRefused
+from governance.trustee.memory import TRUSTEE
 from trust import schema
 from trust.documents.custody import KeyholderRefusal
 from trust.documents.root import Duty
@@ -95,16 +98,18 @@ def test_what_is_no_question(world: World) -> None:
         for path in (wire.ENGAGE, wire.OPEN, wire.CONTRIBUTE, wire.SUMMONS):
             assert ask(url, path, b"{}")[0] == 400
             assert ask(url, path, b"\xff")[0] == 400
+            # A body of brackets takes forty times its size to parse: it is counted before.
+            assert ask(url, path, b"[" * (MAXIMUM_PARTS + 1))[0] == 400
         with urllib.request.urlopen(url + "/healthz", timeout=10) as answer:
             assert answer.status == 200
 
 
 def test_a_folder_has_one_key_and_a_status_once_it_was_served(world: World, tmp_path: Path) -> None:
     folder = tmp_path / "K"
-    create(folder)
-    assert (folder / KEY_FILE).stat().st_mode & 0o077 == 0
+    KEYHOLDER.create(folder)
+    assert (folder / KEYHOLDER.key_file).stat().st_mode & 0o077 == 0
     with pytest.raises(KeyholderStateRefused):
-        create(folder)
+        KEYHOLDER.create(folder)
     (folder / "root.json").write_bytes(world.territory.raw_root)
     with pytest.raises(KeyholderStateRefused):
         status(folder)
@@ -135,7 +140,7 @@ def test_a_trustees_program_from_its_folder(world: World, tmp_path: Path) -> Non
 
 
 def test_a_trustees_folder_has_one_key(tmp_path: Path) -> None:
-    main.create(tmp_path / "T")
-    assert (tmp_path / "T" / main.KEY_FILE).stat().st_mode & 0o077 == 0
+    TRUSTEE.create(tmp_path / "T")
+    assert (tmp_path / "T" / TRUSTEE.key_file).stat().st_mode & 0o077 == 0
     with pytest.raises(TrusteeStateRefused):
-        main.create(tmp_path / "T")
+        TRUSTEE.create(tmp_path / "T")

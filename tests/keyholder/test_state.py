@@ -47,7 +47,7 @@ def test_a_state_of_another_territory_release_or_kind_is_refused(tmp_path: Path)
 def test_a_hardened_process_dumps_nothing_and_cannot_be_read() -> None:
     program = (
         "import os, resource\n"
-        "from governance.hygiene import harden\n"
+        "from durable.hygiene import harden\n"
         "harden()\n"
         "print(resource.getrlimit(resource.RLIMIT_CORE), os.stat('/proc/self/mem').st_uid)\n"
     )

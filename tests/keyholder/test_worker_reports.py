@@ -47,7 +47,7 @@ def report(story: Story, station: Station) -> Report:
         Binding.of(partial),
         SYSTEM,
         helper=HELPER.public_key().public_bytes_raw(),
-        encryptor=encryptor_of(story.public),
+        encryptor=encryptor_of(world.rules, story.public),
         data_class=DataClass.PERSONAL,
     )
     require_partial(world.rules, protected.ciphertext, rounds=1)

@@ -138,13 +138,18 @@ class Territory:
         """`envelope` with the proof that it is in the log."""
         self.log.append(LogEntry.of(kind, envelope).emit())
         tree = Tree(leaf_hash(entry) for entry in self.log)
-        index = len(self.log) - 1
+        index, note = len(self.log) - 1, self.checkpoint(witnessed=witnessed)
+        return Exhibit(envelope, LogProof(index, tuple(tree.inclusion(index)), note).emit())
+
+    def checkpoint(self, *, witnessed: bool = True) -> bytes:
+        """The log's present checkpoint."""
+        tree = Tree(leaf_hash(entry) for entry in self.log)
         note = Checkpoint(ORIGIN, tree.size, tree.root()).signed(self.log_key)
         if witnessed:
             note = note.with_signatures(
                 [cosign(note.text, "witness.example", self.witness_key, 1_700_000_000)]
             )
-        return Exhibit(envelope, LogProof(index, tuple(tree.inclusion(index)), note.emit()).emit())
+        return note.emit()
 
     def authorisation(
         self, facts: BundleFacts = FACTS, keys: list[PrivateKey] | None = None, **changes: Any

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-import audit.download
+import audit.publisher
 import cadastre
 from audit.checks.commitments import read_listing
 from audit.checks.helpers import protection_of
@@ -611,7 +611,7 @@ def test_a_site_that_stalls_ends(
     said: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only silence was bounded: a byte now and then kept an auditor waiting for ever."""
-    monkeypatch.setattr(audit.download, "FILE_TIMEOUT", 0.2)
+    monkeypatch.setattr(audit.publisher, "FILE_TIMEOUT", 0.2)
     stop = threading.Event()
 
     def drip(peer: socket.socket) -> None:

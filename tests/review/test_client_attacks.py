@@ -421,6 +421,28 @@ def test_a_registry_cannot_send_the_submission_elsewhere(
         submit(governance, tmp_path)
 
 
+def test_an_owner_is_told_what_to_do_about_a_consent_that_was_refused(
+    hostile: dict[str, Any],
+    governance: Governance,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    line = {"index": 0, "code": "x", "sentence": "no", "remedy": f"turn it off{ESCAPE}"}
+    governance.said = json.dumps({"accepted": 0, "unchanged": 0, "refused": [line]}).encode()
+    hostile["Submit"] = consents_pb2.SubmitConsentsResponse()
+    code, _ = submit(governance, tmp_path)
+    told = capsys.readouterr().err
+    assert code == 1
+    assert "remedy: turn it off" in told
+    assert ESCAPE not in told
+    # The scheduler's refusals have their own.
+    governance.said = Governance.said
+    item = consents_pb2.RefusedConsent(code="y", sentence="no", remedy="turn it on")
+    hostile["Submit"] = consents_pb2.SubmitConsentsResponse(refused=[item])
+    submit(governance, tmp_path)
+    assert "remedy: turn it on" in capsys.readouterr().err
+
+
 def test_a_grant_that_the_registry_refused_does_not_reach_the_scheduler(
     hostile: dict[str, Any], governance: Governance, tmp_path: Path
 ) -> None:

@@ -246,10 +246,10 @@ def test_a_database_held_by_another_program_is_a_refusal_and_passes(tmp_path: Pa
     other = sqlite3.connect(tmp_path / "registry.sqlite", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StorageFailed):
-        registry.next_number()
+        registry.numbers.next()
     other.execute("ROLLBACK")
     other.close()
-    assert registry.next_number() == 1
+    assert registry.numbers.next() == 1
 
 
 def test_a_commit_that_fails_leaves_no_open_transaction(tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def test_a_commit_that_fails_leaves_no_open_transaction(tmp_path: Path) -> None:
     )
     with pytest.raises(Problem), registry._file.transaction() as sql:
         sql.execute("INSERT INTO child VALUES (7)")  # refused at the commit
-    assert registry.next_number() == 1
+    assert registry.numbers.next() == 1
 
 
 def test_two_first_starts_at_once_agree_on_one_salt(tmp_path: Path) -> None:
@@ -382,10 +382,10 @@ def post(server: StatusServer, body: bytes) -> tuple[int, str]:
 def test_an_absurd_number_is_never_taken_up(tmp_path: Path, number: int) -> None:
     registry = opened(tmp_path)
     with pytest.raises(StateRefused):
-        registry.raise_number(number)
-    registry.raise_number(7)
-    registry.raise_number(3)
-    assert registry.next_number() == 8
+        registry.numbers.raise_above(number)
+    registry.numbers.raise_above(7)
+    registry.numbers.raise_above(3)
+    assert registry.numbers.next() == 8
 
 
 # --- the status ---
@@ -841,7 +841,7 @@ def test_killed_at_any_instant_no_answer_is_lost_and_no_number_comes_twice(tmp_p
         registry = opened(tmp_path)
         counted = sum(registry.snapshot(NOW).live_consents["purpose:mobility"].values())
         assert len(taken) <= counted <= len(taken) + 5
-        registry.require_number(status_main.state.last_number(tmp_path))
+        registry.numbers.require(status_main.state.last_number(tmp_path))
         registry.close()
         last = signed.verify(
             Status, (tmp_path / "status.json").read_bytes(), {PrivateKey(bytes([9]) * 32).public}

@@ -30,11 +30,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "helper"))
 from leader import Leader, shared_bundle
 from worker_territory import NAME, Territory
 
+from governance.batches.questions import MAXIMUM_PARTS
 from governance.bounded_http import Bounds
 from governance.helper import main
 from governance.helper.errors import RequestMalformed
 from governance.helper.office import Denied
-from governance.helper.server import MAXIMUM_PARTS, HelperServer
+from governance.helper.server import HelperServer
 from protection import accounting
 from protection.aggregators import check_sums, draw_noise
 from protection.errors import SumImplausible
@@ -474,7 +475,7 @@ def test_a_refusal_about_another_campaign_does_not_settle_a_key() -> None:
             raise denied
 
         async def look(_name: str, _work: Any) -> Any:
-            return [(str(asked), str(Digest.of(b"key")))]
+            return [(str(asked), str(Digest.of(b"key")), Territory().now)]
 
         async def run(_name: str, work: Any) -> None:
             settled.append(work)
@@ -538,12 +539,10 @@ def test_a_helper_that_lets_its_answer_drip_does_not_stop_the_schedulers_turns()
         post = Post("helper", f"http://127.0.0.1:{slow.server.server_port}", 1000, patience=0.05)
         began = time.monotonic()
         for _ in range(3):
-            with pytest.raises(Unanswered, match="not answered yet"):
-                post.ask("/commit", "one")
-            with pytest.raises(Unanswered, match="another question"):
-                post.ask("/commit", "two")
+            for question in ("one", "two"):
+                with pytest.raises(Unanswered, match="not answered yet"):
+                    post.ask("/commit", question)
         assert time.monotonic() - began < 5
-        assert slow.heard == 1
         slow.let_go.set()
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
@@ -552,7 +551,7 @@ def test_a_helper_that_lets_its_answer_drip_does_not_stop_the_schedulers_turns()
             except Unanswered:
                 continue
             break
-        assert slow.heard == 1
+        assert slow.heard == 2  # each question once, however often it was asked
     finally:
         slow.close()
 

@@ -41,9 +41,10 @@ from trust.ids import AttemptId, CapsuleId, UnitId, WorkerId
 from trust.policy import verify_orders
 from trust.policy.errors import StatusStale
 from trust.problem import Problem
-from worker import identity, privileges, program, staging
+from worker import broker, broker_program, identity, privileges, program, staging
 from worker.agent import Agent
-from worker.broker import MAXIMUM_INBOX, BrokerProcess, _Started
+from worker.broker import BrokerProcess, _Proven
+from worker.broker_life import MAXIMUM_INBOX, BrokerLife
 from worker.errors import NotRunning, StateUnreadable
 from worker.exchange import Desk, answered
 from worker.freshness import Freshness
@@ -89,8 +90,8 @@ def test_nothing_leaves_and_nothing_starts_before_this_life_was_answered(stage: 
         stage.scheduler.exchange = exchange  # type: ignore[method-assign]
         await stage.scheduler.say(lambda: stage.scheduler.orders.append(order))
         await stage.scheduler.until(lambda: refusals >= 2)
-        assert agent.desk.held == (order.attempt,)
-        assert not agent.units
+        assert agent.attempts.desk.held == (order.attempt,)
+        assert not agent.attempts.running
 
     journal = stage.play(plot)
     assert stage.broker.runs == 0
@@ -214,9 +215,9 @@ class Wired(BrokerProcess):
 
     async def _up(self) -> Any:
         process = type("Process", (), {"returncode": 1, "pid": 0})()
-        self._started = _Started(process, self.ours, None)  # type: ignore[arg-type]
-        asyncio.get_running_loop().add_reader(self.ours.fileno(), self._read, self.ours)
-        return self._started
+        life = BrokerLife(process, self.ours)  # type: ignore[arg-type]
+        self._proven = _Proven(life, None)  # type: ignore[arg-type]
+        return self._proven
 
 
 def test_a_broker_that_was_taken_over_by_a_bundle_gets_no_key_before_the_order_is_verified(
@@ -281,7 +282,7 @@ def test_a_broker_that_talks_without_end_fills_no_memory(tmp_path: Path) -> None
 
     async def scenario() -> None:
         wired = Wired(tmp_path, lambda capsule: None)
-        await wired._up()
+        life = (await wired._up()).life
         wired.raw.setblocking(False)
         sent = 0
         for _ in range(20):
@@ -294,13 +295,47 @@ def test_a_broker_that_talks_without_end_fills_no_memory(tmp_path: Path) -> None
             for _ in range(50):
                 await asyncio.sleep(0)
         assert sent > MAXIMUM_INBOX
-        assert wired._inbox.qsize() <= MAXIMUM_INBOX
+        assert life.unread == MAXIMUM_INBOX
         wired.close()
 
     asyncio.run(asyncio.wait_for(scenario(), 20))
 
 
 # --- by a disk that is full ---
+
+
+def test_a_broker_whose_ledger_cannot_be_kept_is_not_left_running(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by review: nobody held it any more, and every further try left one more behind."""
+    journal = Journal(stage.scene.identity.state)
+    process = stage.scene.workshop(journal).broker
+    begun: list[BrokerLife] = []
+
+    async def begin() -> BrokerLife:
+        """A child of ours in the broker's place: the real one never runs as root."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            child = await asyncio.create_subprocess_exec("sleep", "60", pass_fds=[theirs.fileno()])
+            Channel(theirs).send(broker_program.without_capsules(["nothing"]))
+        begun.append(BrokerLife(child, Channel(ours)))
+        return begun[-1]
+
+    def full(seen: object) -> None:
+        raise DiskFull("the disk is full", remedy="free some space")
+
+    monkeypatch.setattr(broker, "begin", begin)
+    monkeypatch.setattr(journal, "keep_ledger", full)
+
+    async def scenario() -> None:
+        with pytest.raises(DiskFull):
+            await process.ready()
+        assert [life.over for life in begun] == [True]
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        journal.close()
 
 
 @pytest.mark.parametrize("write", ["keep_report", "keep_statement", "begin_round", "end_exchange"])

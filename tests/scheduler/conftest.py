@@ -206,7 +206,13 @@ class World:
         """An enrolled worker with consenting capsules."""
         key = PrivateKey.generate(self.desk.entropy)
         secret, _ = membership.create_token(
-            self.desk.store, self.desk.entropy, 3600, role="worker", operator=operator, site="here"
+            self.desk.store,
+            self.desk.entropy,
+            3600,
+            role="worker",
+            operator=operator,
+            site="here",
+            concludes=concludes,
         )
         request = certificates.make_request(certificates.new_key(), "worker")
         proof = EnrolmentProof(

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import helping
 import numpy as np
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
-from helping import TERRITORY
+from helping import TERRITORY, Port, exhibited, seed_of, state
+from sqlmodel import select
 
-from governance.batches.history import History
-from governance.batches.standing import Standing
 from governance.keyholder.errors import CeremonyAwaited, SharesAwaited
 from governance.keyholder.keyholder import Keyholder
 from governance.keyholder.memory import Memory
@@ -21,23 +20,17 @@ from governance.trustee.memory import Memory as TrusteeMemory
 from governance.trustee.summons import Judge
 from governance.trustee.trustee import Trustee
 from protection.ckks import masks, packing, residues, scheme
-from protection.ckks.profile import LIBRARY, SOMME
+from protection.ckks.profile import LIBRARY, profile_named
 from protection.ckks.residues import Residues
-from protection.scope import Binding
-from protection.seeds import Seed, seal
 from scheduler.errors import KeyholderDenied, KeyholderUnavailable
-from scheduler.site import Site
-from trust import schema
-from trust.documents import signed
-from trust.documents.aggregation import HelperKey
+from scheduler.store.tables import BlobRow
 from trust.documents.campaign import Order
 from trust.documents.custody import EpochKey
-from trust.documents.reporting import Partial
+from trust.documents.root import Duty
 from trust.documents.rules import Protection
-from trust.dsse import Envelope
 from trust.entropy import seeded
-from trust.ids import CampaignId, Digest, ReportId
-from trust.log.policy import Policy
+from trust.ids import CampaignId, Digest
+from trust.log.entry import Kind
 from trust.problem import Problem
 from wire.custody import Contribution, SummonsRequest
 
@@ -45,55 +38,23 @@ TRUSTEES = 5
 
 
 @dataclass
-class Custody:
+class Custody(Port):
     """The scheduler's port to a keyholder in this process, and the trustees behind it."""
 
-    world: Any
-    folder: Path
-    down: bool = False
-    asked: list[str] = field(default_factory=list)
     contributions: list[Contribution] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.restart()
 
     def restart(self) -> None:
         """As after a crash of everybody: from the disks."""
-        desk = self.world.desk
         memory = Memory(self.folder / "keyholder", TERRITORY)
-        self.keyholder = Keyholder(
-            Office(
-                root=desk.root,
-                key=self.world.keys["keyholder"],
-                memory=memory,
-                history=self._history(),
-                standing=self._standing(memory),
-                bundle=lambda digest: self._site(f"objects/sha256/{digest[7:9]}/{digest[7:]}"),
-                clock=self.world.clock,
-                entropy=seeded(b"keyholder"),
-            )
-        )
+        self.keyholder = Keyholder(self.office(Office, "keyholder", memory))
         self.trustees = [self._trustee(number) for number in range(TRUSTEES)]
 
     def _trustee(self, number: int) -> Trustee:
         memory = TrusteeMemory(self.folder / f"trustee{number}", TERRITORY)
-        judge = Judge(self.world.desk.root, self._history(), self._standing(memory))
+        judge = Judge(self.world.desk.root, self.history(), self.standing(memory))
         name = f"trustee{number}"
         entropy = seeded(name.encode())
         return Trustee(self.world.keys[name], memory, judge, self.world.clock, entropy)
-
-    def _history(self) -> History:
-        return History(Policy.parse(self.world.desk.root.document.log_policy.encode()), self._site)
-
-    def _standing(self, memory: Any) -> Standing:
-        return Standing(
-            self.world.desk.root, memory, lambda _: self.world.status["now"], self.world.clock
-        )
-
-    def _site(self, path: str) -> bytes | None:
-        """What the scheduler shows to everybody, and nothing else."""
-        page = Site(self.world.desk, [], list).page("/" + path)
-        return None if page is None else page.data
 
     def ceremony(self, campaign: str) -> bytes:
         """What the operator does, with the files that the trustees sent."""
@@ -126,12 +87,8 @@ class Custody:
         return self._ask("end", request)
 
     def _ask(self, name: str, request: Any) -> Any:
-        self.asked.append(name)
-        if self.down:
-            raise KeyholderUnavailable("it is down", remedy="wait")
-        question = schema.decode(type(request), schema.encode(request))
         try:
-            return getattr(self.keyholder, name)(question)
+            return self.put(self.keyholder, name, request, KeyholderUnavailable)
         except Denied as denied:
             raise KeyholderDenied(denied.envelope, denied.retired) from denied
         except (CeremonyAwaited, SharesAwaited) as problem:
@@ -152,49 +109,90 @@ def encrypt(
     forge: Callable[[Residues], Residues] = lambda honest: honest,
     public: bytes | None = None,
     blob: bytes | None = None,
+    steps: dict[str, np.ndarray] | None = None,
     **changes: Any,
 ) -> Digest:
     """Make `worker`'s statement for `order` a masked ciphertext under the epoch's key."""
     world = worker.world
-    rules = world.bundle.manifest.rules()
-    shown = [Envelope.parse(exhibit.envelope) for exhibit in worker.exhibits]
-    helper = next(
-        schema.decode(HelperKey, e.payload) for e in shown if e.payload_type == HelperKey.TYPE
-    )
-    epoch = next(
-        schema.decode(EpochKey, e.payload) for e in shown if e.payload_type == EpochKey.TYPE
-    )
+    rules, epoch = world.bundle.manifest.rules(), exhibited(worker, EpochKey)
     context = world.desk.blobs.get(epoch.public) if public is None else public
-    seed = Seed.draw(seeded(worker.name.encode() + order.unit.encode()))
-    fresh = scheme.Encryptor(SOMME, context).encrypt(packing.pack(SOMME, rules, steps_of(worker)))
-    blob = residues.write(masks.masked(forge(fresh), seed)) if blob is None else blob
-    partial = Partial(
-        territory=TERRITORY,
-        campaign=order.campaign,
-        round=order.round,
-        unit=order.unit,
-        worker=worker.name,
-        report=ReportId.draw(world.desk.entropy),
-        bundle=order.bundle,
-        plan=order.plan,
-        parameters=order.parameters,
-        capsules=len(worker.capsules),
-        contributors=len(worker.capsules),
-        values=world.desk.blobs.put(blob),
-        protection=Protection.ENCRYPTED,
-        variances={"counts": "0"},
-        rho="0.1",
-        image=worker.image,
-        level="L3",
-        made_at=world.clock.now(),
-    )
-    sealed = seal(seed, X25519PublicKey.from_public_bytes(helper.key), Binding.of(partial))
-    partial = replace(partial, **{"sealed": Digest.of(sealed), **changes})
-    worker.statements[order.unit] = signed.sign(partial, [worker.key]).envelope.raw
-    worker.sealed[order.unit] = sealed
-    return partial.values
+    profile = profile_named(epoch.profile)
+    slots = packing.pack(profile, rules, steps_of(worker) if steps is None else steps)
+    fresh = scheme.Encryptor(profile, context).encrypt(slots)
+    masked = residues.write(masks.masked(forge(fresh), seed_of(worker, order)))
+    blob = masked if blob is None else blob
+    return state(worker, order, blob, Protection.ENCRYPTED, **changes)
 
 
 def can_encrypt(worker: Any) -> None:
     """Its broker has what ciphertexts are made with."""
     worker.libraries = (*worker.libraries, LIBRARY)
+
+
+class Scene(helping.Scene):
+    """A world with helper, keyholder and trustees, three hosts of three operators, a concluder."""
+
+    protection = Protection.ENCRYPTED
+
+    def __init__(self, world, tmp_path: Path) -> None:
+        super().__init__(world, tmp_path)
+        self.custody = Custody(world, tmp_path)
+        self.connect()
+
+    def equip(self, worker: Any) -> None:
+        can_encrypt(worker)
+
+    def connect(self) -> None:
+        self.world.desk.helper, self.world.desk.keyholder = self.helper, self.custody
+
+    def restart_scheduler(self) -> None:
+        self.world.reopen()
+        self.connect()
+
+    async def engaged(self) -> str:
+        """A campaign whose ceremony was held and whose round is planned."""
+        campaign = await self.world.start()
+        await self.world.turn()
+        self.custody.ceremony(campaign)
+        await self.settle(2)
+        return campaign
+
+    async def reported(self, **changes) -> str:
+        """A campaign whose every host has reported; `changes` are the first one's."""
+        await self.found()
+        campaign = await self.engaged()
+        for worker in self.hosts:
+            (order,) = (await worker.exchange()).orders
+            encrypt(worker, order, **(changes if worker is self.hosts[0] else {}))
+            (receipt,) = (await worker.exchange([worker.report(order)])).acknowledgements
+            assert receipt.accepted, receipt
+        return campaign
+
+    async def awaited(self, **changes) -> str:
+        """A campaign whose opening waits for trustees."""
+        campaign = await self.reported(**changes)
+        await self.settle()
+        row = (await self.world.view(campaign)).row
+        assert (row.state, row.reason) == ("running", "waiting-for-trustees"), row
+        return campaign
+
+    async def opened(self) -> str:
+        campaign = await self.awaited()
+        assert self.custody.contribute([0, 2, 4]) == 3
+        await self.settle()
+        return campaign
+
+    async def standing(self, campaign: str) -> tuple[str, str]:
+        row = (await self.world.view(campaign)).row
+        return row.state, row.reason
+
+    def one(self, kind: Kind, cls, duty: Duty):
+        (raw,) = self.documents(kind)
+        return self.world.desk.root.verify(cls, raw, duty)
+
+    def public(self) -> set[str]:
+        def read(tx):
+            query = select(BlobRow.digest).where(BlobRow.public == True)  # noqa: E712
+            return set(tx.session.exec(query).all())
+
+        return self.world.desk.store.run("read-public", read)

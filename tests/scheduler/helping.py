@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from sqlmodel import select
 
+from governance.batches import office
 from governance.batches.history import History
 from governance.batches.standing import Standing
 from governance.helper.helper import Helper
@@ -21,6 +23,8 @@ from protection.scope import Binding
 from protection.seeds import Seed, seal
 from protection.shares import split
 from scheduler.errors import HelperDenied, HelperUnavailable
+from scheduler.service import campaigns
+from scheduler.site import Site
 from scheduler.store.tables import LogRow
 from trust import schema
 from trust.documents import signed
@@ -29,6 +33,7 @@ from trust.documents.campaign import Order
 from trust.documents.governance import Status
 from trust.documents.reporting import Partial
 from trust.documents.rules import Protection
+from trust.documents.signed import Document
 from trust.dsse import Envelope
 from trust.entropy import seeded
 from trust.ids import Digest, ReportId
@@ -37,11 +42,13 @@ from trust.log.policy import Policy
 from trust.problem import Problem
 
 TERRITORY = "plaine.example"
+D = TypeVar("D", bound=Document)
+O = TypeVar("O", bound=office.Office[Any])  # noqa: E741 - an office of either
 
 
 @dataclass
-class InProcess:
-    """The scheduler's port to a helper in this process; every message goes through its bytes."""
+class Port:
+    """The scheduler's port to a program in this process; every message goes through its bytes."""
 
     world: Any
     folder: Path
@@ -53,33 +60,47 @@ class InProcess:
 
     def restart(self) -> None:
         """As after a crash: from the disk."""
-        desk = self.world.desk
-        memory = Memory(self.folder, TERRITORY)
-        self.helper = Helper(
-            Office(
-                root=desk.root,
-                key=self.world.keys["helper"],
-                memory=memory,
-                history=History(Policy.parse(desk.root.document.log_policy.encode()), self._site),
-                standing=Standing(
-                    desk.root, memory, lambda _: self.world.status["now"], self.world.clock
-                ),
-                bundle=desk.blobs.get,
-                clock=self.world.clock,
-                entropy=seeded(b"helper"),
-            )
+        raise NotImplementedError
+
+    def office(self, cls: type[O], name: str, memory: Any) -> O:
+        """What the program `name` decides with."""
+        return cls(
+            root=self.world.desk.root,
+            key=self.world.keys[name],
+            memory=memory,
+            history=self.history(),
+            standing=self.standing(memory),
+            bundle=lambda digest: self._site(f"objects/sha256/{digest[7:9]}/{digest[7:]}"),
+            clock=self.world.clock,
+            entropy=seeded(name.encode()),
+        )
+
+    def history(self) -> History:
+        return History(Policy.parse(self.world.desk.root.document.log_policy.encode()), self._site)
+
+    def standing(self, memory: Any) -> Standing:
+        return Standing(
+            self.world.desk.root, memory, lambda _: self.world.status["now"], self.world.clock
         )
 
     def _site(self, path: str) -> bytes | None:
-        desk = self.world.desk
-        if path.startswith("log/"):
-            try:
-                found: bytes = desk.log.fetch(path.removeprefix("log/"))
-            except (LookupError, OSError, Problem):
-                return None
-            return found
-        blob: bytes = desk.blobs.get(Digest(f"sha256:{path.rpartition('/')[2]}"))
-        return blob
+        """What the scheduler shows to everybody, and nothing else."""
+        page = Site(self.world.desk, [], list).page("/" + path)
+        return None if page is None else page.data
+
+    def put(self, program: Any, name: str, request: Any, unavailable: type[Problem]) -> Any:
+        """What `program` answers. Raises Denied, and `unavailable` while it is down."""
+        self.asked.append(name)
+        if self.down:
+            raise unavailable("it is down", remedy="wait")
+        return getattr(program, name)(schema.decode(type(request), schema.encode(request)))
+
+
+class InProcess(Port):
+    """The scheduler's port to a helper."""
+
+    def restart(self) -> None:
+        self.helper = Helper(self.office(Office, "helper", Memory(self.folder, TERRITORY)))
 
     def engage(self, request: Any) -> bytes:
         return self._ask("engage", request)
@@ -94,31 +115,30 @@ class InProcess:
         return self._ask("end", request)
 
     def _ask(self, name: str, request: Any) -> Any:
-        self.asked.append(name)
-        if self.down:
-            raise HelperUnavailable("it is down", remedy="wait")
-        question = schema.decode(type(request), schema.encode(request))
         try:
-            return getattr(self.helper, name)(question)
+            return self.put(self.helper, name, request, HelperUnavailable)
         except Denied as denied:
             raise HelperDenied(denied.envelope) from denied
         except Problem as problem:
             raise HelperUnavailable(problem.sentence) from problem
 
 
-def share(worker: Any, order: Order, *, mark: int | None = None, **changes: Any) -> None:
-    """Make `worker`'s statement for `order` a shared one: two halves of its sum."""
+def exhibited(worker: Any, cls: type[D]) -> D:
+    """The document of one kind that came with the worker's order."""
+    shown = (Envelope.parse(exhibit.envelope) for exhibit in worker.exhibits)
+    return next(schema.decode(cls, e.payload) for e in shown if e.payload_type == cls.TYPE)
+
+
+def seed_of(worker: Any, order: Order) -> Seed:
+    """What the worker draws for its report."""
+    return Seed.draw(seeded(worker.name.encode() + order.unit.encode()))
+
+
+def state(
+    worker: Any, order: Order, blob: bytes, protection: Protection, /, **changes: Any
+) -> Digest:
+    """Make `blob` what `worker` states for `order`, its seed sealed to the helper."""
     world = worker.world
-    rules = world.bundle.manifest.rules()
-    key = next(
-        schema.decode(HelperKey, envelope.payload)
-        for envelope in (Envelope.parse(e.envelope) for e in worker.exhibits)
-        if envelope.payload_type == HelperKey.TYPE
-    )
-    values = {"counts": np.array([len(worker.capsules) if mark is None else mark, 1, 10])}
-    seed = Seed.draw(seeded(worker.name.encode() + order.unit.encode()))
-    layout = Layout.of(rules)
-    blob = split({n: v.astype(np.int64) for n, v in values.items()}, layout, seed).encode()
     partial = Partial(
         territory=TERRITORY,
         campaign=order.campaign,
@@ -132,17 +152,28 @@ def share(worker: Any, order: Order, *, mark: int | None = None, **changes: Any)
         capsules=len(worker.capsules),
         contributors=len(worker.capsules),
         values=world.desk.blobs.put(blob),
-        protection=Protection.SHARED,
+        protection=protection,
         variances={"counts": "0"},
         rho="0.1",
         image=worker.image,
         level="L3",
         made_at=world.clock.now(),
     )
-    sealed = seal(seed, X25519PublicKey.from_public_bytes(key.key), Binding.of(partial))
+    key = X25519PublicKey.from_public_bytes(exhibited(worker, HelperKey).key)
+    sealed = seal(seed_of(worker, order), key, Binding.of(partial))
     partial = replace(partial, **{"sealed": Digest.of(sealed), **changes})
     worker.statements[order.unit] = signed.sign(partial, [worker.key]).envelope.raw
     worker.sealed[order.unit] = sealed
+    return partial.values
+
+
+def share(worker: Any, order: Order, *, mark: int | None = None, **changes: Any) -> None:
+    """Make `worker`'s statement for `order` a shared one: two halves of its sum."""
+    layout = Layout.of(worker.world.bundle.manifest.rules())
+    mark = len(worker.capsules) if mark is None else mark
+    values = {"counts": np.array([mark, 1, 10], np.int64)}
+    blob = split(values, layout, seed_of(worker, order)).encode()
+    state(worker, order, blob, Protection.SHARED, **changes)
 
 
 def publish_status(world: Any, workers: Any, number: int = 1, **changes: Any) -> None:
@@ -165,11 +196,16 @@ def publish_status(world: Any, workers: Any, number: int = 1, **changes: Any) ->
 class Scene:
     """A world with a helper, three hosts of three operators and a concluder."""
 
+    protection = Protection.SHARED
+
     def __init__(self, world, tmp_path: Path) -> None:
         self.world = world
-        world.manifest = world.manifest.replace('"clear"', '"shared"')
+        world.manifest = world.manifest.replace('"clear"', f'"{self.protection}"')
         self.helper = InProcess(world, tmp_path / "helper")
         world.desk.helper = self.helper
+
+    def equip(self, worker: Any) -> None:
+        """What a worker needs to take part."""
 
     async def found(self) -> None:
         await self.world.authorised()
@@ -180,6 +216,7 @@ class Scene:
         ]
         self.judge = await self.world.worker("ville", concludes=True)
         for worker in (*self.hosts, self.judge):
+            self.equip(worker)
             await worker.exchange()
         publish_status(self.world, self.hosts)
 
@@ -193,6 +230,20 @@ class Scene:
             (receipt,) = (await worker.exchange([worker.report(order)])).acknowledgements
             assert receipt.accepted, receipt
         return campaign
+
+    async def cancelled_meanwhile(self, campaign: str) -> None:
+        """The campaign is cancelled while the helper prepares its round."""
+        loop = asyncio.get_running_loop()
+        honest = self.helper.prepare
+
+        def prepare(request):
+            answer = honest(request)
+            cancelling = campaigns.cancel(self.world.desk, campaign, "enough")
+            asyncio.run_coroutine_threadsafe(cancelling, loop).result(20)
+            return answer
+
+        self.helper.prepare = prepare
+        await self.settle()
 
     async def settle(self, turns: int = 4) -> None:
         for _ in range(turns):

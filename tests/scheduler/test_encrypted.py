@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 for module in ("tenseal", "backports.zstd"):
     pytest.importorskip(module, reason=f"no {module}: pip install cadastre[encrypted]")
 
-from custody import Custody, can_encrypt, encrypt  # noqa: E402
-from helping import InProcess, publish_status  # noqa: E402
+from custody import Scene, encrypt  # noqa: E402
+from helping import publish_status  # noqa: E402
 from sqlmodel import select  # noqa: E402
 
 from governance.keyholder.server import KeyholderServer  # noqa: E402
@@ -32,7 +32,7 @@ from protection.ckks.residues import Residues  # noqa: E402
 from scheduler.errors import KeyholderDenied, KeyholderUnavailable, StateRefused  # noqa: E402
 from scheduler.keyholder import HttpKeyholder, NoKeyholder  # noqa: E402
 from scheduler.service import evidence  # noqa: E402
-from scheduler.store.tables import AttemptRow, BlobRow, CampaignRow, LogRow, RoundRow  # noqa: E402
+from scheduler.store.tables import AttemptRow, CampaignRow, LogRow, RoundRow  # noqa: E402
 from trust.certificates import Role  # noqa: E402
 from trust.documents import signed  # noqa: E402
 from trust.documents.aggregation import (  # noqa: E402
@@ -53,99 +53,6 @@ from trust.documents.root import Duty  # noqa: E402
 from trust.ids import CampaignId, Digest  # noqa: E402
 from trust.log.entry import Kind  # noqa: E402
 from wire.custody import EndOfEpoch  # noqa: E402
-
-
-class Scene:
-    """A world with helper, keyholder and trustees, three hosts of three operators, a concluder."""
-
-    def __init__(self, world, tmp_path: Path) -> None:
-        self.world = world
-        world.manifest = world.manifest.replace('"clear"', '"encrypted"')
-        self.helper = InProcess(world, tmp_path / "helper")
-        self.custody = Custody(world, tmp_path)
-        self.connect()
-
-    def connect(self) -> None:
-        self.world.desk.helper, self.world.desk.keyholder = self.helper, self.custody
-
-    def restart_scheduler(self) -> None:
-        self.world.reopen()
-        self.connect()
-
-    async def found(self) -> None:
-        await self.world.authorised()
-        self.hosts = [
-            await self.world.worker("ville", capsules=4),
-            await self.world.worker("agglo", capsules=5),
-            await self.world.worker("asso", capsules=6),
-        ]
-        self.judge = await self.world.worker("ville", concludes=True)
-        for worker in (*self.hosts, self.judge):
-            can_encrypt(worker)
-            await worker.exchange()
-        publish_status(self.world, self.hosts)
-
-    async def engaged(self) -> str:
-        """A campaign whose ceremony was held and whose round is planned."""
-        campaign = await self.world.start()
-        await self.world.turn()
-        self.custody.ceremony(campaign)
-        await self.settle(2)
-        return campaign
-
-    async def reported(self, **changes) -> str:
-        """A campaign whose every host has reported; `changes` are the first one's."""
-        await self.found()
-        campaign = await self.engaged()
-        for worker in self.hosts:
-            (order,) = (await worker.exchange()).orders
-            encrypt(worker, order, **(changes if worker is self.hosts[0] else {}))
-            (receipt,) = (await worker.exchange([worker.report(order)])).acknowledgements
-            assert receipt.accepted, receipt
-        return campaign
-
-    async def awaited(self, **changes) -> str:
-        """A campaign whose opening waits for trustees."""
-        campaign = await self.reported(**changes)
-        await self.settle()
-        row = (await self.world.view(campaign)).row
-        assert (row.state, row.reason) == ("running", "waiting-for-trustees"), row
-        return campaign
-
-    async def opened(self) -> str:
-        campaign = await self.awaited()
-        assert self.custody.contribute([0, 2, 4]) == 3
-        await self.settle()
-        return campaign
-
-    async def settle(self, turns: int = 4) -> None:
-        for _ in range(turns):
-            await self.world.turn()
-
-    async def standing(self, campaign: str) -> tuple[str, str]:
-        row = (await self.world.view(campaign)).row
-        return row.state, row.reason
-
-    def documents(self, kind: Kind) -> list[bytes]:
-        def read(tx):
-            rows = tx.session.exec(select(LogRow).where(LogRow.kind == kind.value)).all()
-            return [self.world.desk.blobs.get(Digest(row.digest)) for row in rows]
-
-        return self.world.desk.store.run("read-log", read)
-
-    def one(self, kind: Kind, cls, duty: Duty):
-        (raw,) = self.documents(kind)
-        return self.world.desk.root.verify(cls, raw, duty)
-
-    def row(self, cls, key):
-        return self.world.desk.store.run("read-row", lambda tx: tx.session.get(cls, key))
-
-    def public(self) -> set[str]:
-        def read(tx):
-            query = select(BlobRow.digest).where(BlobRow.public == True)  # noqa: E712
-            return set(tx.session.exec(query).all())
-
-        return self.world.desk.store.run("read-public", read)
 
 
 @pytest.fixture
@@ -284,6 +191,23 @@ def test_a_draft_waits_for_its_ceremony_for_a_bounded_time(scene: Scene) -> None
     asyncio.run(story())
 
 
+def test_a_draft_that_is_cancelled_asks_nobody_for_a_ceremony_any_more(scene: Scene) -> None:
+    from scheduler.service import campaigns
+
+    async def story() -> None:
+        await scene.found()
+        campaign = await scene.world.start()
+        await scene.settle()
+        memory = scene.custody.keyholder._office.memory
+        assert memory.awaiting() == [campaign]
+        await campaigns.cancel(scene.world.desk, campaign, "enough")
+        await scene.settle()
+        assert memory.awaiting() == []
+        assert scene.world.desk.asked == {}
+
+    asyncio.run(story())
+
+
 def test_people_are_asked_for_less_often_than_machines(scene: Scene) -> None:
     async def story() -> None:
         scene.world.desk.limits = replace(scene.world.desk.limits, patience=timedelta(seconds=15))
@@ -408,7 +332,7 @@ def test_a_ciphertext_that_would_betray_the_key_retires_the_epoch(scene: Scene) 
         campaign = await scene.awaited(forge=betray)
         scene.custody.contribute([0, 1, 2])
         await scene.settle()
-        assert await scene.standing(campaign) == ("failed", "keyholder-refused")
+        assert await scene.standing(campaign) == ("failed", "opening-implausible")
         assert "opening-implausible" in (await scene.world.view(campaign)).row.why
         refusal = scene.one(Kind.REFUSAL, KeyholderRefusal, Duty.KEYHOLDER).document
         assert (refusal.campaign, refusal.round) == (campaign, 1)
@@ -427,7 +351,7 @@ def test_a_ciphertext_of_another_key_gives_no_release(scene: Scene) -> None:
         campaign = await scene.awaited(public=stranger)
         scene.custody.contribute([0, 1, 2])
         await scene.settle()
-        assert await scene.standing(campaign) == ("failed", "keyholder-refused")
+        assert await scene.standing(campaign) == ("failed", "opening-implausible")
 
     asyncio.run(story())
 
@@ -493,7 +417,7 @@ def test_a_suspension_ends_the_campaign_with_the_keyholders_code(scene: Scene) -
             scene.world, scene.hosts, 2, suspensions=(Suspended(authorisation, "harmful"),)
         )
         await scene.settle()
-        assert await scene.standing(campaign) == ("failed", "keyholder-refused")
+        assert await scene.standing(campaign) == ("failed", "authorisation-suspended")
         refusal = scene.one(Kind.REFUSAL, KeyholderRefusal, Duty.KEYHOLDER).document
         assert refusal.code == "authorisation-suspended"
         # The epoch goes with the campaign all the same.
@@ -508,7 +432,7 @@ def test_an_epoch_retired_by_command_ends_the_campaign(scene: Scene) -> None:
         campaign = await scene.awaited()
         scene.custody.keyholder.retire(scene.row(CampaignRow, campaign).id)
         await scene.settle()
-        assert await scene.standing(campaign) == ("failed", "keyholder-refused")
+        assert await scene.standing(campaign) == ("failed", "epoch-retired")
         notice = scene.one(Kind.EPOCH_RETIRED, EpochRetired, Duty.KEYHOLDER).document
         assert notice.reason == "retired-by-command"
 
@@ -664,22 +588,10 @@ def test_a_worker_that_cannot_encrypt_is_given_nothing(scene: Scene) -> None:
 
 
 def test_a_campaign_that_is_cancelled_while_the_helper_prepares_keeps_no_sum(scene) -> None:
-    from scheduler.service import campaigns
-
     async def story() -> None:
         await scene.found()
         campaign = await scene.reported()
-        loop = asyncio.get_running_loop()
-        honest = scene.helper.prepare
-
-        def prepare(request):
-            answer = honest(request)
-            cancelling = campaigns.cancel(scene.world.desk, campaign, "enough")
-            asyncio.run_coroutine_threadsafe(cancelling, loop).result(20)
-            return answer
-
-        scene.helper.prepare = prepare
-        await scene.settle()
+        await scene.cancelled_meanwhile(campaign)
         row = scene.row(RoundRow, (campaign, 1))
         assert (row.commitment, row.ciphertext) == (None, None)
 

@@ -129,7 +129,7 @@ def test_a_campaign_that_the_keyholder_refused_passes(scene: Scene, tmp_path: Pa
         suspended = Suspended((await scene.world.view(campaign)).row.authorisation, "harmful")
         publish_status(scene.world, scene.hosts, 2, suspensions=(suspended,))
         await scene.settle()
-        assert await scene.standing(campaign) == ("failed", "keyholder-refused")
+        assert await scene.standing(campaign) == ("failed", "authorisation-suspended")
 
     asyncio.run(story())
     verdict = audited(scene, tmp_path / "evidence")
@@ -145,7 +145,7 @@ def test_a_batch_whose_decryption_was_refused_passes(scene: Scene, tmp_path: Pat
         campaign = await scene.awaited(forge=betray)
         scene.custody.contribute([0, 1, 2])
         await scene.settle()
-        assert await scene.standing(campaign) == ("failed", "keyholder-refused")
+        assert await scene.standing(campaign) == ("failed", "opening-implausible")
 
     asyncio.run(story())
     verdict = audited(scene, tmp_path / "evidence")

@@ -208,7 +208,7 @@ def test_a_refusal_ends_the_campaign_with_the_helpers_code_and_is_logged(scene: 
         )
         await scene.settle()
         row = (await scene.world.view(campaign)).row
-        assert (row.state, row.reason) == ("failed", "helper-refused")
+        assert (row.state, row.reason) == ("failed", "authorisation-suspended")
         assert "authorisation-suspended" in row.why
         (refusal,) = scene.documents(Kind.REFUSAL)
         document = scene.world.desk.root.verify(HelperRefusal, refusal, Duty.HELPER).document
@@ -294,22 +294,10 @@ def test_without_a_helper_the_operator_is_told(world, tmp_path: Path) -> None:
 
 
 def test_a_campaign_that_is_cancelled_while_the_helper_prepares_commits_to_nothing(scene) -> None:
-    from scheduler.service import campaigns
-
     async def story() -> None:
         await scene.found()
         campaign = await scene.reported()
-        loop = asyncio.get_running_loop()
-        honest = scene.helper.prepare
-
-        def prepare(request):
-            answer = honest(request)
-            cancelling = campaigns.cancel(scene.world.desk, campaign, "enough")
-            asyncio.run_coroutine_threadsafe(cancelling, loop).result(20)
-            return answer
-
-        scene.helper.prepare = prepare
-        await scene.settle()
+        await scene.cancelled_meanwhile(campaign)
         assert (await scene.world.view(campaign)).row.state == "cancelled"
         assert scene.row(RoundRow, (campaign, 1)).commitment is None
         assert scene.documents(Kind.BATCH) == []

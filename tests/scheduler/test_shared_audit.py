@@ -96,7 +96,7 @@ def test_a_campaign_that_the_helper_refused_passes(scene: Scene, tmp_path: Path)
         suspended = Suspended((await scene.world.view(campaign)).row.authorisation, "harmful")
         publish_status(scene.world, scene.hosts, 2, suspensions=(suspended,))
         await scene.settle()
-        assert (await scene.world.view(campaign)).row.reason == "helper-refused"
+        assert (await scene.world.view(campaign)).row.reason == "authorisation-suspended"
 
     asyncio.run(story())
     verdict = audited(scene, tmp_path / "evidence")

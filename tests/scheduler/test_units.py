@@ -8,9 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.domain.backoff import BackOff, Quota
-from scheduler.domain.reasons import Reason, sentence
-from scheduler.domain.states import FINAL_UNIT, LIVE_ATTEMPT, AttemptState, UnitState
-from scheduler.domain.units import (
+from scheduler.domain.events import (
     Abandon,
     Acknowledged,
     Cancel,
@@ -18,10 +16,10 @@ from scheduler.domain.units import (
     Lease,
     Report,
     Tick,
-    Unit,
-    live,
-    transition,
 )
+from scheduler.domain.reasons import Reason, sentence
+from scheduler.domain.states import FINAL_UNIT, LIVE_ATTEMPT, AttemptState, UnitState
+from scheduler.domain.units import Unit, live, transition
 from trust.documents.campaign import UnitKind
 from trust.entropy import seeded
 from trust.ids import AttemptId, Digest, FencingToken, UnitId, WorkerId

@@ -277,8 +277,8 @@ class Machine:
         if self.agent.conversation.late:
             await asyncio.gather(*self.agent.conversation.late, return_exceptions=True)
         if not self.broker.stalled:
-            while self.agent.units:
-                await asyncio.gather(*self.agent.units.values(), return_exceptions=True)
+            while self.agent.attempts.running:
+                await asyncio.gather(*self.agent.attempts.running.values(), return_exceptions=True)
         else:
             for _ in range(20):
                 await asyncio.sleep(0)
@@ -294,9 +294,9 @@ class Machine:
 
     async def die(self, backup: Path | None = None) -> None:
         """kill -9: whatever is not in the journal never was; then the next life."""
-        tasks = [*self.agent.units.values(), *self.agent.conversation.late]
+        tasks = [*self.agent.attempts.running.values(), *self.agent.conversation.late]
         # What a dying agent does on its way out is not what a killed one does: keep nothing.
-        self.agent._apply = lambda step: None  # type: ignore[method-assign]
+        self.agent.attempts._apply = lambda step: None  # type: ignore[method-assign]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -550,7 +550,7 @@ class Grid:
         keys = identity.load_or_draw_keys(state, world.desk.entropy)
         secret, _ = membership.create_token(
             world.desk.store, world.desk.entropy, 3600, role="worker", operator=f"o{index}",
-            site="here",
+            site="here", concludes=True,
         )  # fmt: skip
         request = certificates.make_request(keys.tls, keys.worker)
         proof = EnrolmentProof(

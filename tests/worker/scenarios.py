@@ -42,7 +42,8 @@ from trust.log.entry import Kind
 from trust.problem import Problem
 from worker.hosting import Hosting
 from worker.journal import Journal
-from worker.undertaking import Workshop, undertake
+from worker.undertaking import undertake
+from worker.workshop import Workshop
 
 PEOPLE = 30
 EPOCH = scheme.generate(SOMME)

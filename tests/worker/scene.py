@@ -23,10 +23,11 @@ from trust.ids import Digest
 from trust.policy import BundleFacts, Exhibit
 from worker import identity
 from worker.checkpoints import Checkpoints
+from worker.exhibits import Received
 from worker.governance import Standing
 from worker.hosting import Hosting, broker_of
 from worker.journal import Journal
-from worker.undertaking import Received, Workshop
+from worker.workshop import Workshop
 
 BUNDLE = Path(__file__).parents[2] / "jobs" / "bundles" / "commute_flows"
 PARAMETERS = b"{}"

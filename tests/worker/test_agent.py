@@ -129,7 +129,7 @@ def test_progress_leaves_at_fixed_ticks_only(stage: Stage) -> None:
 
     async def plot(agent: Agent) -> None:
         async def during() -> None:
-            agent.desk = advanced(agent.desk, order.attempt, 50, 100)
+            agent.attempts.desk = advanced(agent.attempts.desk, order.attempt, 50, 100)
             before = len(stage.scheduler.batches)
             agent.conversation.notify()  # what a withdrawal or a finished unit does
             await stage.scheduler.until(lambda: len(stage.scheduler.batches) > before)
@@ -423,7 +423,7 @@ def test_without_a_fresh_status_every_order_is_refused(stage: Stage) -> None:
 
     stage.play(plot)
     report = stage.scheduler.reports[order.attempt]
-    assert (report.outcome, report.reason) == (Outcome.REFUSED, "status-stale")
+    assert (report.outcome, report.reason) == (Outcome.NOT_READY, "status-stale")
     assert stage.broker.runs == 0
 
 

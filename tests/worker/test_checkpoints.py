@@ -34,7 +34,8 @@ from worker import checkpoints
 from worker.checkpoints import Checkpoints
 from worker.errors import CheckpointUnacknowledged, LedgerRolledBack
 from worker.journal import Journal, SeenLedger
-from worker.undertaking import MAXIMUM_OPEN_ROUNDS, Workshop, undertake
+from worker.undertaking import MAXIMUM_OPEN_ROUNDS, undertake
+from worker.workshop import Workshop
 
 
 @dataclass
@@ -149,7 +150,7 @@ def test_a_sum_leaves_only_after_its_charge_is_known_at_the_registry(bench: Benc
 def test_a_registry_that_does_not_answer_stops_contributions_and_is_named(bench: Bench) -> None:
     bench.registry.lose = 99
     report = bench.attempt(b"one")
-    assert report.reason == "checkpoint-unacknowledged"
+    assert (report.outcome.value, report.reason) == ("not-ready", "checkpoint-unacknowledged")
     assert "the answer was lost" in report.sentence
     assert bench.broker.runs == 0
     assert not bench.checkpoints.rolled_back  # nobody signed that

@@ -18,8 +18,9 @@ from trust.documents.reporting import AttemptReport, Outcome, Partial
 from trust.documents.rules import Protection
 from trust.ids import Digest
 from trust.policy import Exhibit
+from worker.exhibits import Received
 from worker.journal import Journal
-from worker.undertaking import Received, undertake
+from worker.undertaking import undertake
 
 
 @pytest.fixture

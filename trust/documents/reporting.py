@@ -70,6 +70,7 @@ class Outcome(enum.StrEnum):
     CONTRIBUTED = "contributed"
     CONCLUDED = "concluded"
     REFUSED = "refused"  # verification or policy said no: `reason` tells
+    NOT_READY = "not-ready"  # what it depends on is away for now; nothing is wrong with the order
     FAILED = "failed"  # it ran and did not end well
 
 

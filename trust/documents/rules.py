@@ -68,6 +68,9 @@ class ReleaseRules:
     minimum_workers: int
     minimum_operators: int
     suppress_below: int  # released cells under this print as "<n"; 0 shows every cell
+    # The name under which this total leaves, multiplied cell by cell with the one other output of
+    # that product, and only so; None where the total itself is released.
+    product: str | None = None
 
 
 @dataclass(frozen=True)

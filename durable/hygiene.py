@@ -10,13 +10,13 @@ import ctypes
 import os
 import resource
 
-from governance.errors import GovernanceError
+from durable.errors import DurableError
 from trust.problem import Kind
 
 _PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
 
 
-class ProcessExposed(GovernanceError):
+class ProcessExposed(DurableError):
     """The system does not let this process close its memory to others."""
 
     code = "process-exposed"
@@ -30,5 +30,5 @@ def harden() -> None:
     if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) or libc.prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0):
         raise ProcessExposed(
             f"this process's memory cannot be closed: {os.strerror(ctypes.get_errno())}",
-            remedy="keyholder and trustee run on Linux only",
+            remedy="programs that keep secrets run on Linux only",
         )

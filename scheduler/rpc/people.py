@@ -1,143 +1,37 @@
-"""One thin servicer per service of the contract."""
+"""What operators, authors and auditors ask for: bundles, campaigns, consents, proofs, workers.
+
+One thin servicer per service of the contract; which role may call what is the gate's
+(`scheduler.rpc.servers`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, TypeVar
 
 from protos.cadastre.v1 import (
     audit_pb2,
     audit_pb2_grpc,
-    blobs_pb2,
-    blobs_pb2_grpc,
     bundles_pb2,
     bundles_pb2_grpc,
     campaigns_pb2,
     campaigns_pb2_grpc,
     consents_pb2,
     consents_pb2_grpc,
-    enrolment_pb2,
-    enrolment_pb2_grpc,
     states_pb2,
-    work_pb2,
-    work_pb2_grpc,
 )
 from scheduler.domain.states import CampaignState
 from scheduler.errors import InputRefused
 from scheduler.rpc import views
-from scheduler.service import (
-    bundles,
-    campaigns,
-    consents,
-    evidence,
-    exchange,
-    exclusion,
-    membership,
-    roster,
-    starting,
-)
+from scheduler.rpc.calls import Context, while_admitted
+from scheduler.service import bundles, campaigns, consents, evidence, exclusion, roster, starting
 from scheduler.service.desk import Desk
 from scheduler.service.exclusion import DenyList
-from scheduler.service.membership import Admission
-from scheduler.service.standing import Standing
-from scheduler.service.transfers import Chunk, Transfers
 from trust.ids import Digest, WorkerId
 from wire.limits import CHUNK_BYTES, MAXIMUM_MESSAGE_BYTES
 from wire.server import current_peer
 
-# grpc's context objects are untyped for generated servicers.
-Context = Any
 # Room for the framing of one evidence file in one message.
 _EVIDENCE_LIMIT = MAXIMUM_MESSAGE_BYTES - CHUNK_BYTES
-
-
-T = TypeVar("T")
-
-
-async def while_admitted(deny: DenyList, items: AsyncIterator[T]) -> AsyncIterator[T]:
-    """`items`, until the caller is excluded: the gate asked only once. Raises Denied."""
-    peer = current_peer()
-    async for item in items:
-        deny.require_admitted(peer)
-        yield item
-
-
-class Enrolment(enrolment_pb2_grpc.EnrolmentServicer):
-    """Tokens for certificates, on the port where nobody has one yet."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-
-    async def Enrol(  # noqa: N802 - the contract's name
-        self, request: enrolment_pb2.EnrolRequest, context: Context
-    ) -> enrolment_pb2.EnrolResponse:
-        del context
-        return _admission(
-            await membership.enrol(self._desk, request.secret, request.request, request.proof)
-        )
-
-
-class Renewal(enrolment_pb2_grpc.RenewalServicer):
-    """Fresh certificates for members."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-
-    async def Renew(  # noqa: N802 - the contract's name
-        self, request: enrolment_pb2.RenewRequest, context: Context
-    ) -> enrolment_pb2.EnrolResponse:
-        del context
-        return _admission(await membership.renew(self._desk, current_peer(), request.request))
-
-
-class Work(work_pb2_grpc.WorkServicer):
-    """The exchange."""
-
-    def __init__(self, desk: Desk, standing: Standing) -> None:
-        self._desk = desk
-        self._standing = standing
-
-    async def Exchange(  # noqa: N802 - the contract's name
-        self, request: work_pb2.ExchangeRequest, context: Context
-    ) -> work_pb2.ExchangeResponse:
-        del context
-        answer = await exchange.exchange(
-            self._desk, self._standing, current_peer(), request.reports
-        )
-        return work_pb2.ExchangeResponse.FromString(answer)
-
-
-class Blobs(blobs_pb2_grpc.BlobsServicer):
-    """Content-addressed bytes."""
-
-    def __init__(self, transfers: Transfers, deny: DenyList) -> None:
-        self._transfers = transfers
-        self._deny = deny
-
-    async def Stat(  # noqa: N802 - the contract's name
-        self, request: blobs_pb2.StatRequest, context: Context
-    ) -> blobs_pb2.StatResponse:
-        del context
-        state = await self._transfers.stat(current_peer(), Digest.parse(request.digest))
-        return blobs_pb2.StatResponse(stored=state.stored, received=state.received, size=state.size)
-
-    async def Put(  # noqa: N802 - the contract's name
-        self, request: AsyncIterator[blobs_pb2.PutRequest], context: Context
-    ) -> blobs_pb2.PutResponse:
-        del context
-        parts = while_admitted(self._deny, request)
-        chunks = (Chunk(part.digest, part.offset, part.data) async for part in parts)
-        digest, size = await self._transfers.put(current_peer(), chunks)
-        return blobs_pb2.PutResponse(digest=digest, size=size)
-
-    async def Get(  # noqa: N802 - the contract's name
-        self, request: blobs_pb2.GetRequest, context: Context
-    ) -> AsyncIterator[blobs_pb2.GetResponse]:
-        del context
-        digest = Digest.parse(request.digest)
-        pieces = self._transfers.get(current_peer(), digest, request.offset)
-        async for data in while_admitted(self._deny, pieces):
-            yield blobs_pb2.GetResponse(data=data)
 
 
 class Bundles(bundles_pb2_grpc.BundlesServicer):
@@ -245,7 +139,10 @@ class Consents(consents_pb2_grpc.ConsentsServicer):
             unchanged=result.unchanged,
             refused=[
                 consents_pb2.RefusedConsent(
-                    index=item.index, code=item.code, sentence=item.sentence
+                    index=item.index,
+                    code=item.code,
+                    sentence=item.sentence,
+                    remedy=item.remedy,
                 )
                 for item in result.refused
             ],
@@ -317,15 +214,6 @@ class Workers(audit_pb2_grpc.WorkersServicer):
         await self._deny.refresh()
         found = await roster.list_workers(self._desk)
         return next(views.worker(item) for item in found if item.row.name == name)
-
-
-def _admission(admission: Admission) -> enrolment_pb2.EnrolResponse:
-    return enrolment_pb2.EnrolResponse(
-        certificate=admission.certificate,
-        name=admission.name,
-        role=admission.role.value,
-        work_address=admission.work_address,
-    )
 
 
 def _campaign_state(number: int) -> CampaignState | None:

@@ -1,0 +1,85 @@
+"""A campaign under `encrypted`, played by keyholder and trustees: sums that nobody opens alone.
+
+The keyholder's operator holds the ceremony, workers encrypt under its key, helper and keyholder
+see half of what an opening takes, and three trustees of five have to want it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from demo.steps import Steps
+from demo.territory import TRUSTEES, TRUSTEES_NEEDED
+from trust.documents.custody import AggregateOpened, EpochKey, ShareReturned
+from trust.documents.reporting import Partial
+
+ENDED = ("released", "failed", "cancelled")
+CAME = (1, 3, 5)  # the trustees who come; the others need not
+
+
+class Custody:
+    """From the campaign's start to its release."""
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+
+    def play(self, name: str) -> tuple[str, dict[str, Any]]:
+        """One campaign of the bundle `name`: its id and its report."""
+        tell, grid = self._steps.tell, self._steps.grid
+        campaign = self._steps.start(name)
+        waits = self._until(campaign, "ceremony")
+        made = grid.hold_ceremony(campaign)
+        tell.check(
+            "the campaign waits until its key is made and shared among trustees, then workers "
+            "encrypt",
+            held="ceremony" in reason_of(waits) and made["trustees"] == _needed(),
+            seen=f"{made['trustees']} open it",
+        )
+        self._open(campaign)
+        report = self._steps.finish(campaign)
+        self._tell_secrecy(campaign)
+        return campaign, report
+
+    def _open(self, campaign: str) -> None:
+        """Two trustees, who are not enough, then the third."""
+        grid, tell = self._steps.grid, self._steps.tell
+        self._until(campaign, "trustees")
+        *first, last = CAME
+        came = [grid.contribute(number) for number in first]
+        view = self._until(campaign, "trustees")
+        came.append(grid.contribute(last))
+        tell.check(
+            "two trustees open nothing; the third opens it",
+            held=came == [1, 2, 3] and "trustees" in reason_of(view) and not view["release"],
+            seen=f"{len(came)} of {TRUSTEES} came",
+        )
+
+    def _until(self, campaign: str, word: str) -> dict[str, Any]:
+        """The view once the campaign waits for what has `word` in it, or once it ended."""
+        return self._steps.follow(
+            campaign, lambda view: word in reason_of(view) or view["state"] in ENDED
+        )
+
+    def _tell_secrecy(self, campaign: str) -> None:
+        steps = self._steps
+        partials = steps.statements(campaign, Partial)
+        given = steps.statements(campaign, ShareReturned)
+        opened = steps.statements(campaign, AggregateOpened)
+        keys = steps.statements(campaign, EpochKey)
+        steps.tell.check(
+            "nobody could see any sum before its noise: scheduler masked ciphertexts, helper "
+            "masks, trustees a share each",
+            held=steps.halved(campaign, partials)
+            and len(keys) == len(opened) == 1
+            and len(given) == len(CAME),
+            seen=f"{len(partials)} ciphertexts added blind, opened once by {len(given)} shares",
+        )
+
+
+def reason_of(view: dict[str, Any]) -> str:
+    """What a campaign waits for, "" where it waits for nothing."""
+    return view["reason"] or ""
+
+
+def _needed() -> str:
+    return f"{TRUSTEES_NEEDED} of {TRUSTEES}"
