@@ -19,7 +19,9 @@ def progress_of(view: Any) -> tuple[float, str]:
     voted = max(view.rounds_voted, 1)
     if voted == 1:
         return part, "capsules"
-    told = next((entry.metrics for entry in reversed(view.rounds) if entry.metrics), {})
+    told: dict[str, float] = next(
+        (entry.metrics for entry in reversed(view.rounds) if entry.metrics), {}
+    )
     said = ", ".join(f"{name} {value:.4g}" for name, value in sorted(told.items())[:_SHOWN])
     done = (newest.number - 1 + min(part, 1.0)) / voted
     return done, f"round {newest.number}/{voted}" + (f" ({said})" if said else "")

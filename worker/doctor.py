@@ -7,6 +7,7 @@ machine; `ThisHost` is the real one.
 from __future__ import annotations
 
 import enum
+import importlib.util
 import os
 import platform
 import pwd
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from jobs.libraries import contents
 from trust.clock import Clock
 
 WORKER_USER = "cadastre-worker"
@@ -76,6 +78,10 @@ class Host(Protocol):
         """Whether the machine has this user."""
         ...
 
+    def installed(self, library: str) -> bool:
+        """Whether this Python finds the library."""
+        ...
+
     def uid(self) -> int:
         """The effective user id."""
         ...
@@ -107,6 +113,7 @@ def examine(
     """
     yield _platform(host)
     yield from _sandbox(host)
+    yield _learning(host)
     yield _identity(host)
     yield _proxy(host, addresses)
     yield _disk(host, state)
@@ -150,6 +157,21 @@ def _sandbox(host: Host) -> Iterator[Finding]:
     else:
         fix = "allow unprivileged user namespaces for bwrap, then run cadastre doctor again"
     yield Finding("namespaces", Verdict.PROBLEM, said, fix)
+
+
+def _learning(host: Host) -> Finding:
+    wanted = contents("torch_geometric")
+    missing = [name for name in wanted if not host.installed(name)]
+    if not missing:
+        return Finding("learning", Verdict.OK, f"bundles may use {', '.join(wanted)}")
+    # Nothing is wrong with a worker without it: it is given the other bundles.
+    return Finding(
+        "learning",
+        Verdict.OK,
+        f"{', '.join(missing)} not installed: bundles that need it run elsewhere",
+        "to offer it: pip install 'cadastre[learning]' (torch's CPU build is 200 MB to fetch, its "
+        "default build several GB)",
+    )
 
 
 def _identity(host: Host) -> Finding:
@@ -260,6 +282,9 @@ class ThisHost:
 
     def user_exists(self, name: str) -> bool:
         return any(entry.pw_name == name for entry in pwd.getpwall())
+
+    def installed(self, library: str) -> bool:
+        return importlib.util.find_spec(library) is not None
 
     def uid(self) -> int:
         return os.geteuid()

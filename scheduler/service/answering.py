@@ -10,8 +10,9 @@ from protos.cadastre.v1 import work_pb2
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.states import LIVE_ATTEMPT, UnitState
 from scheduler.domain.units import Lease
-from scheduler.service import committing, consents, outbox
+from scheduler.service import committing, consents, images, outbox
 from scheduler.service.desk import Desk
+from scheduler.service.facts import facts_of
 from scheduler.service.units import apply, quota_of, store_quota
 from scheduler.store.store import Transaction
 from scheduler.store.tables import (
@@ -31,6 +32,10 @@ from trust.documents.reporting import ReportBatch
 from trust.dsse import Envelope
 from trust.errors import SignatureInvalid
 from trust.ids import AttemptId, AuthorisationId, CampaignId, Digest, FencingToken, UnitId, WorkerId
+from trust.problem import Problem
+
+# Ready conclusions that one answer looks at: a worker may lack what the first ones need.
+CONCLUSIONS_LOOKED_AT = 64
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class _Acknowledgements:
     items: tuple[Acknowledgement, ...]
 
 
-def has_news(tx: Transaction, document: ReportBatch) -> bool:
+def has_news(tx: Transaction, desk: Desk, document: ReportBatch) -> bool:
     """Whether an answer now would say anything."""
     worker = tx.session.get(WorkerRow, str(document.worker))
     if worker is None or worker.sequence != document.sequence:
@@ -51,7 +56,7 @@ def has_news(tx: Transaction, document: ReportBatch) -> bool:
     # Only what `_lease` would really give: otherwise the poll of a worker without quota would be
     # answered at once, again and again.
     may_take = worker.slots > 0 and not worker.draining and quota_of(worker, tx.now).left > 0
-    return may_take and bool(_leasable(tx, worker, 1))
+    return may_take and bool(_leasable(tx, desk, worker, 1))
 
 
 def answer(
@@ -138,7 +143,7 @@ def _cancellations(tx: Transaction, document: ReportBatch) -> list[Cancellation]
     return found
 
 
-def _leasable(tx: Transaction, worker: WorkerRow, limit: int) -> list[UnitRow]:
+def _leasable(tx: Transaction, desk: Desk, worker: WorkerRow, limit: int) -> list[UnitRow]:
     """Ready units for this worker, oldest deadline first; cost independent of the backlog."""
     ready = UnitRow.state == UnitState.READY.value
     found: list[UnitRow] = []
@@ -149,9 +154,25 @@ def _leasable(tx: Transaction, worker: WorkerRow, limit: int) -> list[UnitRow]:
         query = select(UnitRow).where(
             ready, col(UnitRow.worker).is_(None), UnitRow.kind == UnitKind.CONCLUDE.value
         )
-        found += tx.session.exec(query.limit(limit - len(found))).all()
+        rows = tx.session.exec(query.limit(CONCLUSIONS_LOOKED_AT)).all()
+        found += [row for row in rows if _can_conclude(tx, desk, worker, row)][: limit - len(found)]
     now = tx.now
     return [row for row in found if row.deadline > now]
+
+
+def _can_conclude(tx: Transaction, desk: Desk, worker: WorkerRow, unit: UnitRow) -> bool:
+    """Whether this worker has what the bundle needs, in an image that was voted."""
+    campaign = tx.session.get(CampaignRow, unit.campaign)
+    assert campaign is not None
+    authorisation = tx.session.get(AuthorisationRow, campaign.authorisation)
+    assert authorisation is not None
+    try:
+        facts = facts_of(desk, authorisation.digest, campaign.bundle)
+    except Problem:
+        return False  # damaged here: its own round says so, other campaigns go on
+    libraries = facts.bundle.manifest.needs.libraries
+    image = images.image_for(worker, libraries)
+    return image in facts.authorisation.images and set(libraries) <= set(worker.libraries.split())
 
 
 def _lease(
@@ -161,7 +182,7 @@ def _lease(
     quota = quota_of(worker, tx.now)
     if worker.draining:
         return [], [sentence(Reason.WORKER_DRAINING)]
-    units = _leasable(tx, worker, max(1, worker.slots))
+    units = _leasable(tx, desk, worker, max(1, worker.slots))
     if not units:
         return [], [sentence(Reason.NOTHING_TO_DO), *_why_nothing(tx, worker)]
     if worker.slots == 0:

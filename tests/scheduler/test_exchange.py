@@ -450,7 +450,7 @@ def test_the_poll_of_a_worker_without_quota_is_not_answered_at_once_again_and_ag
             row = tx.session.get(WorkerRow, first.name)
             row.sequence, row.slots = document.sequence, 4
             row.quota_used = row.quota_daily - left
-            return answering.has_news(tx, document)
+            return answering.has_news(tx, world.desk, document)
 
         assert await world.desk.run("with-quota", lambda tx: news(tx, 1))
         assert not await world.desk.run("without", lambda tx: news(tx, 0))
