@@ -2,7 +2,7 @@
 # Both prepare `.venv` first; `make setup` alone does only that.
 PYTHON := .venv/bin/python
 
-.PHONY: help setup demo test lint bench soak package clean
+.PHONY: help setup demo test lint bench bench-learning soak package clean
 
 help:
 	@echo "make demo     a whole campaign across real processes (about 4 minutes);"
@@ -11,6 +11,7 @@ help:
 	@echo "make setup    prepare .venv only"
 	@echo "make package  the offline tar for city computers"
 	@echo "make bench    measure, and write docs/benchmarks.md"
+	@echo "make bench-learning   federated learning beside published figures (an hour, goes on)"
 
 setup: .venv/ready
 
@@ -31,6 +32,9 @@ test: lint
 
 bench: setup
 	.venv/bin/cadastre bench --write docs/benchmarks.md
+
+bench-learning: setup
+	OMP_NUM_THREADS=1 $(PYTHON) -m benchmarks.learning
 
 soak: setup
 	.venv/bin/pytest -m soak -q

@@ -52,10 +52,16 @@ NOUNS = (
     Noun(
         "bundle",
         "signed algorithms",
-        ("jobs.cli:add_bundle", "capsule_runtime.trial:add_try", "client.bundles:add_bundles"),
+        (
+            "jobs.cli:add_bundle",
+            "capsule_runtime.trial:add_try",
+            "capsule_runtime.adoption:add_from_flower",
+            "client.bundles:add_bundles",
+        ),
         "capsule",
     ),
     Noun("campaign", "runs of authorised bundles", ("client.campaigns:add_campaign",), ""),
+    Noun("model", "models that campaigns trained", ("client.models:add_model",), "models"),
     Noun("graph", "the territory's graph", ("graph.cli:add_graph",), "graph"),
     Noun("log", "the verifiable log", ("client.log:add_log",), ""),
     Noun("operator", "this terminal's identity", ("client.membership:add_operator",), ""),

@@ -33,14 +33,16 @@ from capsule_runtime.capsules.store import CapsuleStore
 from capsule_runtime.consents import ConsentStore
 from capsule_runtime.ledger import Checkpoint, Ledger
 from capsule_runtime.sandbox.layout import Layout, find_layout
+from capsule_runtime.sandbox.libraries import complete
 from capsule_runtime.sandbox.model import Outcome, Status
 from capsule_runtime.sandbox.packing import LoadedJob
 from capsule_runtime.sandbox.zygote import Zygote
 from jobs import archive
+from jobs.libraries import LIBRARIES, contents, runtime_of
 from trust.clock import SystemClock
 from trust.entropy import SYSTEM
 from trust.ids import CampaignId, Digest
-from worker.hosting import LIBRARIES, Hosting
+from worker.hosting import Hosting
 from worker.identity import Identity
 from worker.journal import Journal, SeenLedger
 
@@ -118,11 +120,11 @@ class Site:
         )
         # Read once: the broker keeps the program of its last unit too.
         program = read_program(bundle.raw, LIBRARIES)
-        return cls(who, program, runtime, find_layout(LIBRARIES))
+        return cls(who, program, runtime, find_layout(contents(runtime_of(program.libraries))))
 
     def zygote(self) -> WatchedZygote:
         """A new sandbox."""
-        zygote = WatchedZygote.start(LIBRARIES, layout=self.layout)
+        zygote = WatchedZygote.start(layout=self.layout)
         assert isinstance(zygote, WatchedZygote)
         return zygote
 
@@ -217,6 +219,27 @@ def _cold(site: Site, channel: Channel) -> float:
         return _MS * (site.contribute(fresh, channel).done - started)
 
 
+def one_capsule_with_torch(state: Path, counts: dict[str, int]) -> list[Figure]:
+    """As `one_capsule`, with three training steps in the run; nothing where torch is missing."""
+    if not all(map(complete, owners.LEARNING)):
+        return []
+    site = Site.make(state, owners.commute_flows(alone=True, torch=True), 1)
+    warm: list[float] = []
+    with agent(site.who) as channel, site.zygote() as zygote:
+        for number in range(WARMING + counts["warm"]):
+            watch = site.contribute(zygote, channel)
+            if number >= WARMING:
+                warm.append(_MS * (watch.done - watch.started))
+    return [
+        figures.median(
+            "capsule.warm_torch_ms",
+            warm,
+            "one capsule alone in the sandbox with torch: as capsule.warm_ms, and three Adam "
+            "steps of a two-layer model",
+        )
+    ]
+
+
 def many_capsules(state: Path, counts: dict[str, int]) -> Figure:
     """Steady state: broker, agent and sandbox on one core, one ledger transaction per unit."""
     site = Site.make(state, owners.commute_flows(), counts["capsules"])
@@ -243,6 +266,7 @@ def main(counts: dict[str, int]) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory(prefix="cadastre-bench-", dir=SCRATCH) as home:
         found = one_capsule(Path(home) / "one", counts)
+        found += one_capsule_with_torch(Path(home) / "torch", counts)
         found.append(many_capsules(Path(home) / "many", counts))
     sys.stdout.write(figures.dump(found) + "\n")
 

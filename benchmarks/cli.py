@@ -48,6 +48,8 @@ def bench(arguments: argparse.Namespace) -> int:
             if not group:
                 why = groups.ABSENT.get(name, "nothing could be run")
                 output.note(f"note: {name} cannot be measured here: {why}")
+            elif (missing := groups.left_out(name)) is not None:
+                output.note(f"note: {missing}")
             found += group
             bar.advance()
     if arguments.write is not None:

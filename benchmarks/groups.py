@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from benchmarks import ckks, escapes, figures, flower, log, ordinary, shared, worker
+from benchmarks import ckks, escapes, figures, flower, log, ordinary, owners, shared, worker
 from benchmarks.errors import UnknownGroup
 from benchmarks.figures import Figure
+from capsule_runtime.sandbox.libraries import complete
 
 
 def _capsule(*, quick: bool) -> list[Figure]:
@@ -38,6 +39,15 @@ ABSENT = {
     "ckks": "TenSEAL is not installed (the extra `encrypted`)",
     "flower": "flwr is not installed (the extra `flower`)",
 }
+
+LEARNING_FIGURES = {"capsule": "capsule.warm_torch_ms", "worker": "worker.idle_torch_mib"}
+
+
+def left_out(name: str) -> str | None:
+    """The sentence about what a group measures only with the extra `learning`; None with it."""
+    if name not in LEARNING_FIGURES or all(map(complete, owners.LEARNING)):
+        return None
+    return f"{LEARNING_FIGURES[name]} is left out: torch is not installed (the extra `learning`)"
 
 
 def chosen(names: Sequence[str]) -> list[str]:

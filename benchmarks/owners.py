@@ -12,7 +12,8 @@ from capsule_runtime.capsules import card as cards
 from capsule_runtime.capsules import encryption, grants, sealed
 from capsule_runtime.capsules.store import CapsuleStore
 from capsule_runtime.consents import ConsentStore
-from jobs import archive
+from jobs import archive, mistakes
+from jobs.libraries import TORCH_MEMORY_MIB, contents
 from protection import columns
 from trust.clock import SystemClock
 from trust.documents import signed
@@ -25,14 +26,41 @@ from trust.keys import PrivateKey
 TABLE = "commute"
 COLUMNS = ("home_sector", "work_sector", "mode", "persons")
 TYPES = {TABLE: dict.fromkeys(COLUMNS, "int64")}
+LEARNING = contents("torch")
 _MINIMA = ("minimum_contributors = ", "minimum_capsules = ")
 
 
-def commute_flows(*, alone: bool = False) -> archive.Bundle:
-    """The built-in bundle; `alone` lets a cohort of one through, so that one can be timed."""
+# Three steps of a small model on what the capsule holds, beside the bundle's own work.
+_TRAINING = b"""
+import torch
+
+_counted = contribute
+
+
+def contribute(capsule, parameters):
+    columns = [torch.from_numpy(column.copy()) for column in capsule["commute"].values()]
+    rows, labels = torch.stack(columns, dim=1).float(), columns[2] % 7
+    torch.manual_seed(1)
+    model = torch.nn.Sequential(
+        torch.nn.Linear(len(columns), 64), torch.nn.ReLU(), torch.nn.Linear(64, 7)
+    )
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(3):
+        optimiser.zero_grad()
+        torch.nn.functional.cross_entropy(model(rows), labels).backward()
+        optimiser.step()
+    return _counted(capsule, parameters)
+"""
+
+
+def commute_flows(*, alone: bool = False, torch: bool = False) -> archive.Bundle:
+    """The built-in bundle; `alone` lets a cohort of one through, so that one can be timed.
+
+    With `torch` each run trains a small model besides.
+    """
     folder = Path(jobs.__file__).parent / "bundles" / "commute_flows"
     bundle = archive.pack_folder(folder)
-    if not alone:
+    if not alone and not torch:
         return bundle
     files = {
         path.relative_to(folder).as_posix(): path.read_bytes()
@@ -40,8 +68,12 @@ def commute_flows(*, alone: bool = False) -> archive.Bundle:
         if path.is_file()
     }
     text = files["bundle.toml"].decode()
-    for name in _MINIMA:
+    for name in _MINIMA if alone else ():
         text = text.replace(f"{name}20", f"{name}1")
+    if torch:
+        text = text.replace('libraries = ["numpy"]', f"libraries = {mistakes.toml(LEARNING)}")
+        text = text.replace("memory_mib = 512", f"memory_mib = {TORCH_MEMORY_MIB}")
+        files["algorithm.py"] += _TRAINING
     files["bundle.toml"] = text.encode()
     return archive.read(archive.pack(files))
 

@@ -23,9 +23,10 @@ from benchmarks.house import SCRATCH
 from benchmarks.territory import PARAMETERS, Territory
 from capsule_runtime.sandbox.image import RuntimeImage
 from capsule_runtime.sandbox.layout import find_layout
+from capsule_runtime.sandbox.libraries import complete
+from jobs.libraries import contents, runtime_of
 from trust.clock import SystemClock
 from trust.documents.budget import CHECKPOINTS_PATH
-from worker.hosting import LIBRARIES
 
 CAPSULES = 300  # more than one sandbox serves (256), so that it has been renewed once
 IDLE_SECONDS = 60
@@ -41,12 +42,29 @@ SHARING = "shared pages are split with whatever else maps them now"
 def measure(*, quick: bool) -> list[Figure]:
     """Start the worker, let it work and rest, and add up what its processes hold."""
     rest = QUICK_IDLE_SECONDS if quick else IDLE_SECONDS
-    with ordinary.process("benchmarks.worker") as child:
+    warm, idle = _watch(rest)
+    found = [
+        *_sum("warm", warm, f"{WARM_SECONDS} s after a unit of {CAPSULES} capsules"),
+        *_sum("idle", idle, f"{rest} s after it"),
+        *_each(idle),
+    ]
+    if all(map(complete, owners.LEARNING)):
+        warm, idle = _watch(rest, "torch")
+        found += [
+            _learning("warm", warm, f"{WARM_SECONDS} s after a unit that trains with torch"),
+            _learning("idle", idle, f"{rest} s after it"),
+        ]
+    return found
+
+
+def _watch(rest: float, *arguments: str) -> tuple[list[memory.Memory], list[memory.Memory]]:
+    """A worker's processes soon after its unit and `rest` seconds after it."""
+    with ordinary.process("benchmarks.worker", arguments) as child:
         assert child.stdin is not None
         assert child.stdout is not None
         line = child.stdout.readline().strip()
         if not line.isdecimal():
-            return []  # `process` says what the child said
+            return [], []  # `process` says what the child said
         agent = int(line)
         time.sleep(WARM_SECONDS)
         warm = _look(agent)
@@ -54,11 +72,15 @@ def measure(*, quick: bool) -> list[Figure]:
         idle = _look(agent)
         child.stdin.write("seen\n")
         child.stdin.flush()
-    return [
-        *_sum("warm", warm, f"{WARM_SECONDS} s after a unit of {CAPSULES} capsules"),
-        *_sum("idle", idle, f"{rest} s after it"),
-        *_each(idle),
-    ]
+    return warm, idle
+
+
+def _learning(moment: str, seen: list[memory.Memory], when: str) -> Figure:
+    """Everything together on a worker with the extra `learning`: shared pages split if known."""
+    shares = _shares(seen)
+    total = sum(one.resident for one in seen) if shares is None else sum(shares)
+    how = "every shared page counted each time" if shares is None else SHARING
+    return Figure(f"worker.{moment}_torch_mib", total, 1, f"all processes, {when}; {how}")
 
 
 def _look(agent: int) -> list[memory.Memory]:
@@ -104,15 +126,16 @@ def _shares(seen: list[memory.Memory]) -> list[float] | None:
     return shares if len(shares) == len(seen) else None
 
 
-async def _keep(home: Path) -> None:
+async def _keep(home: Path, *, torch: bool) -> None:
     pages: dict[str, bytes] = {}
     answers: dict[str, grid.Answer] = {}
     with grid.plain_site(pages, answers) as site:
         territory = Territory(SystemClock().now(), site + STATUS_PATH)
         answers[CHECKPOINTS_PATH] = territory.standing
         pages[STATUS_PATH] = territory.status()
-        bundle = owners.commute_flows()
-        image = RuntimeImage.of(find_layout(LIBRARIES)).digest
+        bundle = owners.commute_flows(torch=torch)
+        needed = contents(runtime_of(bundle.manifest.needs.libraries))
+        image = RuntimeImage.of(find_layout(needed)).digest
         work = grid.Work(territory, territory.papers(bundle, image))
         server, port = grid.work_server(territory, work, grid.Blobs(bundle.raw, PARAMETERS))
         await server.start()
@@ -166,7 +189,7 @@ async def _run_worker(state: Path, work: grid.Work) -> None:
 def main() -> None:
     """Keep the grid until the one who measures has seen enough."""
     with tempfile.TemporaryDirectory(prefix="cadastre-bench-", dir=SCRATCH) as home:
-        asyncio.run(_keep(Path(home)))
+        asyncio.run(_keep(Path(home), torch=sys.argv[1:] == ["torch"]))
 
 
 if __name__ == "__main__":

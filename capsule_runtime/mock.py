@@ -27,14 +27,18 @@ def invented(manifest: Manifest, capsules: int, seed: int) -> list[Tables]:
     generator = np.random.default_rng(seed)
     return [
         {
-            table: {
-                name: _drawn(generator, manifest.mock.get(table, MockTable()), name)
-                for name in names
-            }
+            table: drawn_table(generator, manifest.mock.get(table, MockTable()), names)
             for table, names in manifest.needs.tables.items()
         }
         for _ in range(capsules)
     ]
+
+
+def drawn_table(
+    generator: np.random.Generator, table: MockTable, names: Sequence[str]
+) -> dict[str, Column]:
+    """Columns of one mock table, drawn in the order of `names`."""
+    return {name: _drawn(generator, table, name) for name in names}
 
 
 def _drawn(generator: np.random.Generator, table: MockTable, name: str) -> Column:

@@ -46,6 +46,7 @@ class Rehearsal:
     verdicts: dict[str, int]  # guard verdict -> runs
     report: bytes | None
     complaints: tuple[str, ...]
+    state: Mapping[str, Column] | None = None  # what the last round left, where there is one
 
     @property
     def well(self) -> bool:
@@ -119,7 +120,7 @@ def rehearse(
     keys = scheme.generate(profile_of(program.rules)) if encrypted else None
     manifest = program.bundle_file.manifest
     play = _Play(zygote, program)
-    parameters, number, rendered = state.first(manifest, settings), 1, None
+    parameters, number, rendered, left = state.first(manifest, settings), 1, None, None
     while True:
         total = play.contributed(parameters, capsules)
         try:
@@ -132,6 +133,7 @@ def rehearse(
             break
         concluded = conclusion.read(manifest, result)
         progress(number, concluded.report)
+        left = concluded.state
         if concluded.stop or number == program.rounds:
             rendered = report.render(manifest, result)
             break
@@ -140,7 +142,11 @@ def rehearse(
         parameters = state.following(settings, number, concluded.state)
     facts = play.costs.summary(total.cohort.capsules, total.cohort.contributors)
     return Rehearsal(
-        {**facts, "rounds": number}, dict(play.verdicts), rendered, tuple(play.complaints.lines)
+        {**facts, "rounds": number},
+        dict(play.verdicts),
+        rendered,
+        tuple(play.complaints.lines),
+        left,
     )
 
 

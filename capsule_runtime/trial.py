@@ -57,7 +57,7 @@ def _try(arguments: argparse.Namespace) -> int:
         if arguments.data is None
         else mock.from_csv(arguments.data, manifest)
     )
-    with _sandbox(manifest.needs.libraries) as zygote:
+    with sandbox(manifest.needs.libraries) as zygote:
         found = rehearse(zygote, program, blob, capsules, SYSTEM)
     output = Output(as_json=arguments.json)
     if arguments.json:
@@ -84,10 +84,13 @@ def _try(arguments: argparse.Namespace) -> int:
     return exits.OK if found.well else exits.FAILURE
 
 
-def _sandbox(libraries: tuple[str, ...]) -> Zygote:
+def sandbox(libraries: tuple[str, ...]) -> Zygote:
+    """A sandbox that keeps what an algorithm says: for mock data only. Raises SandboxError."""
     from capsule_runtime.sandbox import Zygote  # noqa: PLC0415
     from capsule_runtime.sandbox.staging import stage_runtime  # noqa: PLC0415
+    from jobs.libraries import contents, runtime_of  # noqa: PLC0415
 
+    libraries = contents(runtime_of(libraries))
     if os.geteuid() != 0:
         return Zygote.start(libraries, keep_stderr=True)
     layout = stage_runtime(STAGED_RUNTIME, libraries)

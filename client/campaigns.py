@@ -10,7 +10,7 @@ from typing import Any
 from client import rounds
 from client.errors import CampaignEnded, InputRefused
 from client.session import Session, within
-from client.verbs import read_file, remote
+from client.verbs import is_asked, read_file, remote
 from durable.files import make_directory, write_atomic
 from protos.cadastre.v1 import campaigns_pb2, campaigns_pb2_grpc, states_pb2
 from terminal import exits
@@ -144,7 +144,7 @@ def report(arguments: argparse.Namespace) -> int:
                 remedy="ask again; if it stays so, the scheduler's store is damaged or dishonest",
             )
         # A true release of an older campaign would verify just as well.
-        if not release.document.campaign.startswith(arguments.campaign):
+        if not is_asked(release.document.campaign, arguments.campaign):
             raise BadMessage("the scheduler answered with the release of another campaign")
         return answer
 

@@ -32,6 +32,24 @@ class CampaignEnded(ClientError):
     kind = Kind.REFUSED
 
 
+class ModelNotReady(ClientError):
+    """The campaign goes on: its model is not released yet."""
+
+    code = "model-not-ready"
+    kind = Kind.UNAVAILABLE
+
+
+class ModelUnverified(ClientError):
+    """Something that a model comes from is not what signed documents name."""
+
+    code = "model-unverified"
+    kind = Kind.UNVERIFIED
+    advice = (
+        "ask again; if it stays so, use nothing of it and show an auditor what `cadastre log "
+        "evidence` fetches"
+    )
+
+
 class ConsentsRefused(ClientError):
     """Some consents of a submission were refused; the others stand."""
 

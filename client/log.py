@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from client import proofs
 from client.errors import InputRefused
 from client.session import Session, within
 from client.verbs import remote
@@ -17,11 +18,10 @@ from protos.cadastre.v1 import audit_pb2, audit_pb2_grpc
 from terminal import exits
 from terminal.arguments import Verbs
 from terminal.output import Output
-from trust.errors import LogRefused, Malformed
+from trust.errors import Malformed
 from trust.ids import Digest
-from trust.log.entry import Kind, LogEntry
+from trust.log.entry import LogEntry
 from trust.log.policy import Policy
-from trust.log.proof import verify_proof
 from trust.log.replay import check_log
 from wire.errors import BadMessage, Unreachable
 from wire.site import fetch
@@ -97,37 +97,22 @@ def prove(arguments: argparse.Namespace) -> int:
     """Verify one entry's inclusion under the territory's log policy."""
     asked = _asked(arguments.entry)
 
-    async def visit(session: Session) -> tuple[Any, str]:
-        stub = audit_pb2_grpc.AuditStub(session.channel)
-        answer = await session.call(stub.Prove, audit_pb2.ProveRequest(entry=arguments.entry))
-        return answer, session.identity.root.document.log_policy
+    async def visit(session: Session) -> proofs.Proven:
+        return await proofs.prove(session, asked)
 
-    answer, policy_text = within(arguments.identity, visit)
-    digest = Digest.of(answer.envelope)
-    policy = Policy.parse(policy_text.encode())
-    if policy.quorum is None:
-        raise LogRefused(
-            "the territory root asks for no witness: a proof under it proves nothing to others",
-            remedy="the next territory root must name witnesses and their quorum",
-        )
-    if answer.kind not in {kind.value for kind in Kind}:
-        raise BadMessage(f"{answer.kind[:40]!a} is not a kind of log entry")
-    entry = LogEntry(Kind(answer.kind), digest)
-    verified = verify_proof(answer.proof.encode(), entry.emit(), policy)
-    if asked not in {digest, verified.index}:
-        raise BadMessage("the scheduler answered with another entry than the one asked for")
+    found = within(arguments.identity, visit)
     if arguments.out:
         make_directory(arguments.out)
-        write_atomic(arguments.out / "entry.json", answer.envelope)
-        write_atomic(arguments.out / "entry.tlog-proof", answer.proof.encode())
+        write_atomic(arguments.out / "entry.json", found.envelope)
+        write_atomic(arguments.out / "entry.tlog-proof", found.proof)
     Output(as_json=arguments.json).record(
         {
-            "index": verified.index,
-            "kind": answer.kind,
-            "envelope": str(digest),
+            "index": found.index,
+            "kind": found.kind.value,
+            "envelope": str(found.digest),
             "verified": "in the log, under its witnesses' quorum",
-            "checkpoint": f"{verified.checkpoint.checkpoint.size} entries, cosigned by "
-            + ", ".join(sorted(key.name for key in verified.checkpoint.cosigned)),
+            "checkpoint": f"{found.checkpoint.checkpoint.size} entries, cosigned by "
+            + ", ".join(sorted(key.name for key in found.checkpoint.cosigned)),
         }
     )
     return exits.OK

@@ -8,6 +8,7 @@ from pathlib import Path
 from client.errors import InputRefused
 from client.identity import DEFAULT
 from terminal.arguments import Run, Verbs, leaf
+from trust.ids import CampaignId
 
 # Envelopes, parameters and policies are small; a bundle has its own limit in jobs/archive.
 MAXIMUM_INPUT_BYTES = 8 * 1024 * 1024
@@ -27,6 +28,12 @@ def remote(
         help=f"who you are: the folder made by `cadastre operator join` (default {DEFAULT})",
     )
     return parser
+
+
+def is_asked(campaign: CampaignId, asked: str) -> bool:
+    """Whether `asked`, an id or a prefix with or without `camp_`, means `campaign`."""
+    head = f"{CampaignId.prefix}_"
+    return campaign.startswith(asked if asked.startswith(head) else head + asked)
 
 
 def read_file(path: Path, *, limit: int = MAXIMUM_INPUT_BYTES) -> bytes:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graph.errors import LearningUnavailable
 from terminal.arguments import leaf
 
 if TYPE_CHECKING:
@@ -92,6 +93,41 @@ def add_graph(verbs: Verbs) -> None:
     draw.add_argument("--out", type=Path, required=True, metavar="FILE")
     draw.add_argument("--language", choices=("fr", "en"), default="fr")
     _anchor(draw)
+    _potential(verbs)
+
+
+def _potential(verbs: Verbs) -> None:
+    potential = leaf(
+        verbs,
+        "potential",
+        _rank,
+        summary="links to strengthen or create, ranked by avoided CO2e, each explained",
+        example="cadastre graph potential G.graph --root root.json --top 5 --draw links.svg",
+    )
+    potential.add_argument("graph", type=Path, metavar="GRAPH")
+    potential.add_argument("--top", type=int, default=10, metavar="N", help="how many links")
+    potential.add_argument(
+        "--scorer",
+        choices=("auto", "gravity", "gnn"),
+        default="auto",
+        help="what tells plausible flows; auto: the network where it is clearly better",
+    )
+    potential.add_argument("--days", type=int, default=None, metavar="N", help="worked in a year")
+    potential.add_argument("--seed", type=int, default=1, metavar="N")
+    potential.add_argument("--language", choices=("fr", "en"), default="fr")
+    potential.add_argument("--draw", type=Path, metavar="FILE", help="the links as an SVG map")
+    _anchor(potential)
+
+
+def _rank(arguments: argparse.Namespace) -> int:
+    try:
+        from graph import ranking  # numpy, for the one verb that needs it
+    except ModuleNotFoundError as error:
+        raise LearningUnavailable(
+            f"the ranking needs the Python package {error.name}, which is not installed here",
+            remedy="pip install 'cadastre[graph]'",
+        ) from error
+    return ranking.potential(arguments)
 
 
 def _releases(parser: argparse.ArgumentParser) -> None:

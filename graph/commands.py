@@ -52,7 +52,7 @@ def build(arguments: argparse.Namespace) -> int:
     write_atomic(_signature(out), signed.statement.envelope.raw)
     write_atomic(out, signed.raw)
     output = Output(as_json=arguments.json)
-    output.record({"graph": str(out), **_about(signed)})
+    output.record({"graph": str(out), **about(signed)})
     output.line(f"next: cadastre graph indicators {out} --root {arguments.root[-1]}")
     return exits.OK
 
@@ -65,7 +65,7 @@ def verify(arguments: argparse.Namespace) -> int:
     """
     from graph import shapes  # noqa: PLC0415 - as above
 
-    signed = _open(arguments, arguments.graph)
+    signed = opened(arguments, arguments.graph)
     shapes.require(signed.graph)
     if arguments.plan is not None:
         again = document.encode(_built(arguments, _root(arguments), signed.graph.dated))
@@ -77,14 +77,14 @@ def verify(arguments: argparse.Namespace) -> int:
             )
     rebuilt = None if arguments.plan is None else True
     Output(as_json=arguments.json).record(
-        {"graph": str(arguments.graph), **_about(signed), "rebuilt": rebuilt}
+        {"graph": str(arguments.graph), **about(signed), "rebuilt": rebuilt}
     )
     return exits.OK
 
 
 def show(arguments: argparse.Namespace) -> int:
     """What the graph holds: its tables' sizes and its sources."""
-    signed = _open(arguments, arguments.graph)
+    signed = opened(arguments, arguments.graph)
     graph, output = signed.graph, Output(as_json=arguments.json)
     edges: Counter[str] = Counter(link.source for link in graph.links)
     edges.update(flow.source for flow in graph.flows)
@@ -101,8 +101,8 @@ def show(arguments: argparse.Namespace) -> int:
         }
         for source in graph.sources
     ]
-    about = {
-        **_about(signed),
+    record = {
+        **about(signed),
         "title": graph.name_fr,
         "territories": len(graph.territories),
         "places": len(graph.places),
@@ -114,9 +114,9 @@ def show(arguments: argparse.Namespace) -> int:
         "flows": len(graph.flows),
     }
     if arguments.json:
-        output.record({**about, "sources": sources})
+        output.record({**record, "sources": sources})
         return exits.OK
-    output.record(about)
+    output.record(record)
     output.line("")
     output.table(list(sources[0]), [list(row.values()) for row in sources])
     return exits.OK
@@ -124,7 +124,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 def indicators(arguments: argparse.Namespace) -> int:
     """Every number with its range and its sources."""
-    graph = _open(arguments, arguments.graph).graph
+    graph = opened(arguments, arguments.graph).graph
     output = Output(as_json=arguments.json)
     numbers: list[dict[str, Cell]] = [
         {
@@ -165,8 +165,8 @@ def indicators(arguments: argparse.Namespace) -> int:
 
 def diff(arguments: argparse.Namespace) -> int:
     """Rows that were added, removed or changed; `clear` where more than noise explains it."""
-    before = _open(arguments, arguments.before).graph
-    after = _open(arguments, arguments.after).graph
+    before = opened(arguments, arguments.before).graph
+    after = opened(arguments, arguments.after).graph
     changes = differences.between(before, after)
     rows: list[list[Cell]] = [
         [
@@ -190,26 +190,27 @@ def diff(arguments: argparse.Namespace) -> int:
 
 def export(arguments: argparse.Namespace) -> int:
     """Another program's files of a verified graph."""
-    signed = _open(arguments, arguments.graph)
+    signed = opened(arguments, arguments.graph)
     paths = forms.export(signed.graph, arguments.to, arguments.out)
     Output(as_json=arguments.json).record(
-        {"form": arguments.to, "files": [str(path) for path in paths], **_about(signed)}
+        {"form": arguments.to, "files": [str(path) for path in paths], **about(signed)}
     )
     return exits.OK
 
 
 def draw(arguments: argparse.Namespace) -> int:
     """One picture of a verified graph."""
-    signed = _open(arguments, arguments.graph)
+    signed = opened(arguments, arguments.graph)
     drawing = schematic.draw if arguments.picture == "map" else streams.draw
     out: Path = arguments.out
     make_directory(out.absolute().parent)
     write_atomic(out, drawing(signed.graph, arguments.language))
-    Output(as_json=arguments.json).record({"picture": str(out), **_about(signed)})
+    Output(as_json=arguments.json).record({"picture": str(out), **about(signed)})
     return exits.OK
 
 
-def _open(arguments: argparse.Namespace, path: Path) -> SignedGraph:
+def opened(arguments: argparse.Namespace, path: Path) -> SignedGraph:
+    """The graph at `path`, verified. Raises GraphMissing, or what `document.verify` raises."""
     raw = _read(path, document.MAXIMUM_GRAPH_BYTES)
     signature = _read(_signature(path), dsse.MAXIMUM_ENVELOPE_BYTES)
     return document.verify(raw, signature, _root(arguments))
@@ -249,14 +250,15 @@ def _tables(plan: plans.Plan, folder: Path) -> dict[str, bytes]:
     return found
 
 
-def _about(signed: SignedGraph) -> dict[str, Cell]:
-    about = signed.statement.document
+def about(signed: SignedGraph) -> dict[str, Cell]:
+    """What the authority's statement says of a graph."""
+    said = signed.statement.document
     return {
-        "digest": str(about.graph),
-        "territory": about.territory,
-        "dated": clock.to_text(about.dated),
-        "nodes": about.nodes,
-        "edges": about.edges,
+        "digest": str(said.graph),
+        "territory": said.territory,
+        "dated": clock.to_text(said.dated),
+        "nodes": said.nodes,
+        "edges": said.edges,
         "signed by": ", ".join(sorted(key.keyid for key in signed.statement.signers)),
     }
 

@@ -94,3 +94,21 @@ class PictureRefused(GraphError):
 
     code = "picture-refused"
     advice = "build the graph with located places and flows; `cadastre graph show` counts them"
+
+
+class PotentialRefused(GraphError):
+    """A graph that says too little to tell which links are worth strengthening."""
+
+    code = "potential-refused"
+    advice = (
+        "build the graph with commuting flows by several ways of travel between located places; "
+        "`cadastre graph show` counts them"
+    )
+
+
+class LearningUnavailable(GraphError):
+    """A scorer whose Python packages are not installed here."""
+
+    code = "learning-unavailable"
+    kind = Kind.UNAVAILABLE
+    advice = "pip install 'cadastre[learning]', or ask for `--scorer gravity`"

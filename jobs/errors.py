@@ -63,3 +63,22 @@ class ReportRefused(JobsError):
         "let `conclude` return exactly the arrays that [report] declares: `cadastre bundle "
         "try` checks it"
     )
+
+
+class NoModel(JobsError):
+    """A bundle that carries no state from round to round: its release is a report alone."""
+
+    code = "no-model"
+    kind = Kind.NOT_FOUND
+    advice = "`cadastre model list` lists the models; `cadastre campaign report` prints a report"
+
+
+class LineageBroken(JobsError):
+    """A round of a released model that is not what the documents around it name."""
+
+    code = "lineage-broken"
+    kind = Kind.UNVERIFIED
+    advice = (
+        "do not use the model; show it to an auditor: `cadastre audit verify` finds where the "
+        "records part"
+    )

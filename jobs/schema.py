@@ -12,12 +12,12 @@ from pydantic import Field, model_validator
 
 from jobs import mistakes
 from jobs.fields import DecimalText, Entry, Identifier, Line, Part, Shape, Whole
+from jobs.libraries import LIBRARIES, TORCH, TORCH_MEMORY_MIB, contents, runtime_of
 from jobs.outputs import ReleaseChoice, ReportArray
 from protection.ckks.profile import LIBRARY
 from trust.documents.rules import Bound, DataClass, PrivacyUnit, Protection, ReleaseRules
 
 MAXIMUM_OUTPUTS = 64  # as the sandbox
-LIBRARIES = frozenset({"numpy"})  # what the runtime image of profile `min` holds
 PERSONS = "persons"
 
 
@@ -84,8 +84,24 @@ class Needs(Part):
             if library not in LIBRARIES:
                 raise ValueError(
                     f"the library {library!r} is not in the runtime of profile min; "
-                    f"write libraries = {mistakes.toml(sorted(LIBRARIES))}"
+                    f"write libraries = {mistakes.toml(LIBRARIES)}, or fewer of them"
                 )
+        whole = contents(runtime_of(self.libraries))
+        if not whole:
+            raise ValueError(
+                f"no runtime holds {' and '.join(self.libraries)} together; "
+                f"write libraries = {mistakes.toml(contents(TORCH))}"
+            )
+        if self.libraries and set(self.libraries) != set(whole):
+            raise ValueError(
+                f"{whole[-1]} brings {' and '.join(whole[:-1])}; "
+                f"write libraries = {mistakes.toml(whole)}"
+            )
+        if TORCH in self.libraries and self.memory_mib < TORCH_MEMORY_MIB:
+            raise ValueError(
+                f"{TORCH} alone takes half of {TORCH_MEMORY_MIB} MiB of address space; "
+                f"write memory_mib = {TORCH_MEMORY_MIB}"
+            )
         for table, columns in self.tables.items():
             if len(set(columns)) != len(columns):
                 raise ValueError(f"tables.{table} names a column twice; name each once")

@@ -186,6 +186,7 @@ class Agent:
             contributes=capsules > 0 and not self.checkpoints.rolled_back,
             concludes=capsules == 0 if self.concludes is None else self.concludes,
             draining=desk.draining,
+            images=readiness.images,
         )
 
     def hear_consents(self, raws: Sequence[bytes]) -> None:

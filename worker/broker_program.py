@@ -13,6 +13,7 @@ from pathlib import Path
 
 import capsule_runtime
 from capsule_runtime.broker.messages import Ready
+from jobs.libraries import BASE, LIBRARIES
 from trust.ids import Digest
 
 # What the extra `capsule` brings and the broker cannot live without.
@@ -22,6 +23,11 @@ CAPSULE_EXTRA = ("numpy", "pydantic")
 def missing_libraries() -> list[str]:
     """What the base installation lacks to run a broker; empty when it can."""
     return [name for name in CAPSULE_EXTRA if importlib.util.find_spec(name) is None]
+
+
+def offered_libraries() -> tuple[str, ...]:
+    """The libraries whose bundles may run here: the base, and what of the others is installed."""
+    return (BASE, *filter(importlib.util.find_spec, LIBRARIES[1:]))
 
 
 async def spawn(channel: int) -> asyncio.subprocess.Process:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jobs.libraries import BASE, RUNTIMES, contents
 from terminal.arguments import leaf
 from terminal.exits import OK
 from terminal.output import Output
@@ -61,6 +62,13 @@ def add_worker(verbs: Verbs) -> None:
             example=f"cadastre worker {name} --state /var/lib/cadastre",
         )
         verb.add_argument("--state", type=Path, default=DEFAULT_STATE, metavar="DIR")
+        if action is _image:
+            verb.add_argument(
+                "--library",
+                choices=tuple(RUNTIMES),
+                default=BASE,
+                help=f"the runtime of bundles that need this library (default {BASE})",
+            )
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -171,12 +179,12 @@ def _stop(arguments: argparse.Namespace) -> int:
 def _image(arguments: argparse.Namespace) -> int:
     from capsule_runtime.sandbox.image import RuntimeImage
     from capsule_runtime.sandbox.layout import find_layout
-    from worker.hosting import LIBRARIES
 
-    digest = RuntimeImage.of(find_layout(LIBRARIES)).digest
+    libraries = contents(arguments.library)
+    digest = RuntimeImage.of(find_layout(libraries)).digest
     output = Output(as_json=arguments.json)
     if arguments.json:
-        output.record({"image": digest, "libraries": list(LIBRARIES)})
+        output.record({"image": digest, "libraries": list(libraries)})
     else:
         output.line(digest)
     return OK

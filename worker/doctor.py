@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from jobs.libraries import contents
 from trust.clock import Clock
 
 WORKER_USER = "cadastre-worker"
@@ -84,6 +85,10 @@ class Host(Protocol):
         """Whether the machine has this user."""
         ...
 
+    def installed(self, library: str) -> bool:
+        """Whether this Python finds the library."""
+        ...
+
     def uid(self) -> int:
         """The effective user id."""
         ...
@@ -116,6 +121,7 @@ def examine(
     yield _platform(host)
     yield from _sandbox(host)
     yield _encryption(host)
+    yield _learning(host)
     yield _identity(host)
     yield _proxy(host, addresses)
     yield _disk(host, state)
@@ -171,6 +177,21 @@ def _encryption(host: Host) -> Finding:
         Verdict.WARNING,
         f"{', '.join(missing)} not installed: `encrypted` campaigns leave this worker out",
         "pip install 'cadastre[capsule,encrypted]' where the worker runs, then start it again",
+    )
+
+
+def _learning(host: Host) -> Finding:
+    wanted = contents("torch_geometric")
+    missing = [name for name in wanted if not host.installed(name)]
+    if not missing:
+        return Finding("learning", Verdict.OK, f"bundles may use {', '.join(wanted)}")
+    # Nothing is wrong with a worker without it: it is given the other bundles.
+    return Finding(
+        "learning",
+        Verdict.OK,
+        f"{', '.join(missing)} not installed: bundles that need it run elsewhere",
+        "to offer it: pip install 'cadastre[learning]' (torch's CPU build is 200 MB to fetch, its "
+        "default build several GB)",
     )
 
 
@@ -288,6 +309,9 @@ class ThisHost:
 
     def user_exists(self, name: str) -> bool:
         return any(entry.pw_name == name for entry in pwd.getpwall())
+
+    def installed(self, library: str) -> bool:
+        return importlib.util.find_spec(library) is not None
 
     def uid(self) -> int:
         return os.geteuid()

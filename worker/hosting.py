@@ -20,12 +20,11 @@ from trust.entropy import Entropy
 from trust.errors import TrustError
 from trust.ids import CapsuleId
 from worker.broker import BrokerProcess
+from worker.broker_program import offered_libraries
 from worker.identity import Identity
 from worker.journal import Journal
 
 _LOG = logging.getLogger("cadastre.worker.hosting")
-# What the warm sandbox holds (profile `min`).
-LIBRARIES = ("numpy",)
 # `cadastre capsule host` writes beside us; counting again more often would only cost.
 COUNT_SECONDS = 30.0
 
@@ -96,7 +95,7 @@ def broker_of(
             state=str(identity.state.resolve()),
             territory=identity.names.territory,
             worker=identity.worker,
-            libraries=LIBRARIES,
+            libraries=offered_libraries(),
             ledger_counter=seen.counter,
             ledger_hash=seen.hash,
         )

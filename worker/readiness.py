@@ -54,12 +54,17 @@ class Readiness:
 
     @property
     def image(self) -> Digest:
-        """The runtime image of the last self-test."""
+        """The base runtime's image, measured when the broker started."""
         return self._ready.image if self._ready is not None else Digest.of(b"")
 
     @property
+    def images(self) -> dict[str, Digest]:
+        """Those of the runtimes with more libraries, by the last library of each."""
+        return self._ready.images if self._ready is not None else {}
+
+    @property
     def libraries(self) -> tuple[str, ...]:
-        """What the warm sandbox holds."""
+        """What the sandboxes here hold."""
         return self._ready.libraries if self._ready is not None else ()
 
     @property

@@ -7,6 +7,7 @@ same round finds in the journal either nothing (and nothing was released) or the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
 
@@ -127,6 +128,8 @@ async def _statement(workshop: Workshop, received: Received, progress: OnProgres
             "this machine's sandbox did not pass its self-test: no native bundle runs here",
             remedy="run `cadastre doctor` and repair what it names; the self-test is repeated",
         )
+    # What is claimed below is the image of the runtime that this bundle's libraries choose.
+    ready = replace(ready, image=ready.image_for(inspected.libraries))
     permit = RUN_POLICIES.require(_request(workshop, received, inspected, parameters, ready.image))
     known = workshop.journal.statement(order.campaign, order.round, order.kind)
     if known is not None:

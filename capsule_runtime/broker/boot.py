@@ -1,15 +1,14 @@
-"""From the agent's first message to a serving broker: state files, self-test, warm sandbox."""
+"""From the agent's first message to a serving broker: state files, self-test, runtimes."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import socket
 from pathlib import Path
 
 from capsule_runtime import encrypting
-from capsule_runtime.broker import unit
+from capsule_runtime.broker import runtimes, unit
 from capsule_runtime.broker.channel import Channel
 from capsule_runtime.broker.errors import BrokerLost, MessageRefused
 from capsule_runtime.broker.messages import Ready, Setup, plain
@@ -18,9 +17,8 @@ from capsule_runtime.capsules.store import CapsuleStore
 from capsule_runtime.consents import ConsentStore
 from capsule_runtime.ledger import Ledger
 from capsule_runtime.sandbox import selftest
-from capsule_runtime.sandbox.image import RuntimeImage
-from capsule_runtime.sandbox.layout import find_layout
 from capsule_runtime.sandbox.zygote import Zygote
+from jobs.libraries import BASE, LIBRARIES
 from trust import clock, entropy
 from trust.problem import Problem
 
@@ -70,20 +68,27 @@ def _start(channel: Channel) -> None:
 def _serve(channel: Channel, setup: Setup, rounds: bytes, runtime: unit.Runtime) -> None:
     # Before anything may run: a ledger that was restored from a copy pays for what it forgot.
     checkpoint = reconciled(runtime, setup, parse_rounds(rounds))
-    level = selftest.assess(setup.libraries)
-    layout = find_layout(setup.libraries)
+    level = selftest.assess((BASE,))
+    layouts = runtimes.find_layouts(setup.libraries)
+    images = runtimes.measure(layouts, Path(setup.state))
+    held = {name for layout in layouts.values() for name in layout.library_names}
+    libraries = tuple(name for name in LIBRARIES if name in held)
     native = level.level >= selftest.Level.L2
     channel.send(
         Ready(
             level=level.level.name,
             reasons=tuple(plain(reason, 1000) for reason in level.reasons),
-            image=RuntimeImage.of(layout).digest,
-            libraries=(*setup.libraries, *encrypting.libraries()),
+            image=images.pop(BASE),
+            libraries=(*libraries, *encrypting.libraries()),
             capsules=len(runtime.store.hosted(setup.worker)),
             ledger_counter=checkpoint.counter,
             ledger_hash=checkpoint.hash,
+            images=images,
         )
     )
     _LOG.info("broker ready at level %s", level.level.name)
-    starter = functools.partial(Zygote.start, setup.libraries, layout=layout) if native else None
-    Broker(channel, runtime, starter, setup.libraries).serve()
+
+    def start_zygote(name: str) -> Zygote:
+        return Zygote.start(layout=layouts[name])
+
+    Broker(channel, runtime, start_zygote if native else None, libraries).serve()

@@ -7,10 +7,12 @@ sealed memory, never inside it. The agent imports this module, so it needs no nu
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from capsule_runtime.broker.errors import MessageRefused
+from jobs.libraries import BASE, runtime_of
 from trust import schema
 from trust.documents.rules import Bound, ReleaseRules
 from trust.errors import Malformed
@@ -38,11 +40,17 @@ class Ready:
 
     level: str
     reasons: tuple[str, ...]
-    image: Digest
-    libraries: tuple[str, ...]  # of the warm sandbox; and tenseal, if this process can encrypt
+    image: Digest  # of the base runtime
+    libraries: tuple[str, ...]  # of all runtimes; and tenseal, if this process can encrypt
     capsules: int
     ledger_counter: int
     ledger_hash: bytes
+    images: dict[str, Digest] = field(default_factory=dict)  # of the runtimes with more libraries
+
+    def image_for(self, libraries: Collection[str]) -> Digest:
+        """The image that a bundle with these libraries runs in; of nothing where there is none."""
+        name = runtime_of(libraries)
+        return self.image if name == BASE else self.images.get(name, Digest.of(b""))
 
 
 @dataclass(frozen=True)

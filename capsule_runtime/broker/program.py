@@ -43,6 +43,11 @@ class Program:
         return self.bundle_file.manifest.needs.classes
 
     @property
+    def libraries(self) -> tuple[str, ...]:
+        """What the sandbox has to hold."""
+        return self.bundle_file.manifest.needs.libraries
+
+    @property
     def unit(self) -> PrivacyUnit:
         """Who is protected."""
         return self.bundle_file.manifest.unit
@@ -74,7 +79,7 @@ class Program:
             rules=self.rules,
             tables=self.tables,
             bounds=manifest.bounds(),
-            libraries=tuple(manifest.needs.libraries),
+            libraries=self.libraries,
             rounds=self.rounds,
             charge=self.charge,
         )
@@ -112,13 +117,13 @@ class Program:
 def read_program(raw: bytes, libraries: Collection[str]) -> Program:
     """The program in a bundle's bytes.
 
-    Raises ArchiveRefused, ManifestRefused, or BundleUnfit when the warm sandbox lacks a library.
+    Raises ArchiveRefused, ManifestRefused, or BundleUnfit when this worker lacks a library.
     """
     program = Program(archive.read(raw))
-    missing = sorted(set(program.bundle_file.manifest.needs.libraries) - set(libraries))
+    missing = sorted(set(program.libraries) - set(libraries))
     if missing:
         raise BundleUnfit(
-            f"the bundle needs {', '.join(missing)}, which this worker's sandbox does not hold",
+            f"the bundle needs {', '.join(missing)}, which no sandbox of this worker holds",
             remedy="run it on a worker that advertises these libraries",
         )
     return program

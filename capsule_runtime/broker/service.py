@@ -33,7 +33,7 @@ from capsule_runtime.broker.messages import (
     plain,
 )
 from capsule_runtime.broker.program import Program, read_program
-from capsule_runtime.errors import SandboxUnavailable
+from capsule_runtime.broker.runtimes import WarmRuntime
 from capsule_runtime.ledger import Charge, Checkpoint, MissingRound
 from capsule_runtime.ledger.chain import START
 from capsule_runtime.sandbox.zygote import Zygote
@@ -47,7 +47,8 @@ PROGRESS_SECONDS = 0.5
 TOKEN_BYTES = 32
 # Characters of a refusal and of its remedy: both fit one packet, however they are escaped.
 MAXIMUM_WORDS = 2000
-# A warm sandbox takes 27 MiB of somebody's desktop and 0.15 s to make: an idle one is let go.
+# A warm sandbox takes 27 MiB of somebody's desktop and 0.15 s to make (with torch 350 MiB and
+# 3 s): an idle one is let go.
 IDLE_SECONDS = 30.0
 
 
@@ -146,14 +147,16 @@ class Broker:
         self,
         channel: Channel,
         runtime: unit.Runtime,
-        start_zygote: Callable[[], Zygote] | None,
+        start_zygote: Callable[[str], Zygote] | None,
         libraries: tuple[str, ...],
     ) -> None:
-        """`start_zygote` is None at level L0: every run is refused, inspections still work."""
+        """`start_zygote` makes the sandbox of a runtime (jobs.libraries).
+
+        It is None at level L0: every run is refused, inspections still work.
+        """
         self._channel = channel
         self._runtime = runtime
-        self._start_zygote = start_zygote
-        self._zygote: Zygote | None = None
+        self._warm = WarmRuntime(start_zygote)
         self._libraries = libraries
         self._withdrawn = Withdrawn()
         self._program: Program | None = None
@@ -163,12 +166,12 @@ class Broker:
         try:
             self._serve()
         finally:
-            self._cool_down()
+            self._warm.cool_down()
 
     def _serve(self) -> None:
         while True:
-            if self._zygote is not None and not self._channel.waiting(IDLE_SECONDS):
-                self._cool_down()
+            if self._warm.warm and not self._channel.waiting(IDLE_SECONDS):
+                self._warm.cool_down()
             try:
                 message, attachments = self._channel.receive()
             except BrokerLost:
@@ -243,21 +246,10 @@ class Broker:
         return self._program
 
     def _sandboxed(self, bundle: bytes, parameters: bytes) -> unit.Sandboxed:
-        if self._start_zygote is None:
-            raise SandboxUnavailable(
-                "this machine's sandbox did not pass its self-test: no native bundle runs here",
-                remedy="run `cadastre doctor`, repair what it names, and start the worker again",
-            )
+        self._warm.require()
         program = self._read(bundle)
-        if self._zygote is None:
-            self._zygote = self._start_zygote()
-        return unit.Sandboxed(self._zygote, program, parameters)
-
-    def _cool_down(self) -> None:
-        """Give the warm sandbox's memory back; the next unit pays one cold start for it."""
-        zygote, self._zygote = self._zygote, None
-        if zygote is not None:
-            zygote.close()
+        zygote = self._warm.zygote(program.libraries)
+        return unit.Sandboxed(zygote, program, parameters)
 
 
 def reconciled(runtime: unit.Runtime, setup: Setup, rounds: Iterable[MissingRound]) -> Checkpoint:

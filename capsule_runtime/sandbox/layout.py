@@ -6,7 +6,6 @@ the sandbox runs as: a dedicated one who owns nothing when a worker is started b
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import stat
@@ -16,7 +15,8 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from capsule_runtime.errors import LibraryMissing, RuntimeUnreadable
+from capsule_runtime.errors import RuntimeUnreadable
+from capsule_runtime.sandbox.libraries import library_paths
 
 INSIDE_PACKAGE = "cadastre_inside"
 INSIDE_ROOT = PurePosixPath("/runtime")
@@ -169,30 +169,6 @@ def choose_interpreter(reader: Reader = STRANGER) -> Interpreter:
     )
 
 
-def library_paths(name: str) -> tuple[Path, ...]:
-    """The top-level folders and files of an installed library, without its metadata.
-
-    They are found through the running environment's records. Raises LibraryMissing.
-    """
-    try:
-        distribution = importlib.metadata.distribution(name)
-        files = distribution.files
-    except importlib.metadata.PackageNotFoundError:
-        files = None
-    tops = {
-        file.parts[0]
-        for file in files or ()
-        if file.parts[0] not in {"..", "__pycache__"} and not file.parts[0].endswith(".dist-info")
-    }
-    if not tops:
-        raise LibraryMissing(
-            f"The bundle needs the library {name!r}, which is not installed here.",
-            remedy="Install it beside Cadastre (pip install 'cadastre[capsule]'), or choose a "
-            "worker that has it.",
-        )
-    return tuple(Path(str(distribution.locate_file(top))).resolve() for top in sorted(tops))
-
-
 def inside_source() -> Path:
     """Our own code that runs inside the sandbox."""
     return (Path(__file__).parent / "inside").resolve()
@@ -210,8 +186,11 @@ def find_layout(libraries: tuple[str, ...], reader: Reader | None = None) -> Lay
         reader = STRANGER if os.geteuid() == 0 else sandbox_reader(None)
     python = choose_interpreter(reader)
     names = tuple(sorted(set(libraries)))
+    # Two libraries may share a part.
     binds = tuple(
-        Bind(path, LIBRARY_ROOT / path.name) for name in names for path in library_paths(name)
+        dict.fromkeys(
+            Bind(path, LIBRARY_ROOT / path.name) for name in names for path in library_paths(name)
+        )
     )
     return Layout(
         executable=Bind(python.executable, PurePosixPath(python.executable)),

@@ -18,12 +18,12 @@ _WIDEST = 16.0
 # Below this a map is a skein: the thinnest arrows are left to the tables.
 MOST_ARROWS = 60
 MOST_PLACES = 24  # with more, names lie upon names
-_RADIUS = 7.0
-_BEND = 0.16  # of an arrow's length
+RADIUS = 7.0
+BEND = 0.16  # of an arrow's length
 
 
 @dataclass(frozen=True)
-class _Spot:
+class Spot:
     """A place on the paper."""
 
     place: Place
@@ -39,21 +39,33 @@ def draw(graph: TerritoryGraph, language: str) -> bytes:
     if not located:
         raise PictureRefused("the graph has no commuting flows of located places")
     one = found[0]
-    spots = _spots(located)
+    spots = positions(located)
     between, within, outside = _pairs(one, spots)
     # Each kind against its own largest: most people work where they live or far away.
     widest, fullest = max([*between.values(), 1.0]), max([*within.values(), 1.0])
     shown = sorted(between, key=lambda pair: (-between[pair], pair))[:MOST_ARROWS]
     rings = {
-        place: _RADIUS + max(1.5, _WIDEST * within.get(place, 0.0) / fullest) for place in spots
+        place: RADIUS + max(1.5, _WIDEST * within.get(place, 0.0) / fullest) for place in spots
     }
     # The widest first, so that thin arrows lie on top.
     content = [
-        _arrow((spots[home], spots[work]), between[home, work], widest, rings[work], words)
+        arrow(
+            (spots[home], spots[work]),
+            f"{spots[home].place.name} {words.to} {spots[work].place.name} : "
+            f"{words.number(between[home, work])} {words.persons}",
+            width=_WIDEST * between[home, work] / widest,
+            radius=rings[work],
+        )
         for home, work in shown
     ]
     content += [
-        _spot(spot, within.get(place, 0.0), rings[place], words) for place, spot in spots.items()
+        mark(
+            spot,
+            f"{spot.place.name}, {words.within} : "
+            f"{words.number(within.get(place, 0.0))} {words.persons}",
+            rings[place],
+        )
+        for place, spot in spots.items()
     ]
     name = graph.name_fr if language == "fr" else graph.name_en
     content += [
@@ -72,7 +84,7 @@ def draw(graph: TerritoryGraph, language: str) -> bytes:
 
 
 def _pairs(
-    one: Commutes, spots: dict[str, _Spot]
+    one: Commutes, spots: dict[str, Spot]
 ) -> tuple[dict[tuple[str, str], float], dict[str, float], float]:
     between: dict[tuple[str, str], float] = defaultdict(float)
     within: dict[str, float] = defaultdict(float)
@@ -99,7 +111,7 @@ def _largest(graph: TerritoryGraph, one: Commutes) -> list[Place]:
     return [place for place in located if place.id in chosen]
 
 
-def _spots(places: list[Place]) -> dict[str, _Spot]:
+def positions(places: list[Place]) -> dict[str, Spot]:
     """Every place on paper: an equirectangular view, true at the middle latitude."""
     points = [(place, float(place.longitude or 0), float(place.latitude or 0)) for place in places]
     middle = math.radians(math.fsum(north for _, _, north in points) / len(points))
@@ -113,7 +125,7 @@ def _spots(places: list[Place]) -> dict[str, _Spot]:
     )
     scale = 1.0 if math.isinf(scale) else scale
     return {
-        place.id: _Spot(
+        place.id: Spot(
             place,
             WIDTH / 2 + (x - (left + right) / 2) * scale,
             _HEAD + (HEIGHT - _HEAD - _FOOT) / 2 - (y - (low + high) / 2) * scale,
@@ -122,27 +134,29 @@ def _spots(places: list[Place]) -> dict[str, _Spot]:
     }
 
 
-def _arrow(
-    ends: tuple[_Spot, _Spot], persons: float, widest: float, radius: float, words: Wording
+def arrow(
+    ends: tuple[Spot, Spot],
+    said: str,
+    *,
+    width: float,
+    radius: float,
+    shade: str = svg.SHADES[0],
+    bend: float = BEND,
 ) -> str:
     """A curve to the right of the straight line, so that there and back lie apart.
 
-    `radius` is of the place where it arrives: the head stops at its edge.
+    `radius` is of the place where it arrives: the head stops at its edge. `said` is its title.
     """
     start, end = ends
     dx, dy = end.x - start.x, end.y - start.y
-    length = math.hypot(dx, dy) or 1.0
-    aside = (-dy / length * _BEND * length, dx / length * _BEND * length)
+    aside = (-dy * bend, dx * bend)
     middle = ((start.x + end.x) / 2 + aside[0], (start.y + end.y) / 2 + aside[1])
     toward = math.hypot(end.x - middle[0], end.y - middle[1]) or 1.0
     ux, uy = (end.x - middle[0]) / toward, (end.y - middle[1]) / toward
-    width = max(0.8, _WIDEST * persons / widest)
+    width = max(0.8, width)
     head = max(7.0, 1.2 * width)
     tip = (end.x - ux * (radius + 1), end.y - uy * (radius + 1))
     neck = (tip[0] - ux * head, tip[1] - uy * head)
-    said = (
-        f"{start.place.name} {words.to} {end.place.name} : {words.number(persons)} {words.persons}"
-    )
     curve = svg.element(
         "path",
         d=f"M{_at(start.x, start.y)} Q{_at(*middle)} {_at(*neck)}",
@@ -152,15 +166,12 @@ def _arrow(
     wings = [(neck[0] + side * uy * head / 2, neck[1] - side * ux * head / 2) for side in (-1, 1)]
     point = svg.element("path", d=f"M{_at(*tip)} L{_at(*wings[0])} L{_at(*wings[1])} Z")
     # One group, so that curve and head fade together and are told once.
-    return svg.titled(
-        "g", said, [curve, point], fill=svg.SHADES[0], stroke=svg.SHADES[0], opacity=0.6
-    )
+    return svg.titled("g", said, [curve, point], fill=shade, stroke=shade, opacity=0.6)
 
 
-def _spot(spot: _Spot, within: float, radius: float, words: Wording) -> str:
-    """A white place whose ring is as wide as the persons who work there are many."""
-    said = f"{spot.place.name}, {words.within} : {words.number(within)} {words.persons}"
-    ring = radius - _RADIUS
+def mark(spot: Spot, said: str, radius: float) -> str:
+    """A white place with a ring up to `radius`; `said` is its title."""
+    ring = radius - RADIUS
     return svg.element(
         "g",
         [
@@ -169,7 +180,7 @@ def _spot(spot: _Spot, within: float, radius: float, words: Wording) -> str:
                 said,
                 cx=spot.x,
                 cy=spot.y,
-                r=_RADIUS + ring / 2,
+                r=RADIUS + ring / 2,
                 fill=svg.PAPER,
                 stroke=svg.INK,
                 stroke_width=ring,

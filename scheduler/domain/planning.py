@@ -34,17 +34,11 @@ class WorkerFacts:
     capsules: int
     last_seen: datetime | None
     level: str
-    image: Digest | None
+    image: Digest | None  # of the runtime that the bundle's libraries choose
     libraries: tuple[str, ...]
     contributes: bool
     draining: bool
     banned: bool
-    images: Mapping[str, Digest] = field(default_factory=dict)  # of runtimes beyond the base
-
-    def image_for(self, libraries: Collection[str]) -> Digest | None:
-        """The image that a bundle with these libraries would run in here."""
-        name = runtime_of(libraries)
-        return self.image if name == BASE else self.images.get(name)
 
 
 @dataclass(frozen=True)
@@ -181,7 +175,7 @@ def _eligibility(facts: WorkerFacts, needs: Needs, now: datetime) -> tuple[Reaso
     missing = [name for name in needs.libraries if name not in facts.libraries]
     if missing:
         return no(Reason.LIBRARY_MISSING, library=missing[0])
-    if facts.image_for(needs.libraries) not in needs.images:
+    if facts.image not in needs.images:
         return no(Reason.IMAGE_NOT_PERMITTED)
     if facts.capsules < needs.minimum_capsules:
         return no(Reason.BELOW_MINIMUM, have=facts.capsules, need=needs.minimum_capsules)

@@ -40,6 +40,8 @@ def campaign(view: CampaignView, role: Role) -> campaigns_pb2.CampaignView:
         release=row.release or "",
         rounds_voted=row.rounds,
         epsilon=view.epsilon,
+        authorisation=view.authorisation,
+        statement=view.statement,
     )
 
 

@@ -10,8 +10,9 @@ from protos.cadastre.v1 import work_pb2
 from scheduler.domain.events import Lease
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.states import LIVE_ATTEMPT, UnitState
-from scheduler.service import committing, consents, outbox
+from scheduler.service import committing, consents, images, outbox
 from scheduler.service.desk import Desk
+from scheduler.service.facts import facts_of
 from scheduler.service.units import apply, quota_of, store_quota
 from scheduler.store.store import Transaction
 from scheduler.store.tables import (
@@ -55,7 +56,7 @@ def has_news(tx: Transaction, desk: Desk, document: ReportBatch) -> bool:
     # Only what `_lease` would really give: otherwise the poll of a worker without quota would be
     # answered at once, again and again.
     may_take = worker.slots > 0 and not worker.draining and quota_of(worker, tx.now).left > 0
-    return may_take and any(_exhibits(tx, desk, unit) for unit in _leasable(tx, worker))
+    return may_take and any(_exhibits(tx, desk, unit) for unit in _leasable(tx, desk, worker))
 
 
 def answer(
@@ -142,7 +143,7 @@ def _cancellations(tx: Transaction, document: ReportBatch) -> list[Cancellation]
     return found
 
 
-def _leasable(tx: Transaction, worker: WorkerRow) -> list[UnitRow]:
+def _leasable(tx: Transaction, desk: Desk, worker: WorkerRow) -> list[UnitRow]:
     """Ready units for this worker; cost independent of the backlog."""
     ready = UnitRow.state == UnitState.READY.value
     found: list[UnitRow] = []
@@ -153,7 +154,8 @@ def _leasable(tx: Transaction, worker: WorkerRow) -> list[UnitRow]:
         query = select(UnitRow).where(
             ready, col(UnitRow.worker).is_(None), UnitRow.kind == UnitKind.CONCLUDE.value
         )
-        found += tx.session.exec(query.limit(LOOK - len(found))).all()
+        rows = tx.session.exec(query.limit(LOOK - len(found))).all()
+        found += [row for row in rows if _can_conclude(tx, desk, worker, row)]
     now = tx.now
     return [row for row in found if row.deadline > now]
 
@@ -164,6 +166,21 @@ def _may_conclude(tx: Transaction, worker: WorkerRow) -> bool:
     return worker.concludes and member is not None and member.concludes
 
 
+def _can_conclude(tx: Transaction, desk: Desk, worker: WorkerRow, unit: UnitRow) -> bool:
+    """Whether this worker has what the bundle needs, in an image that was voted."""
+    campaign = tx.session.get(CampaignRow, unit.campaign)
+    assert campaign is not None
+    authorisation = tx.session.get(AuthorisationRow, campaign.authorisation)
+    assert authorisation is not None
+    try:
+        facts = facts_of(desk, authorisation.digest, campaign.bundle)
+    except Problem:
+        return False  # damaged here: its own round says so, other campaigns go on
+    libraries = facts.bundle.manifest.needs.libraries
+    image = images.image_for(worker, libraries)
+    return image in facts.authorisation.images and set(libraries) <= set(worker.libraries.split())
+
+
 def _lease(
     tx: Transaction, desk: Desk, worker: WorkerRow
 ) -> tuple[list[tuple[Order, dict[str, work_pb2.Exhibit]]], list[str]]:
@@ -171,7 +188,7 @@ def _lease(
     quota = quota_of(worker, tx.now)
     if worker.draining:
         return [], [sentence(Reason.WORKER_DRAINING)]
-    units = _leasable(tx, worker)
+    units = _leasable(tx, desk, worker)
     exhibits: dict[str, work_pb2.Exhibit] = {}
     # Orders of one campaign per batch: so it is committed in that campaign's restricted list.
     while units and not (exhibits := _exhibits(tx, desk, units[0])):

@@ -22,6 +22,7 @@ from scheduler.store.tables import (
     AttemptRow,
     AuthorisationRow,
     BlobRow,
+    BundleRow,
     CampaignRow,
     RoundRow,
     UnitRow,
@@ -83,10 +84,12 @@ class RoundView:
 
 @dataclass(frozen=True)
 class CampaignView:
-    """A campaign, its rounds and its title."""
+    """A campaign, its rounds, its title, and by their digests who voted and who wrote it."""
 
     row: CampaignRow
     title: str
+    authorisation: str  # of the college's envelope
+    statement: str  # of the author's envelope about the bundle
     rounds: tuple[RoundView, ...]
 
     @property
@@ -179,6 +182,9 @@ async def report(desk: Desk, campaign: str) -> tuple[bytes, bytes]:
 def view_of(tx: Transaction, row: CampaignRow, *, deep: bool = True) -> CampaignView:
     """The campaign in `row`; without its rounds when not `deep`."""
     authorisation = tx.session.get(AuthorisationRow, row.authorisation)
+    bundle = tx.session.get(BundleRow, row.bundle)
+    assert authorisation is not None
+    assert bundle is not None
     rounds: list[RoundView] = []
     if deep:
         counts = dict(
@@ -221,4 +227,6 @@ def view_of(tx: Transaction, row: CampaignRow, *, deep: bool = True) -> Campaign
             )
             for entry in tx.session.exec(query.order_by(col(RoundRow.number))).all()
         ]
-    return CampaignView(row, authorisation.title if authorisation else "", tuple(rounds))
+    return CampaignView(
+        row, authorisation.title, authorisation.digest, bundle.statement, tuple(rounds)
+    )

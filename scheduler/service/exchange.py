@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from sqlmodel import col, delete
 
+from jobs.libraries import RUNTIMES
 from scheduler.domain.reasons import quote
 from scheduler.errors import (
     IdentityShared,
@@ -24,7 +25,7 @@ from scheduler.errors import (
     NotYours,
     Superseded,
 )
-from scheduler.service import accepting, answering, consents
+from scheduler.service import accepting, answering, consents, images
 from scheduler.service.bell import ANY_WORKER, for_worker
 from scheduler.service.desk import Desk
 from scheduler.service.standing import Standing
@@ -105,7 +106,7 @@ def _check_batch(desk: Desk, peer: Peer, document: ReportBatch) -> None:
         for name in capacity.libraries
     ):
         raise InputRefused("the capacity names impossible libraries")
-    if not set(capacity.images) <= set(LIBRARIES):
+    if not set(capacity.images) <= set(RUNTIMES):
         raise InputRefused("the capacity names runtimes that no bundle can ask for")
 
 
@@ -181,10 +182,9 @@ def _accept(
 
 def _store_capacity(worker: WorkerRow, capacity: Capacity) -> None:
     worker.slots = 0 if capacity.draining else capacity.slots
-    worker.level, worker.image = quote(capacity.level)[:8], str(capacity.image)
+    worker.level = quote(capacity.level)[:8]
+    images.store(worker, capacity)
     worker.libraries = " ".join(sorted(set(capacity.libraries)))
-    pairs = sorted(capacity.images.items())
-    worker.images = " ".join(f"{name}={image}" for name, image in pairs)
     worker.contributes, worker.concludes = capacity.contributes, capacity.concludes
     worker.draining = capacity.draining
 

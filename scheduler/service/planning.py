@@ -15,6 +15,7 @@ from scheduler.service import (
     consents,
     endings,
     helping,
+    images,
     keyholding,
     outbox,
 )
@@ -87,20 +88,14 @@ def worker_facts(tx: Transaction, facts: CampaignFacts) -> list[WorkerFacts]:
             capsules=live.get(row.name, 0),
             last_seen=row.last_seen,
             level=row.level,
-            image=None if row.image is None else Digest(row.image),
+            image=images.image_for(row, facts.needs.libraries),
             libraries=tuple(row.libraries.split()),
             contributes=row.contributes,
             draining=row.draining,
             banned=member.banned_at is not None,
-            images=_images(row),
         )
         for row, member in rows
     ]
-
-
-def _images(row: WorkerRow) -> dict[str, Digest]:
-    pairs = (entry.split("=", 1) for entry in row.images.split())
-    return {name: Digest(image) for name, image in pairs}
 
 
 def _look(

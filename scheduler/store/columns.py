@@ -18,11 +18,12 @@ def words(
     index: bool = False,
     unique: bool = False,
     of: str | None = None,
+    default: str | None = None,
 ) -> Any:
     """A text column; `of` names the column that it refers to."""
     options: dict[str, Any] = {} if of is None else {"foreign_key": of}
-    if optional:
-        options["default"] = None
+    if optional or default is not None:
+        options["default"] = default
     return Field(
         sa_type=Text,
         primary_key=key,

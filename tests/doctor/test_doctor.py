@@ -21,6 +21,7 @@ class DescribedHost:
     bwrap: str | None = "/usr/bin/bwrap"
     namespace: str = ""
     users: frozenset[str] = frozenset()
+    libraries: frozenset[str] = frozenset({"numpy", "torch", "torch_geometric"})
     user: int = 1000
     variables: dict[str, str] = field(default_factory=dict)
     free: int = 50 * 1024**3
@@ -45,6 +46,9 @@ class DescribedHost:
 
     def user_exists(self, name: str) -> bool:
         return name in self.users
+
+    def installed(self, library: str) -> bool:
+        return library in self.libraries
 
     def uid(self) -> int:
         return self.user
@@ -137,3 +141,10 @@ def test_root_with_the_workers_user_is_fine() -> None:
 def test_this_machine_can_be_examined(tmp_path: Path) -> None:
     found = list(examine(ThisHost(), SystemClock(), state=tmp_path / "x", site="", addresses=()))
     assert [finding.check for finding in found][:2] == ["platform", "bubblewrap"]
+
+
+def test_the_extra_learning_is_named_where_it_is_missing() -> None:
+    found = findings(DescribedHost(libraries=frozenset({"numpy"})))["learning"]
+    assert found.verdict is Verdict.OK
+    assert found.seen.startswith("torch, torch_geometric")
+    assert "cadastre[learning]" in found.fix

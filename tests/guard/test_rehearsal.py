@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from zygotes import Zygotes
 
 from capsule_runtime import mock
 from capsule_runtime.broker.program import Program, read_program
@@ -18,17 +18,22 @@ from capsule_runtime.portions import TablesRefused
 from capsule_runtime.rehearsal import Rehearsal, rehearse
 from capsule_runtime.sandbox import Zygote
 from jobs import archive, description, opening, parameters
+from jobs.libraries import LIBRARIES
 from protection.ckks.errors import TensealMissing
 from trust.entropy import seeded
 
 pytestmark = pytest.mark.sandbox
-RUN_AS = (64123, 64123) if os.geteuid() == 0 else None
 
 
 @pytest.fixture(scope="module")
-def zygote() -> Iterator[Zygote]:
-    with Zygote.start(("numpy",), run_as=RUN_AS, keep_stderr=True) as warm:
+def zygotes() -> Iterator[Zygotes]:
+    with Zygotes() as warm:
         yield warm
+
+
+@pytest.fixture(scope="module")
+def zygote(zygotes: Zygotes) -> Zygote:
+    return zygotes.holding("numpy")
 
 
 def program_of(name: str, contribute: str | None = None) -> Program:
@@ -37,19 +42,22 @@ def program_of(name: str, contribute: str | None = None) -> Program:
     if contribute is not None:
         hostile = f"\n\ndef contribute(capsule, parameters):\n    {contribute}\n"
         files["algorithm.py"] += hostile.encode()
-    return read_program(archive.pack(files), {"numpy"})
+    return read_program(archive.pack(files), LIBRARIES)
 
 
 def rehearsed(zygote: Zygote, program: Program, capsules: int = 40) -> Rehearsal:
     manifest = program.bundle_file.manifest
-    blob = parameters.encode(description.defaults(manifest), manifest.bounds())
+    bounds = manifest.bounds()
+    chosen = parameters.from_texts(description.defaults(manifest), bounds)
+    blob = parameters.encode(chosen, bounds)
     return rehearse(zygote, program, blob, mock.invented(manifest, capsules, 3), seeded(b"n"))
 
 
 @pytest.mark.parametrize("name", opening.built_in())
-def test_every_built_in_bundle_runs(zygote: Zygote, name: str) -> None:
+def test_every_built_in_bundle_runs(zygotes: Zygotes, name: str) -> None:
     capsules = 40 if name != "commute_flows_territory" else 4
-    found = rehearsed(zygote, program_of(name), capsules)
+    program = program_of(name)
+    found = rehearsed(zygotes.of(program), program, capsules)
     assert found.well, found.complaints
     assert found.facts["capsules"] == capsules
     assert found.facts["memory MiB, peak"] > 5
@@ -61,17 +69,17 @@ def protected(name: str, protection: str) -> Program:
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     word = f'protection = "{protection}"'.encode()
     files["bundle.toml"] = re.sub(rb'protection = "[a-z]+"', word, files["bundle.toml"])
-    return read_program(archive.pack(files), {"numpy"})
+    return read_program(archive.pack(files), LIBRARIES)
 
 
 @pytest.mark.parametrize("protection", ["clear", "shared", "encrypted"])
 # A product of totals is `encrypted` or nothing.
 @pytest.mark.parametrize("name", sorted(set(opening.built_in()) - {"encrypted_footprint"}))
 def test_every_built_in_bundle_runs_protected_by_one_word(
-    zygote: Zygote, name: str, protection: str
+    zygotes: Zygotes, name: str, protection: str
 ) -> None:
     program = protected(name, protection)
-    found = rehearsed(zygote, program, 40 if name != "commute_flows_territory" else 4)
+    found = rehearsed(zygotes.of(program), program, 40 if name != "commute_flows_territory" else 4)
     assert found.well, found.complaints
 
 

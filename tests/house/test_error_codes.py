@@ -23,7 +23,8 @@ from wire.status import _STATUS
 HOUSE = Path(__file__).resolve().parents[2]
 DOCUMENT = HOUSE / "docs" / "errors.md"
 KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-NOT_IMPORTED = re.compile(r"\.__main__$|\.migrations\.|^jobs\.bundles\.")  # programs, not modules
+# Programs, not modules; and what is imported in the sandbox only.
+NOT_IMPORTED = re.compile(r"\.__main__$|\.migrations\.|^jobs\.bundles\.|^jobs\.flower\.adapter\.")
 
 # Refusals that carry another program's code: their own class has none to give.
 CARRIERS = {"wire.status.RemoteProblem", "worker.broker_life.RunFailed"}

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from capsule_runtime.sandbox import command, layout
-from worker import hosting
+from jobs import libraries
 
 HOUSE = Path(__file__).resolve().parents[2]
 UNIT = HOUSE / "worker" / "unit" / "cadastre-worker.service"
@@ -137,7 +137,7 @@ def test_no_address_family_can_be_spared(unit: dict[str, list[str]], family: str
 def test_why_these_options_matter_is_still_true() -> None:
     """The sandbox still takes a name, closes namespaces, and reads what ProcSubset would hide."""
     boot = command.Boot(bwrap=Path("/usr/bin/bwrap"), control_fd=60, filter_fd=None)
-    words = command.arguments(layout.find_layout(hosting.LIBRARIES), boot)
+    words = command.arguments(layout.find_layout((libraries.BASE,)), boot)
     assert {"--hostname", "--disable-userns", "--unshare-net", "/proc/cpuinfo"} <= set(words)
 
 

@@ -271,6 +271,7 @@ class FakeWorker:
     image: Digest = IMAGE
     level: str = "L3"
     libraries: tuple[str, ...] = ("numpy",)
+    images: dict[str, Digest] = field(default_factory=dict)
     mark: int = 0  # what the first cell of its partial holds, instead of its capsules
 
     @property
@@ -310,6 +311,7 @@ class FakeWorker:
                 self.contributes,
                 self.concludes,
                 self.draining,
+                self.images,
             ),
         )
         self.last = signed.sign(replace(document, **changes), [self.key]).envelope.raw  # type: ignore[arg-type]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import grpc.aio
@@ -29,13 +28,12 @@ from protos.cadastre.v1 import (
 )
 from scheduler.errors import NotEnrolled
 from scheduler.meters import Meters
-from scheduler.rpc.servers import ROLES, Services, enrolment_server, work_server
+from scheduler.rpc.servers import ROLES
 from scheduler.service import exclusion, membership, outbox
-from scheduler.service.exclusion import DenyList
 from scheduler.service.pace import keep_pace
-from scheduler.service.transfers import Transfers
 from scheduler.store.store import open_store
 from scheduler.store.tables import LogRow
+from tests.scheduler.ports import house
 from trust import certificates
 from trust.certificates import Peer, Role
 from trust.documents import signed
@@ -46,57 +44,7 @@ from trust.ids import CapsuleId, Digest
 from trust.keys import PrivateKey
 from trust.log.entry import Kind
 from wire import blobs
-from wire.channel import TlsIdentity, open_channel
 from wire.status import from_rpc_error
-
-
-class House:
-    """Both ports of a scheduler, and channels to them for any role."""
-
-    def __init__(self, world):
-        self.world = world
-        desk = world.desk
-        self.pem = certificates.to_pem(desk.authority.certificate)
-        key = certificates.new_key()
-        leaf = certificates.issue(
-            desk.authority.key,
-            desk.authority.certificate,
-            certificates.make_request(key, "scheduler"),
-            territory=desk.territory,
-            role=Role.SCHEDULER,
-            name="scheduler",
-            now=world.clock.now(),
-            hosts=["127.0.0.1"],
-        )
-        pair = (certificates.key_to_pem(key), certificates.to_pem(leaf))
-        self.deny = DenyList(desk)
-        services = Services(
-            desk,
-            world.standing,
-            Transfers(desk, world.folder / "staging"),
-            self.deny,
-            [b"root"],
-        )
-        self.work, self.port = work_server(services, lambda: pair, self.pem, "127.0.0.1:0")
-        self.enrolment, self.enrol_port = enrolment_server(desk, lambda: pair, "127.0.0.1:0")
-
-    def channel(self, role=Role.OPERATOR, name="ana", territory=None):
-        desk = self.world.desk
-        key = certificates.new_key()
-        leaf = certificates.issue(
-            desk.authority.key,
-            desk.authority.certificate,
-            certificates.make_request(key, name),
-            territory=territory or desk.territory,
-            role=role,
-            name=name,
-            now=self.world.clock.now(),
-        )
-        identity = TlsIdentity(certificates.to_pem(leaf), certificates.key_to_pem(key))
-        return open_channel(f"127.0.0.1:{self.port}", self.pem, identity)
-
-    def newcomer(self):
-        return open_channel(f"127.0.0.1:{self.enrol_port}", self.pem, None)
 
 
 @pytest.fixture
@@ -109,19 +57,6 @@ def world(tmp_path, builder, monkeypatch):
     yield made
     made.desk.store.close()
     made.desk.log.close()
-
-
-@asynccontextmanager
-async def house(world):
-    made = House(world)
-    await made.work.start()
-    await made.enrolment.start()
-    try:
-        yield made
-    finally:
-        world.desk.bell.close()
-        await made.work.stop(None)
-        await made.enrolment.stop(None)
 
 
 async def refused(call):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
@@ -106,11 +106,13 @@ class Capacity:
 
     slots: int  # attempts it can start now
     level: str  # "L3" | "L2" | "L0", measured by the start-up self-test
-    image: Digest
+    image: Digest  # of the base runtime
     libraries: tuple[str, ...]
     contributes: bool
     concludes: bool
     draining: bool
+    # Of the runtimes with more libraries, by the library that names each (ADR 9).
+    images: dict[str, Digest] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

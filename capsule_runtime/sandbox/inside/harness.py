@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import random
 import struct
 import sys
 from collections.abc import Mapping
@@ -25,6 +26,9 @@ AGGREGATE = "aggregate"
 # What the rounds before left to this one: a table of arrays, given beside the parameters.
 STATE = "state"
 FLAVOURS = {"int64": "<i8", "float64": "<f8"}
+
+# torch has no class of its own for the end of the host's memory.
+TORCH_OUT_OF_MEMORY = "DefaultCPUAllocator: can't allocate memory"
 
 EXIT_OK, EXIT_ERROR, EXIT_MEMORY, EXIT_OUTPUT, EXIT_CONFINEMENT = 0, 71, 72, 73, 74
 
@@ -110,6 +114,7 @@ def decode(data: bytes) -> Mapping[str, Mapping[str, Any]]:
 def call(job: PackedJob, tables: Mapping[str, Mapping[str, Any]]) -> Any:
     """Import the bundle and run its entry on the tables (or on the aggregate) and parameters."""
     importer.install(job.sources)
+    random.seed(0)  # Python drew a fresh seed at the fork
     module, function = job.entry.split(":")
     entry = getattr(importlib.import_module(module), function)
     only = tables[AGGREGATE] if set(tables) == {AGGREGATE} else tables
@@ -155,7 +160,9 @@ def run(job: PackedJob, tables: Mapping[str, Mapping[str, Any]], *, talkative: b
         return EXIT_OUTPUT
     except MemoryError:
         return EXIT_MEMORY
-    except BaseException:  # noqa: BLE001 - SystemExit included: every way out is an answer
+    except BaseException as problem:  # noqa: BLE001 - SystemExit included: every end answers
+        if isinstance(problem, RuntimeError) and TORCH_OUT_OF_MEMORY in str(problem):
+            return EXIT_MEMORY
         if talkative:
             import traceback  # noqa: PLC0415 - loaded before the fork
 

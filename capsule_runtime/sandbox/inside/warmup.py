@@ -9,6 +9,8 @@ import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from . import federated, learning
+
 # The standard library of profile `min`: pure computation. Authors read this list in docs.
 STANDARD = (
     "array", "base64", "binascii", "bisect", "calendar", "cmath", "collections", "collections.abc",
@@ -53,7 +55,27 @@ def exercise_numpy() -> None:
     np.can_cast(frozen.dtype, "<f8", casting="safe")
 
 
-EXERCISES: dict[str, Callable[[], Any]] = {"numpy": exercise_numpy}
+EXERCISES: dict[str, Callable[[], Any]] = {
+    "numpy": exercise_numpy,
+    "torch": learning.exercise_torch,
+    "torch_geometric": learning.exercise_torch_geometric,
+    "flwr": federated.exercise_flwr,
+}
+
+
+def reset_draws(libraries: Sequence[str]) -> None:
+    """Give shared generators one start value: whoever forgets a seed gets the same bits.
+
+    Python's own seeds itself anew in each fork, so it gets its value there (harness.call).
+    """
+    if "numpy" in libraries:
+        import numpy as np  # noqa: PLC0415
+
+        np.random.seed(0)  # the shared generator
+    if "torch" in libraries:
+        import torch  # noqa: PLC0415
+
+        torch.manual_seed(learning.START_SEED)
 
 
 def load(libraries: Sequence[str], modules: Sequence[str] = ()) -> None:
@@ -74,3 +96,4 @@ def load(libraries: Sequence[str], modules: Sequence[str] = ()) -> None:
     except ValueError:
         traceback.format_exc()
     compile("x = 1", "bundle/warm.py", "exec", dont_inherit=True)
+    reset_draws(libraries)

@@ -1,0 +1,1 @@
+"""Learning on graphs: public graphs divided among clients, and what each learns alone."""

@@ -1,0 +1,169 @@
+"""Apps that crash, wait, loop, or want what a cohort behind noise cannot give: named refusals."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flower_campaigns import adopted, play, warm
+
+from capsule_runtime.adoption import ProbeSandbox, invented
+from capsule_runtime.sandbox import Zygote
+from capsule_runtime.sandbox.model import Limits
+from jobs.flower import app as flower_apps
+from jobs.flower import choices as chosen
+from jobs.flower.errors import FlowerAppRefused
+from jobs.flower.probe import Probed, probe
+from protection.columns import Tables
+from trust.entropy import seeded
+
+pytestmark = pytest.mark.sandbox
+NOISE = "strategy.FedAvg(), noise_multiplier=1.0, clipping_norm=1.0, num_sampled_clients=2"
+MAIN = "    config = context.run_config\n"
+SEND = """
+    from flwr.app import Message, RecordDict
+    def say(node, value=1.0, kind="train"):
+        arrays = ArrayRecord([np.full(3, value)])
+        records = {"arrays": arrays, "config": ConfigRecord({"rate": 0.1})}
+        return Message(RecordDict(records), node, kind)
+"""
+
+
+@pytest.fixture(scope="module")
+def zygote() -> Iterator[Zygote]:
+    if importlib.util.find_spec("flwr") is None:
+        pytest.skip("no flwr: pip install 'cadastre[flower]' in an environment of its own")
+    with warm(("numpy", "flwr")) as started:
+        yield started
+
+
+def changed(apps: Path, where: Path, file: str, old: str, new: str) -> Path:
+    folder = where / "line_numpy"
+    shutil.copytree(apps / "line_numpy", folder)
+    path = folder / "line_numpy" / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    return folder
+
+
+def probed(folder: Path, zygote: Zygote, **run: int) -> Probed:
+    choices = chosen.read(folder / chosen.FILE)
+    choices = choices.model_copy(update={"run": choices.run.model_copy(update=run)})
+    limits = Limits(768, choices.run.cpu_seconds, float(choices.run.wall_seconds))
+    return probe(flower_apps.read(folder), choices, ProbeSandbox(zygote, limits), invented(choices))
+
+
+SERVERS = {
+    "server-crashed": '    raise ValueError("no such model")\n',
+    "server-idle": "    return\n",
+    "server-endless": "    while True: pass\n",
+    "too-few-nodes": "    while len(list(grid.get_node_ids())) < 5000: pass\n",
+    "node-unknown": SEND + "    grid.send_and_receive([say(99)])\n",
+    "messages-differ": SEND
+    + "    a, b = grid.get_node_ids()\n    grid.send_and_receive([say(a, 1.0), say(b, 2.0)])\n",
+    "not-repeatable": "    import time\n"
+    + SEND
+    + "    a, b = grid.get_node_ids()\n"
+    + "    for _ in range(2): grid.send_and_receive([say(a, time.time_ns() % 1000003)])\n",
+    "library-forbidden": "",
+    "array-type": SEND.replace("np.full(3, value)", "np.full(3, value, complex)")
+    + "    a, b = grid.get_node_ids()\n    grid.send_and_receive([say(a)])\n",
+    "client-crashed": SEND
+    + '    a, b = grid.get_node_ids()\n    grid.send_and_receive([say(a, kind="train.other")])\n',
+}
+
+
+@pytest.mark.parametrize("reason", sorted(SERVERS))
+def test_a_server_that_cannot_go_on_is_refused_by_name(
+    apps: Path, tmp_path: Path, zygote: Zygote, reason: str
+) -> None:
+    if reason == "library-forbidden":
+        new = "from importlib import import_module\n\nimport numpy as np\nimport_module('pandas')\n"
+        folder = changed(apps, tmp_path, "server_app.py", "import numpy as np\n", new)
+    else:
+        folder = changed(apps, tmp_path, "server_app.py", MAIN, SERVERS[reason] + MAIN)
+    with pytest.raises(FlowerAppRefused) as refused:
+        probed(folder, zygote, nodes=2, cpu_seconds=2, wall_seconds=6)
+    assert refused.value.reason == reason
+    if reason == "server-crashed":
+        assert "no such model (line_numpy/server_app.py, line 10)" in refused.value.sentence
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        ("strategy.FedMedian()", "single-replies"),
+        ("strategy.FedTrimmedAvg()", "single-replies"),
+        ("strategy.Krum(num_malicious_nodes=0)", "single-replies"),
+        ("strategy.MultiKrum(num_malicious_nodes=0, num_nodes_to_select=1)", "single-replies"),
+        ("strategy.Bulyan(num_malicious_nodes=0)", "single-replies"),
+        ("strategy.QFedAvg(client_learning_rate=0.1)", "single-replies"),
+        (f"strategy.DifferentialPrivacyServerSideFixedClipping({NOISE})", "own-noise"),
+        ("strategy.FedAvg(min_available_nodes=5000)", "too-few-nodes"),
+    ],
+)
+def test_strategies_that_need_single_replies_are_refused(
+    apps: Path, tmp_path: Path, zygote: Zygote, made: str, reason: str
+) -> None:
+    old = 'chosen(proximal_mu=0.5) if config["strategy"] == "FedProx" else chosen()'
+    folder = changed(apps, tmp_path, "server_app.py", old, made)
+    with pytest.raises(FlowerAppRefused) as refused:
+        probed(folder, zygote)
+    assert refused.value.reason == reason
+
+
+def test_a_strategy_that_wants_more_nodes_is_shown_more(
+    apps: Path, tmp_path: Path, zygote: Zygote
+) -> None:
+    folder = changed(
+        apps, tmp_path, "server_app.py", "else chosen()", "else chosen(min_available_nodes=30)"
+    )
+    assert probed(folder, zygote).plan.nodes == 100
+
+
+def cohort(*lengths: int) -> list[Tables]:
+    def points(rows: int) -> Tables:
+        x = np.linspace(-1, 1, rows)
+        return {"points": {"x": x, "z": x**2, "y": 2 * x}}
+
+    return [points(rows) for rows in lengths]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('    if len(targets) == 5: del metrics["train_loss"]\n', "reply-differs"),
+        ('    if len(targets) == 5: metrics["num-examples"] = -3\n', "weight-negative"),
+        ("    if len(targets) == 5: fitted = fitted * np.nan\n", "not-finite"),
+        ("    if len(targets) == 5: raise KeyError(5)\n", "client-crashed"),
+    ],
+)
+def test_one_bad_client_is_dropped_and_the_round_goes_on(
+    apps: Path, tmp_path: Path, line: str, reason: str
+) -> None:
+    old = '    return Message(\n        RecordDict({"arrays"'
+    folder = changed(apps, tmp_path, "client_app.py", old, line + old)
+    path = folder / "line_numpy" / "client_app.py"
+    path.write_text("import numpy as np\n" + path.read_text())
+    config = {"run_config": {"num-server-rounds": 1}}
+    program = adopted(folder, config)
+    with_bad = play(program, cohort(7, 5, 9), seeded(b"x"))
+    assert with_bad.found.report is not None
+    assert with_bad.found.verdicts == {"accepted": 5, "no-frame": 1}
+    assert f"flower-refused[{reason}]" in with_bad.found.complaints[0]
+    without = play(program, cohort(7, 9), seeded(b"x"))
+    assert np.abs(with_bad.model - without.model).max() < 1e-9
+
+
+def test_a_heavy_client_counts_as_much_as_the_cap(apps: Path, tmp_path: Path) -> None:
+    folder = changed(
+        apps, tmp_path, "client_app.py", '"num-examples": len(targets)', '"num-examples": 10**18'
+    )
+    program = adopted(folder, {"run_config": {"num-server-rounds": 1}})
+    played = play(program, cohort(7, 9), seeded(b"x"))
+    assert played.told[0]["examples"].tolist() == [200.0]
