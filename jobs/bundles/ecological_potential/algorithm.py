@@ -55,8 +55,7 @@ def conclude(aggregate, parameters):
         # Persons who drive are noised too: to first order, km errs by (far's - km x theirs) / n.
         km_spread = np.where(
             told[CAR],
-            np.sqrt(aggregate["driven.variance"] * LONGEST_KM**2 + km**2 * noise[CAR])
-            / flows[CAR],
+            np.sqrt(aggregate["driven.variance"] * LONGEST_KM**2 + km**2 * noise[CAR]) / flows[CAR],
             0.0,
         )
     km = np.clip(km, 0.0, LONGEST_KM)
