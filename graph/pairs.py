@@ -21,6 +21,8 @@ from graph.model import Place, TerritoryGraph
 Reals = NDArray[np.float64]
 Whole = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+# 500 places among themselves: a minute of training, and far under a gigabyte.
+MAXIMUM_PAIRS = 250_000
 # Two places with one central point (a street and its station) are still no single place.
 _NEAREST_KM = 0.1
 
@@ -64,13 +66,20 @@ def pairs(graph: TerritoryGraph, one: Commutes) -> Pairs:
     homes = sorted({trip.origin for trip in trips})
     works = sorted({trip.target for trip in trips})
     names = tuple(sorted({*homes, *works}))
+    ours = [work for work in works if work in one.own]
+    number = sum(len(works if home in one.own else ours) for home in homes)
+    if number > MAXIMUM_PAIRS:
+        raise PotentialRefused(
+            f"{number} pairs of a home and a work place are over {MAXIMUM_PAIRS}",
+            remedy="build the graph of one territory, with `within` or links that say what belongs",
+        )
     modes = tuple(sorted({trip.mode for trip in trips}))
     index = {name: number for number, name in enumerate(names)}
     keys = [
         (home, work)
         for home in homes
-        for work in works
-        if home != work and (home in one.own or work in one.own)
+        for work in (works if home in one.own else ours)
+        if home != work
     ]
     if len(keys) < 2 or len(modes) < 2:
         raise PotentialRefused("the graph has no two ways of travel between located places")

@@ -16,6 +16,7 @@ from graph.pictures import links as picture
 from graph.potential import WORKING_DAYS, Potential, potentials
 from graph.reasons import Carrier, Speaker, carriers
 from graph.scoring import (
+    REPEATS,
     Choice,
     CrossFit,
     GravityScorer,
@@ -43,7 +44,12 @@ class Ranking:
 
 
 def rank(
-    graph: TerritoryGraph, *, scorer: str = "auto", seed: int = 1, days: int = WORKING_DAYS
+    graph: TerritoryGraph,
+    *,
+    scorer: str = "auto",
+    seed: int = 1,
+    days: int = WORKING_DAYS,
+    repeats: int = REPEATS,
 ) -> Ranking:
     """The links of the first source of commuting flows, contributed data first.
 
@@ -63,7 +69,7 @@ def rank(
         scorers.append(GravityScorer())
     if scorer != "gravity":
         scorers.append(_network())
-    fits = [cross_fit(of_source, one, seed) for one in scorers]
+    fits = [cross_fit(of_source, one, seed, repeats) for one in scorers]
     choice = choose(of_source, *fits) if len(fits) > 1 else None
     fit = fits[0] if choice is None else choice.chosen
     factors = {factor.resource: factor for factor in graph.factors}
@@ -183,6 +189,9 @@ def _tell(
         ]
         for number, (link, _) in enumerate(top, start=1)
     ]
+    if not rows:
+        output.line("no link of this graph is plausible and avoids CO2e")
+        return
     output.table(["", "link", "persons", "km", "tCO2e/year"], rows)
     for number, (link, found) in enumerate(top, start=1):
         output.line("")

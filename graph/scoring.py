@@ -55,7 +55,7 @@ class CrossFit:
     """One scorer's scores of all pairs: of each the mean over models that did not see it."""
 
     name: str
-    fold: Whole  # (REPEATS, P)
+    fold: Whole  # (R, P): one deal of folds per repeat
     learnt: tuple[tuple[Learnt, ...], ...]  # one per repeat and fold
     scores: Scores  # (P, M)
 
@@ -80,19 +80,19 @@ class Choice:
     error: float  # one standard error of the gain, over pairs
 
 
-def folds(pairs: Pairs, seed: int) -> Whole:
-    """(REPEATS, P): the folds of each pair. Raises PotentialRefused when edges are too few."""
+def folds(pairs: Pairs, seed: int, repeats: int) -> Whole:
+    """(R, P): the folds of each pair. Raises PotentialRefused when edges are too few."""
     edges = int(pairs.released.sum())
     if edges < LEAST_EDGES:
         raise PotentialRefused(f"{edges} edges between places are too few, {LEAST_EDGES} needed")
     dealt = np.arange(len(pairs), dtype=np.int64) % FOLDS
     draw = np.random.default_rng(seed)
-    return np.stack([draw.permutation(dealt) for _ in range(REPEATS)])
+    return np.stack([draw.permutation(dealt) for _ in range(repeats)])
 
 
-def cross_fit(pairs: Pairs, scorer: Scorer, seed: int) -> CrossFit:
+def cross_fit(pairs: Pairs, scorer: Scorer, seed: int, repeats: int = REPEATS) -> CrossFit:
     """Train one model per repeat and fold on the other folds, and let it score its own."""
-    fold = folds(pairs, seed)
+    fold = folds(pairs, seed, repeats)
     shape = (len(pairs), len(pairs.modes))
     share, presence = np.zeros(shape), np.zeros(shape)
     learnt: list[tuple[Learnt, ...]] = []
@@ -100,10 +100,10 @@ def cross_fit(pairs: Pairs, scorer: Scorer, seed: int) -> CrossFit:
         models = []
         for number in range(FOLDS):
             known, rows = of != number, np.flatnonzero(of == number)
-            models.append(scorer.learn(pairs, known, seed * REPEATS + repeat))
+            models.append(scorer.learn(pairs, known, seed * repeats + repeat))
             found = models[-1].scores(pairs, known, rows)
-            share[rows] += found.share / REPEATS
-            presence[rows] += found.presence / REPEATS
+            share[rows] += found.share / repeats
+            presence[rows] += found.presence / repeats
         learnt.append(tuple(models))
     return CrossFit(scorer.name, fold, tuple(learnt), Scores(share, presence))
 

@@ -9,12 +9,12 @@ from trust.problem import Kind
 class CitationsRefused(GraphError):
     """A graph file that is not what it should be."""
 
-    code = "citations-refused"
+    code = "graph-citations-refused"
     kind = Kind.INVALID
 
 
 class PartitionRefused(GraphError):
     """A graph that cannot be divided as asked."""
 
-    code = "partition-refused"
+    code = "graph-partition-refused"
     kind = Kind.INVALID

@@ -107,6 +107,9 @@ def manifest(app: FlowerApp, choices: Choices, probed: Probed, used: frozenset[s
             maximum=max(probed.rounds, 2),
             quorum=quorum,
             deadline_seconds=run.deadline_seconds,
+            share=run.share,
+            spare=run.spare,
+            **({"records": run.records} if run.records else {}),
         ),
         _section(
             f"mock.{choices.data.table}",

@@ -117,7 +117,7 @@ def test_the_guide_names_every_refusal_and_its_example_is_right(tmp_path: Path) 
     guide = (root / "docs" / "authors.md").read_text().split("## Flower apps")[1]
     said = set(re.findall(r"`([a-z]+-[a-z-]+)`", guide.split("Refusals begin with a name")[1]))
     code = "".join(path.read_text() for path in (root / "jobs" / "flower").rglob("*.py"))
-    raised = set(re.findall(r'Refused\(\s*"([a-z]+-[a-z-]+)"', code))
+    raised = set(re.findall(r'(?:Refused|Stopped)\(\s*"([a-z]+-[a-z-]+)"', code))
     assert raised | {"server-endless", "client-endless"} == said
     example = tmp_path / chosen.FILE
     example.write_text(re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)[0])

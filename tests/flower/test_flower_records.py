@@ -17,7 +17,7 @@ from jobs.flower.adapter import averaging, journal, records
 from jobs.flower.adapter.grid import Sent
 from jobs.flower.adapter.journal import Entry, Reply
 from jobs.flower.adapter.plan import Kind, Plan
-from jobs.flower.adapter.refusals import Refused
+from jobs.flower.adapter.refusals import Stopped
 
 TYPES = st.sampled_from(["float32", "float64", "int64", "uint8", "bool", "float16"])
 SHAPES = st.sampled_from([(), (1,), (3,), (2, 2), (0,), (2, 1, 3)])
@@ -94,7 +94,7 @@ def test_a_journal_is_read_back(entries: list[Entry]) -> None:
 
     assert plain(read) == plain(entries)
     if entries:
-        with pytest.raises(Refused, match="state-full"):
+        with pytest.raises(Stopped, match="state-full"):
             journal.write_journal(entries, cells - 1)
 
 
@@ -142,5 +142,5 @@ def test_sums_of_contributions_give_the_weighted_average(clients: list[tuple[flo
 
 @pytest.mark.parametrize("bad", [np.array(["text"]), np.array([1j]), np.array([2**60 + 1])])
 def test_what_a_state_cannot_carry_is_refused(bad: np.ndarray) -> None:
-    with pytest.raises(Refused, match="array-type"):
+    with pytest.raises(Stopped, match="array-type"):
         records.flatten(RecordDict({"a": ArrayRecord({"w": Array(bad)})}))

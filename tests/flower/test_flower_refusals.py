@@ -126,6 +126,24 @@ def test_a_strategy_that_wants_more_nodes_is_shown_more(
     assert probed(folder, zygote).plan.nodes == 100
 
 
+def test_a_server_that_swallows_its_stop_is_stopped_again(
+    apps: Path, tmp_path: Path, zygote: Zygote
+) -> None:
+    swallowing = (
+        "    class Stubborn:\n"
+        "        def __getattr__(self, name):\n"
+        "            def call(*given, **named):\n"
+        "                for _ in range(3):\n"
+        "                    try: return getattr(inner, name)(*given, **named)\n"
+        "                    except BaseException: pass\n"
+        "                return []\n"
+        "            return call\n"
+        "    inner, grid = grid, Stubborn()\n"
+    )
+    folder = changed(apps, tmp_path, "server_app.py", MAIN, swallowing + MAIN)
+    assert probed(folder, zygote).rounds == 6
+
+
 def cohort(*lengths: int) -> list[Tables]:
     def points(rows: int) -> Tables:
         x = np.linspace(-1, 1, rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -249,6 +250,13 @@ def test_too_little_is_refused() -> None:
         rank(graph, scorer="gravity", days=0)
 
 
+def test_a_graph_of_too_many_pairs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = villages()
+    monkeypatch.setattr("graph.pairs.MAXIMUM_PAIRS", 54)
+    with pytest.raises(PotentialRefused, match="over 54"):
+        pairs(graph, first(graph))
+
+
 def test_figures_by_hand() -> None:
     label = np.array([True, False, True, False])
     assert auc(np.array([0.9, 0.1, 0.4, 0.4]), label) == pytest.approx(3.5 / 4)
@@ -318,6 +326,10 @@ def test_the_map_of_links() -> None:
     }
     assert drawn["fr"] != drawn["en"]
     assert drawn["fr"] == picture.draw(graph, links, Speaker(graph, 20, "fr"), "fr")
-    assert drawn["fr"].count(b"Village") >= len(links)
+    root = ET.fromstring(drawn["fr"])
+    titles = [one.text or "" for one in root.iter("{http://www.w3.org/2000/svg}title")]
+    for number, link in enumerate(links, start=1):
+        said = f"{number}. {Speaker(graph, 20, 'fr').title(link)}, "
+        assert any(title.startswith(said) for title in titles)
     assert b"tCO2e" in drawn["en"]
     assert b"<script" not in drawn["fr"]

@@ -84,7 +84,7 @@ def test_forty_rounds_come_near_the_published_accuracy(zygote: Zygote, clients: 
     assert found.played.verdicts == {"accepted": 200}  # no honest update was clipped
     assert found.score.test >= 0.855
     assert heard.accuracy[0] < 0.4 < 0.8 < heard.accuracy[-1]
-    assert max(heard.steps) < 1.0  # half of what the clip bound would let through
+    assert max(heard.steps) < 1.0  # half of what one round may move
 
 
 def test_the_same_seed_gives_the_same_bytes(zygote: Zygote, clients: Federation) -> None:

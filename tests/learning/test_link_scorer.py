@@ -27,7 +27,7 @@ def of() -> Pairs:
 
 @pytest.fixture(scope="module")
 def known(of: Pairs) -> np.ndarray:
-    return np.arange(len(of)) % 4 != 0
+    return np.array([number % 4 != 0 for number in range(len(of))])
 
 
 def same(one: Scores, two: Scores) -> bool:
@@ -118,14 +118,15 @@ def census_graph() -> TerritoryGraph:
 
 @pytest.fixture(scope="module")
 def ranking(census_graph: TerritoryGraph) -> Ranking:
-    return rank(census_graph, scorer="auto", seed=1)
+    return rank(census_graph, scorer="auto", seed=1, repeats=1)  # a quarter of what is published
 
 
 def test_the_network_against_gravity_on_held_out_edges_of_the_census(ranking: Ranking) -> None:
     network, plain = ranking.measures["gnn"], ranking.measures["gravity"]
     assert (plain.pairs, plain.edges) == (1953, 1607)
-    # Measured, seeds 0 to 4: gravity 0.9787-0.9796 and 0.677-0.679, gnn 0.9801-0.9816 and
-    # 0.672-0.673 (AUC, share log-loss). Everybody by the territory's shares: 0.776.
+    # Measured with four repeats: gravity 0.980 and 0.676, gnn 0.982 and 0.669 (AUC, share
+    # log-loss); with one: 0.979 and 0.677, 0.981 and 0.672.
+    # Everybody by the territory's own shares: 0.776.
     assert plain.auc > 0.97
     assert plain.share_log_loss < 0.70
     assert network.auc > plain.auc

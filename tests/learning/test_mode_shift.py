@@ -25,7 +25,7 @@ from capsule_runtime.broker.program import Program, read_program  # noqa: E402
 from capsule_runtime.capsules.mapping_file import read_mapping  # noqa: E402
 from capsule_runtime.guard import Verdict  # noqa: E402
 from capsule_runtime.rehearsal import rehearse  # noqa: E402
-from demo import learning_data, learning_model  # noqa: E402
+from demo import learning_data, learning_model, learning_rehearsal  # noqa: E402
 from graph.learning import mode_shift  # noqa: E402
 from jobs import archive, description, manifest, opening, parameters  # noqa: E402
 from protection.columns import Tables  # noqa: E402
@@ -302,6 +302,17 @@ def shortened(rounds: int, records: int) -> Program:
         assert old in files["bundle.toml"]
         files["bundle.toml"] = files["bundle.toml"].replace(old, new)
     return read_program(archive.pack(files), MANIFEST.needs.libraries)
+
+
+def test_a_campaign_without_sandbox_gives_a_model_that_can_be_judged() -> None:
+    staff, heard = learning_data.Staff(survey()), []
+    weights = learning_rehearsal.trained(
+        staff, 2, seeded(b"here"), lambda number, _: heard.append(number)
+    )
+    assert heard == [1, 2, 3, 4, 5, 6]
+    found = learning_model.judged(weights, staff)
+    assert 0 < found.loss < 20
+    assert 0 <= found.macro_f1 <= 1
 
 
 @pytest.mark.sandbox

@@ -20,7 +20,7 @@ from .grid import Sent
 from .journal import Entry, Reply, Row
 from .plan import Kind, Plan
 from .records import Flat
-from .refusals import Refused
+from .refusals import Stopped
 
 # A sum of weights that noise alone would make once in twenty times says nothing to divide by.
 SIGMAS = 2.0
@@ -37,15 +37,15 @@ class Contribution:
 
 
 def contribution(plan: Plan, kind: Kind, sent: Sent, reply: Flat) -> Contribution:
-    """What a reply to `sent` adds to the sums. Raises Refused for a reply that has to be dropped.
+    """What a reply to `sent` adds to the sums. Raises Stopped for a reply that has to be dropped.
 
     Dropped are replies of another layout (a missing key), with a number that is not finite, or
     with a weight that is missing or negative; weights over the cap count as the cap.
     """
     if _shape(reply.layout) != _shape(kind.reply):
-        raise Refused("reply-differs", _difference(reply.layout, kind.reply))
+        raise Stopped("reply-differs", _difference(reply.layout, kind.reply))
     if not np.isfinite(reply.values).all():
-        raise Refused("not-finite", "the ClientApp's reply holds NaN or infinity")
+        raise Stopped("not-finite", "the ClientApp's reply holds NaN or infinity")
     weight = min(_examples(plan, reply), plan.weight_cap) / plan.weight_cap
     base = _base(sent)
     update, metrics = [np.zeros(0)], [np.zeros(0)]
@@ -164,9 +164,9 @@ def _examples(plan: Plan, reply: Flat) -> float:
     for group, _, entry, numbers in _numbers(reply.layout, reply.values):
         if group == "metrics" and entry[0] == plan.weight_key and entry[2] < 0:
             if numbers[0] < 0:
-                raise Refused("weight-negative", f"the reply's {plan.weight_key} is {numbers[0]}")
+                raise Stopped("weight-negative", f"the reply's {plan.weight_key} is {numbers[0]}")
             return float(numbers[0])
-    raise Refused(
+    raise Stopped(
         "weight-missing",
         f"the reply has no metric {plan.weight_key!r}, by which Flower's strategies average",
     )

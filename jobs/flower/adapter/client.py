@@ -16,7 +16,7 @@ from .files import MemoryFiles, Naps, fix_chance, stop_clock
 from .grid import Sent
 from .plan import Plan
 from .records import Flat
-from .refusals import Refused
+from .refusals import Stopped
 from .server import load
 
 SEED = 0
@@ -24,7 +24,7 @@ NODE = internals.SERVER_NODE + 1
 
 
 def answer(plan: Plan, sent: Sent, capsule: Mapping[str, Mapping[str, Any]]) -> Flat:
-    """The app's reply to `sent`. Raises Refused where it is none, or what the app raises."""
+    """The app's reply to `sent`. Raises Stopped where it is none, or what the app raises."""
     fix_chance(SEED)
     stop_clock(Naps(_wait_in_vain))
     internals.hush()
@@ -44,14 +44,14 @@ def answer(plan: Plan, sent: Sent, capsule: Mapping[str, Mapping[str, Any]]) -> 
         app = load(plan.client, ClientApp)
         try:
             reply = app(message, context)
-        except Refused:
+        except Stopped:
             raise
         except Exception as error:  # noqa: BLE001 - whatever an author's code raises
-            raise Refused("client-crashed", speech.where(error)) from None
+            raise Stopped("client-crashed", speech.where(error)) from None
     if not isinstance(reply, Message) or not reply.has_content():
-        raise Refused("client-error", "the ClientApp answers with an error, or with no message")
+        raise Stopped("client-error", "the ClientApp answers with an error, or with no message")
     if any(kind == "config" for kind, _, _ in records.flatten(reply.content).layout):
-        raise Refused(
+        raise Stopped(
             "reply-unfit", "the ClientApp answers with a ConfigRecord; texts have no average"
         )
     return records.flatten(reply.content)
@@ -63,7 +63,7 @@ def node_of(plan: Plan, capsule: Mapping[str, Mapping[str, Any]]) -> int:
         return 0
     numbers = np.unique(np.asarray(capsule[plan.table][plan.node_column]))
     if numbers.shape != (1,) or not 0 <= numbers[0] < plan.nodes or numbers[0] % 1:
-        raise Refused(
+        raise Stopped(
             "node-number",
             f"{plan.table}.{plan.node_column} is not one number from 0 to {plan.nodes - 1}",
         )
@@ -88,4 +88,4 @@ def table_file(plan: Plan, capsule: Mapping[str, Mapping[str, Any]]) -> bytes:
 
 
 def _wait_in_vain() -> None:
-    raise Refused("client-waits", "the ClientApp sleeps for something that will not come")
+    raise Stopped("client-waits", "the ClientApp sleeps for something that will not come")

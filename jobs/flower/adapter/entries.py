@@ -14,7 +14,7 @@ from .averaging import Contribution
 from .grid import Sent
 from .journal import Entry, Row
 from .plan import Plan
-from .refusals import Refused, Suspended
+from .refusals import Stopped, Suspended
 
 NOTHING = Contribution(np.zeros(0), np.zeros(0), 0.0)
 
@@ -22,7 +22,7 @@ NOTHING = Contribution(np.zeros(0), np.zeros(0), 0.0)
 def contribute(
     capsule: Mapping[str, Mapping[str, Any]], parameters: Mapping[str, Any]
 ) -> dict[str, Row]:
-    """One capsule's weighted reply to this round's message. Raises Refused."""
+    """One capsule's weighted reply to this round's message. Raises Stopped."""
     plan = plans.read()
     sent = _message(plan, parameters)
     kind = plan.kinds[journal.kind_of(plan, sent)]
@@ -34,7 +34,7 @@ def contribute(
 
 
 def conclude(aggregate: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The ServerApp's next message, or its end, after this round's sums. Raises Refused."""
+    """The ServerApp's next message, or its end, after this round's sums. Raises Stopped."""
     plan = plans.read()
     state, number = parameters["state"], parameters["round"]
     done = journal.read_journal(state["journal"])
@@ -68,16 +68,16 @@ def conclude(aggregate: Mapping[str, Any], parameters: Mapping[str, Any]) -> dic
 
 
 def first_message(plan: Plan) -> Sent:
-    """What the ServerApp says before anybody answered. Raises Refused."""
+    """What the ServerApp says before anybody answered. Raises Stopped."""
     played = server.play(plan, _ask)
     if played.sent is None:
-        raise Refused("server-idle", "the ServerApp ends without sending a message")
+        raise Stopped("server-idle", "the ServerApp ends without sending a message")
     return played.sent
 
 
-def not_repeatable(index: int) -> Refused:
+def not_repeatable(index: int) -> Stopped:
     """What to raise when a replay goes another way than before."""
-    return Refused(
+    return Stopped(
         "not-repeatable",
         f"played again with the same replies, the ServerApp's message {index + 1} is another; it "
         "must depend on nothing but replies, configuration and seeded chance",

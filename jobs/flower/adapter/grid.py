@@ -15,7 +15,7 @@ from flwr.serverapp import Grid
 
 from . import internals, records
 from .records import Flat
-from .refusals import Refused, Suspended
+from .refusals import Stopped, Suspended
 
 # Ours: no strategy asks more often before it sends; one that does is waiting for nodes.
 MAXIMUM_CENSUSES = 32
@@ -73,8 +73,8 @@ class ReplayGrid(Grid):  # type: ignore[misc] # flwr need not be there to check 
         return list(self._nodes)
 
     def give_up_waiting(self) -> None:
-        """Raise Refused: nothing will come while the ServerApp waits."""
-        raise Refused(
+        """Raise Stopped: nothing will come while the ServerApp waits."""
+        raise Stopped(
             "too-few-nodes",
             f"the ServerApp waits for more than {len(self._nodes)} nodes, or for something else "
             "that will not come; set `nodes` to what it asks for (min_available_nodes)",
@@ -86,7 +86,7 @@ class ReplayGrid(Grid):  # type: ignore[misc] # flwr need not be there to check 
         names = []
         for message in pushed:
             if message.metadata.dst_node_id not in self._nodes:
-                raise Refused(
+                raise Stopped(
                     "node-unknown",
                     f"the ServerApp sends to node {message.metadata.dst_node_id}, which it may "
                     f"not have; get_node_ids() named {self._nodes[0]}..{self._nodes[-1]}",
@@ -142,23 +142,23 @@ class ReplayGrid(Grid):  # type: ignore[misc] # flwr need not be there to check 
 def _common(batch: list[Message]) -> Sent:
     first = batch[0]
     if not first.has_content():
-        raise Refused("empty-message", "the ServerApp sends a message without content")
+        raise Stopped("empty-message", "the ServerApp sends a message without content")
     flat = records.flatten(first.content)
     for other in batch[1:]:
         if other.metadata.message_type != first.metadata.message_type:
-            raise Refused(
+            raise Stopped(
                 "messages-differ", "the ServerApp sends messages of several types at once"
             )
         if other.content is first.content:
             continue
         again = records.flatten(other.content)
         if again.text != flat.text or again.values.tobytes() != flat.values.tobytes():
-            raise Refused(
+            raise Stopped(
                 "messages-differ",
                 "the ServerApp sends different contents to different nodes; everybody gets the "
                 "same parameters here, so that nobody can be singled out",
             )
     nodes = tuple(message.metadata.dst_node_id - internals.SERVER_NODE - 1 for message in batch)
     if len(set(nodes)) != len(nodes):
-        raise Refused("messages-differ", "the ServerApp sends two messages to one node at once")
+        raise Stopped("messages-differ", "the ServerApp sends two messages to one node at once")
     return Sent(first.metadata.message_type, flat, nodes)

@@ -17,7 +17,7 @@ from . import records
 from .grid import Sent
 from .plan import Plan
 from .records import Flat
-from .refusals import Refused
+from .refusals import Stopped
 
 _WORD = 4  # bytes per cell: a state's numbers stay under 1e12
 FINAL = "final"  # the heading's type when the app has ended
@@ -55,7 +55,7 @@ def final(flat: Flat) -> Sent:
 
 
 def write_heading(sent: Sent, cells: int) -> Row:
-    """Type, nodes and layout as numbers. Raises Refused when they do not fit."""
+    """Type, nodes and layout as numbers. Raises Stopped when they do not fit."""
     text = _heading(sent)
     words = np.frombuffer(text + b" " * (-len(text) % _WORD), "<u4")
     return _padded(np.concatenate([[len(words)], words]), cells, "heading")
@@ -75,12 +75,12 @@ def heading_cells(sent: Sent) -> int:
 
 
 def write_message(flat: Flat, cells: int) -> Row:
-    """The numbers of a message. Raises Refused when they do not fit."""
+    """The numbers of a message. Raises Stopped when they do not fit."""
     return _padded(flat.values, cells, "message")
 
 
 def write_journal(entries: list[Entry], cells: int) -> Row:
-    """The entries, one after the other. Raises Refused when they do not fit."""
+    """The entries, one after the other. Raises Stopped when they do not fit."""
     parts: list[Any] = [[float(len(entries))]]
     for entry in entries:
         parts.append([entry.check, entry.kind, len(entry.replies)])
@@ -115,11 +115,11 @@ def journal_cells(entries: list[Entry]) -> int:
 
 
 def kind_of(plan: Plan, sent: Sent) -> int:
-    """Which of the plan's kinds a message is. Raises Refused."""
+    """Which of the plan's kinds a message is. Raises Stopped."""
     for index, kind in enumerate(plan.kinds):
         if kind.message_type == sent.message_type:
             return index
-    raise Refused(
+    raise Stopped(
         "message-unforeseen",
         f"the ServerApp sends {sent.message_type!r}, which it did not when the bundle was made",
     )
@@ -132,7 +132,7 @@ def _heading(sent: Sent) -> bytes:
 
 def _padded(values: Any, cells: int, name: str) -> Row:
     if len(values) > cells:
-        raise Refused(
+        raise Stopped(
             "state-full",
             f"the {name} takes {len(values)} numbers, the bundle declares {cells}; the app does "
             "more than it did when the bundle was made",

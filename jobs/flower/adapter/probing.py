@@ -20,7 +20,7 @@ from . import plan as plans
 from .grid import Sent
 from .journal import Row
 from .plan import Kind
-from .refusals import Refused, Suspended
+from .refusals import Stopped, Suspended
 
 TEXT_CELLS, NUMBER_CELLS = 1 << 16, 1 << 20
 
@@ -69,7 +69,7 @@ def client_reply(
         plan = dataclasses.replace(plan, kinds=[*plan.kinds, kind])
     found = averaging.contribution(plan, kind, sent, reply)
     if found.weight == 0:
-        raise Refused(
+        raise Stopped(
             "weight-missing", f"the reply's {plan.weight_key} is 0 on the invented capsule"
         )
     # One invented client stands for every node that is asked.
@@ -99,7 +99,7 @@ def labels(_capsule: Any, _parameters: Mapping[str, Any]) -> dict[str, Any]:
 def _answer(told: Mapping[str, Any], numbers: Row) -> dict[str, Any]:
     text = json.dumps(told).encode()
     if len(text) > TEXT_CELLS or len(numbers) > NUMBER_CELLS:
-        raise Refused(
+        raise Stopped(
             "model-too-large",
             f"the app's messages take {len(numbers)} numbers in {len(text)} letters of layout; "
             f"at most {NUMBER_CELLS} and {TEXT_CELLS} fit",

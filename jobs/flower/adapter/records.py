@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
-from .refusals import Refused
+from .refusals import Stopped
 
 LARGEST = 1e12  # as the grid's own limit for a state
 _KINDS = "biuf"  # numpy's letters for truth values, whole numbers and floats
@@ -36,7 +36,7 @@ class Flat:
 
 
 def flatten(records: RecordDict) -> Flat:
-    """`records` as layout and numbers. Raises Refused for what float64 cannot carry exactly."""
+    """`records` as layout and numbers. Raises Stopped for what float64 cannot carry exactly."""
     layout: list[Any] = []
     parts: list[Any] = [np.zeros(0)]
     for name, record in records.items():
@@ -95,10 +95,10 @@ def size_of(kind: str, entry: Any) -> int:
 def _exact(record: str, key: str, array: Any) -> Any:
     flat = np.ascontiguousarray(array).reshape(-1)
     if flat.dtype.kind not in _KINDS or flat.dtype.itemsize > 8:
-        raise Refused("array-type", f"{record}[{key!r}] has the type {array.dtype}; use numbers")
+        raise Stopped("array-type", f"{record}[{key!r}] has the type {array.dtype}; use numbers")
     wide = flat.astype(np.float64)
     if flat.dtype.kind in "iu" and not np.array_equal(wide.astype(flat.dtype), flat):
-        raise Refused("array-type", f"{record}[{key!r}] has whole numbers of more than 53 bits")
+        raise Stopped("array-type", f"{record}[{key!r}] has whole numbers of more than 53 bits")
     return wide
 
 

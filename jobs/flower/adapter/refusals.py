@@ -6,7 +6,7 @@ from __future__ import annotations
 SIGN = "flower-refused"
 
 
-class Refused(Exception):
+class Stopped(Exception):
     """What the app did cannot be done here; `name` is stable, for tests and for people's searches.
 
     Only its author ever reads it, in `bundle from-flower` and `bundle try`: in a campaign a

@@ -23,7 +23,7 @@ from .files import MemoryFiles, Naps, fix_chance, stop_clock
 from .grid import Answer, ReplayGrid, Sent
 from .plan import Plan
 from .records import Flat
-from .refusals import Refused, Suspended
+from .refusals import Stopped, Suspended
 
 SEED = 0
 # They look at single replies: a median, a distance, a loss, a tree or a norm per client. The grid
@@ -65,7 +65,7 @@ class _Seen:
 def play(plan: Plan, answer: Answer) -> Played:
     """Run the app's main until it ends or `answer` suspends it.
 
-    Raises Refused for an app that crashes, waits, or asks for what it may not have.
+    Raises Stopped for an app that crashes, waits, or asks for what it may not have.
     """
     seen = _Seen()
 
@@ -94,34 +94,36 @@ def play(plan: Plan, answer: Answer) -> Played:
             app(grid, context)
         except Suspended:
             pass
-        except Refused:
-            raise
+        except Stopped:
+            # After a swallowed stop an app may wait for ever; its message was heard already.
+            if not grid.suspended:
+                raise
         except BaseException as error:  # noqa: BLE001 - SystemExit too
             if not grid.suspended:
-                raise Refused("server-crashed", speech.where(error)) from None
+                raise Stopped("server-crashed", speech.where(error)) from None
     if grid.suspended:
         return Played(seen.sent, None, grid.rounds, seen.metrics)
     if seen.sent is None:
-        raise Refused("server-idle", "the ServerApp ends without sending a message")
+        raise Stopped("server-idle", "the ServerApp ends without sending a message")
     return Played(None, _final(seen), grid.rounds, seen.metrics)
 
 
 def load(reference: str, kind: type[Any]) -> Any:
-    """The app that `module:name` names. Raises Refused."""
+    """The app that `module:name` names. Raises Stopped."""
     module, _, name = reference.partition(":")
     try:
         app = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
-        raise Refused(
+        raise Stopped(
             "library-forbidden",
             f"{reference} imports {error.name!r}, which the sandbox does not hold",
         ) from None
     except Exception as error:  # noqa: BLE001 - whatever an author's module raises
-        raise Refused(
+        raise Stopped(
             "app-broken", f"{reference} cannot be loaded: {speech.where(error)}"
         ) from None
     if not isinstance(app, kind):
-        raise Refused("app-broken", f"{reference} is no {kind.__name__}")
+        raise Stopped("app-broken", f"{reference} is no {kind.__name__}")
     return app
 
 
@@ -169,14 +171,14 @@ def _watched(plan: Plan, seen: _Seen) -> Iterator[None]:
 def _screen(strategy: Strategy) -> None:
     names = {kind.__name__ for kind in type(strategy).__mro__ if kind.__module__.startswith("flwr")}
     if found := sorted(names & SINGLE_REPLIES):
-        raise Refused(
+        raise Stopped(
             "single-replies",
             f"the strategy {found[0]} compares single clients' replies; here a round has one "
             "reply, the protected average of the cohort. Use FedAvg, FedProx, FedAvgM, FedAdam, "
             "FedAdagrad or FedYogi",
         )
     if found := sorted(name for name in names if name.startswith(OWN_NOISE)):
-        raise Refused(
+        raise Stopped(
             "own-noise",
             f"{found[0]} clips and noises single replies; here trusted code clips, the "
             "aggregators add noise, and the ledger counts it. Use the strategy inside it",
