@@ -16,6 +16,7 @@ protects the number of its persons beyond the cohort that it is added to.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -74,16 +75,30 @@ def portions(
 
 
 def drawn(parts: tuple[Portion, ...], limit: int | None, seed: Digest) -> tuple[Portion, ...]:
-    """At most `limit` of the portions, drawn by `seed` without replacement, in their order.
+    """The portions of at most `limit` persons, drawn by `seed` without replacement.
 
-    Each is as likely as any other, so means over the drawn ones estimate means over all. Nothing
+    Each person is as likely as any other, so means over the drawn ones estimate means over all.
+    Every person has a lot of her own, made from the seed and her record, and the lowest are
+    drawn: one person more or less displaces one other, never the whole draw. For whoever knows
+    the seed, and the plan tells it, she so moves the sum by an exchange: twice the bound. Nothing
     is claimed for the draw itself: who is not drawn pays as who is.
     """
-    if limit is None or len(parts) <= limit:
+    if limit is None or sum(part.units for part in parts) <= limit:
         return parts
-    generator = np.random.default_rng(int.from_bytes(seed.raw, "big"))
-    chosen = sorted(generator.choice(len(parts), limit, replace=False).tolist())
-    return tuple(parts[index] for index in chosen)
+    lots = [_lots(part, limit, seed) for part in parts]
+    owners = np.repeat(np.arange(len(parts)), [len(found) for found in lots])
+    lowest = np.argsort(np.concatenate(lots), kind="stable")[:limit]
+    counts = np.bincount(owners[lowest], minlength=len(parts)).tolist()
+    return tuple(
+        Portion(part.data, count) for part, count in zip(parts, counts, strict=True) if count
+    )
+
+
+def _lots(part: Portion, limit: int, seed: Digest) -> NDArray[np.uint64]:
+    """The lowest `limit` lots of those who share a record; one person more adds one lot."""
+    own = hashlib.sha256(seed.raw + part.data).digest()
+    lots: NDArray[np.uint64] = np.random.PCG64(int.from_bytes(own, "big")).random_raw(part.units)
+    return lots if len(lots) <= limit else np.partition(lots, limit)[:limit]
 
 
 def check_records(tables: Mapping[str, Mapping[str, Column]]) -> None:

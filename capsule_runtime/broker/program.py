@@ -59,7 +59,7 @@ class Program:
 
     @property
     def records(self) -> int | None:
-        """How many of a capsule's records run in one round at most; None for all."""
+        """How many of a capsule's persons count in one round at most; None for all."""
         return self.bundle_file.manifest.rounds.records
 
     @property

@@ -253,7 +253,8 @@ def _one_capsule(
             return _failed(program, units)
         opened = sealed.unseal(capsule, runtime.store.ciphertext(capsule), key)
         del key
-        units = units or opened.units
+        # As many as would have been drawn: that it failed does not show in the cohort's number.
+        units = units or min(opened.units, program.records or opened.units)
         tables = columns.decode(opened.columns)
         parts = drawn(
             portions(tables, program.tables, program.unit),

@@ -154,7 +154,8 @@ def manifest_of(name: str) -> str:
     return (opening.built_in_folder(name) / "bundle.toml").read_text()
 
 
-# A product of totals has one protection only (test_encrypted_footprint.py). A model has more numbers than one ciphertext; a bundle that learns has a state.
+# A product of totals has one protection only (test_encrypted_footprint.py); a model, which is a
+# state, has more numbers than one ciphertext.
 LEARNING = [name for name in opening.built_in() if "[state." in manifest_of(name)]
 
 
