@@ -544,13 +544,15 @@ def test_a_helper_that_lets_its_answer_drip_does_not_stop_the_schedulers_turns()
                     post.ask("/commit", question)
         assert time.monotonic() - began < 5
         slow.let_go.set()
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            try:
-                assert post.ask("/commit", "one") == b"done"
-            except Unanswered:
-                continue
-            break
+        # The second question may still be on its way: a busy machine is no broken promise.
+        for question in ("one", "two"):
+            deadline = time.monotonic() + 10
+            while time.monotonic() < deadline:
+                try:
+                    assert post.ask("/commit", question) == b"done"
+                except Unanswered:
+                    continue
+                break
         assert slow.heard == 2  # each question once, however often it was asked
     finally:
         slow.close()

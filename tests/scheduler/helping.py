@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
-from sqlmodel import select
+from sqlmodel import col, select
 
 from governance.batches import office
 from governance.batches.history import History
@@ -251,7 +251,8 @@ class Scene:
 
     def documents(self, kind: Kind) -> list[bytes]:
         def read(tx):
-            rows = tx.session.exec(select(LogRow).where(LogRow.kind == kind.value)).all()
+            query = select(LogRow).where(LogRow.kind == kind.value).order_by(col(LogRow.id))
+            rows = tx.session.exec(query).all()
             return [self.world.desk.blobs.get(Digest(row.digest)) for row in rows]
 
         return self.world.desk.store.run("read-log", read)
