@@ -1,7 +1,8 @@
 """`make demo`: exit 0 only if every check held.
 
 Variables: TERRITORY=1 plays the companies of Plaine Commune, HEATING=1 the households of the
-heating survey; SERVE=1 keeps everything up. Exit 75: the survey could not be downloaded.
+heating survey, LEARNING=1 the employers who train a network; SERVE=1 keeps everything up. Exit 75:
+the survey could not be downloaded, or what the network needs is not installed.
 """
 
 from __future__ import annotations
@@ -18,15 +19,17 @@ from pathlib import Path
 from demo.commuters import Commuters
 from demo.companies import Companies
 from demo.households import Households
+from demo.learning import ExtraMissing, Learning
 from demo.narrator import Narrator
 from demo.processes import Processes
 from demo.territory import Territory
 from demo.wheel import SurveyMissing
 
 OUT = Path("demo-out")
-VARIANTS: dict[str, type[Companies | Households]] = {
+VARIANTS: dict[str, type[Companies | Households | Learning]] = {
     "TERRITORY": Companies,
     "HEATING": Households,
+    "LEARNING": Learning,
 }
 
 
@@ -49,7 +52,7 @@ def main() -> int:
             narrator.say("  up   everything keeps running; Ctrl-C ends it")
             with contextlib.suppress(KeyboardInterrupt):
                 signal.pause()
-    except SurveyMissing as error:
+    except (SurveyMissing, ExtraMissing) as error:
         narrator.say(f"demo: not played: {error}")
         return os.EX_TEMPFAIL
     except KeyboardInterrupt:

@@ -67,9 +67,13 @@ class Steps:
         table.unlink()
         self.run("capsule", "host", folder, "--state", state)
 
-    def vote(self, *sources: Path) -> None:
-        """The bundles in `sources`, signed by their author and by two of three colleges."""
-        image = self.run("worker", "image", "--state", self.grid.workers[0])["image"]
+    def vote(self, *sources: Path, library: str = "numpy", rho: str = RHO_BUDGET) -> None:
+        """The bundles in `sources`, signed by their author and by two of three colleges.
+
+        They run on the runtime that has `library`.
+        """
+        chosen = ("--library", library, "--state", self.grid.workers[0])
+        image = self.run("worker", "image", *chosen)["image"]
         folder = self.grid.home / "bundles"
         folder.mkdir()
         for number, source in enumerate(sources):
@@ -81,7 +85,7 @@ class Steps:
             packed = Path(signed["bundle"])
             self.bundles[source.name], self.sources[source.name] = signed["digest"], source
             self.run("bundle", "submit", packed, "--as", self.grid.operator)
-            self.grid.authorise(packed, image, campaigns=3, rho=RHO_BUDGET)
+            self.grid.authorise(packed, image, campaigns=3, rho=rho)
         self.tell.say(
             f"  vote {', '.join(self.bundles)}: signed by the author, authorised by 2 of 3 colleges"
         )

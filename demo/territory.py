@@ -179,11 +179,11 @@ class Territory:
             self.processes.serve("work", *self.scheduling)
         self._wait_for_scheduler()
 
-    def authorise(self, bundle: Path, image: str, *, campaigns: int, rho: str) -> str:
+    def authorise(self, bundle: Path, *images: str, campaigns: int, rho: str) -> str:
         """Two members of three sign; the scheduler takes it. The authorisation's id."""
         run, draft = self.processes.run, bundle.with_suffix(".authorisation.json")
         drafted = run(
-            *("authorisation", "draft", bundle, "--territory", TERRITORY, "--image", image),
+            *("authorisation", "draft", bundle, "--territory", TERRITORY, "--image", *images),
             *("--campaigns", str(campaigns), "--rho-budget", rho, "--out", draft),
         )
         for name in MEMBERS[:THRESHOLD]:

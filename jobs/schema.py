@@ -171,7 +171,7 @@ class Rounds(Part):
     )
     records: Annotated[Whole, Field(ge=1, le=4096)] | None = Field(
         default=None,
-        description="with unit person: at most so many persons of a capsule count, drawn each round",
+        description="with unit person: so many persons of a capsule count at most, each round anew",
         examples=[32],
     )
 

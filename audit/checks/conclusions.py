@@ -31,16 +31,21 @@ def of_release(records: Records, logged: Logged[Release], objects: Objects) -> S
 def carried(records: Records, bundles: Mapping[Digest, Bundle], objects: Objects) -> str:
     """Each round starts with the first one's settings and the state that the last one left.
 
-    Who concluded is in the restricted part: without it only first rounds are checked.
+    Who concluded is in the restricted part: without it only settings and numbers are checked
+    beyond first rounds.
     """
     settings: dict[CampaignId, bytes] = {}
     followed, unseen = 0, 0
     for logged in records.plans:
         plan, manifest = logged.document, bundles[logged.document.bundle].manifest
         blob = objects.get(plan.parameters, "the parameter blob")
-        first = settings.setdefault(plan.campaign, parameters.parse(blob).settings)
+        begins = parameters.parse(blob)
+        first = settings.setdefault(plan.campaign, begins.settings)
         if (plan.after is None) != (plan.round == 1):
             raise AuditFailure(f"{_name(plan)} does not name the round that it follows")
+        # Also where the conclusion before is not here: the parameters are public.
+        if (begins.settings, begins.round) != (first, plan.round):
+            raise AuditFailure(f"{_name(plan)} has other settings or another number than it should")
         if plan.after is None:
             expected = state.first(manifest, first)
         elif plan.after not in objects:
