@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ from trust.documents.rules import PrivacyUnit
 from trust.ids import Digest
 from trust.problem import Kind
 
+_LOTS_AT_ONCE = 1 << 20  # 8 MiB of them
 PERSONS = "persons"  # the column that says how many persons share a record
 # Ours: one run takes about 8 ms, so a company of 4096 distinct records takes half a minute.
 MAXIMUM_PORTIONS = 4096
@@ -74,31 +76,33 @@ def portions(
     return _records(table, record_columns)
 
 
-def drawn(parts: tuple[Portion, ...], limit: int | None, seed: Digest) -> tuple[Portion, ...]:
-    """The portions of at most `limit` persons, drawn by `seed` without replacement.
+def drawn(parts: tuple[Portion, ...], share: Fraction, seed: Digest) -> tuple[Portion, ...]:
+    """The portions of those whom `seed` draws, each person by a lot of her own.
 
-    Each person is as likely as any other, so means over the drawn ones estimate means over all.
-    Every person has a lot of her own, made from the seed and her record, and the lowest are
-    drawn: one person more or less displaces one other, never the whole draw. For whoever knows
-    the seed, and the plan tells it, she so moves the sum by an exchange: twice the bound. Nothing
-    is claimed for the draw itself: who is not drawn pays as who is.
+    A person is in with the probability `share`, whoever else there is: one person more or less
+    changes nobody else's lot, so the sum moves by one clipped contribution as if all were in (a
+    draw of a fixed number would exchange one for another and move it by two). Nothing is claimed
+    for the draw itself, because the plan tells the seed: who is not drawn pays as who is.
     """
-    if limit is None or sum(part.units for part in parts) <= limit:
+    if share >= 1:
         return parts
-    lots = [_lots(part, limit, seed) for part in parts]
-    owners = np.repeat(np.arange(len(parts)), [len(found) for found in lots])
-    lowest = np.argsort(np.concatenate(lots), kind="stable")[:limit]
-    counts = np.bincount(owners[lowest], minlength=len(parts)).tolist()
+    limit = np.uint64(int(share * 2**64))
+    counts = [_lots_below(part, limit, seed) for part in parts]
     return tuple(
         Portion(part.data, count) for part, count in zip(parts, counts, strict=True) if count
     )
 
 
-def _lots(part: Portion, limit: int, seed: Digest) -> NDArray[np.uint64]:
-    """The lowest `limit` lots of those who share a record; one person more adds one lot."""
+def _lots_below(part: Portion, limit: np.uint64, seed: Digest) -> int:
+    """How many of those who share a record have a lot below `limit`; one person more, one lot."""
     own = hashlib.sha256(seed.raw + part.data).digest()
-    lots: NDArray[np.uint64] = np.random.PCG64(int.from_bytes(own, "big")).random_raw(part.units)
-    return lots if len(lots) <= limit else np.partition(lots, limit)[:limit]
+    source = np.random.PCG64(int.from_bytes(own, "big"))
+    count, left = 0, part.units
+    while left > 0:
+        lots = source.random_raw(min(left, _LOTS_AT_ONCE))
+        count += int(np.count_nonzero(lots < limit))
+        left -= len(lots)
+    return count
 
 
 def check_records(tables: Mapping[str, Mapping[str, Column]]) -> None:

@@ -167,7 +167,7 @@ class _Play:
             for number, tables in enumerate(capsules):
                 parts = drawn(
                     portions(tables, program.tables, program.unit),
-                    program.records,
+                    program.draw,
                     Digest.of(parameters + number.to_bytes(4, "big")),
                 )
                 total.add_capsule(tuple((self._judged(job, p.data), p.units) for p in parts))

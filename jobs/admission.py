@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 
 from jobs.schema import PERSONS, Manifest
 from protection.ckks.profile import check_admission, profile_of
@@ -159,8 +160,8 @@ def _state(manifest: Manifest) -> list[str]:
         found.append(
             f"parameters: {', '.join(sorted(own))} is what every round is told; choose another name"
         )
-    if manifest.rounds.records and manifest.unit is not PrivacyUnit.PERSON:
-        found.append('rounds.records: goes with unit = "person" alone; remove it')
+    if Decimal(manifest.rounds.draw) != 1 and manifest.unit is not PrivacyUnit.PERSON:
+        found.append('rounds.draw: goes with unit = "person" alone; remove it')
     return found
 
 

@@ -169,16 +169,18 @@ class Rounds(Part):
         description="workers asked beyond that share; a round closes when its share answered",
         examples=[1],
     )
-    records: Annotated[Whole, Field(ge=1, le=4096)] | None = Field(
-        default=None,
-        description="with unit person: so many persons of a capsule count at most, each round anew",
-        examples=[32],
+    draw: DecimalText = Field(
+        default="1",
+        description="with unit person: the share of a capsule's persons that one round draws",
+        examples=["0.25"],
     )
 
     @model_validator(mode="after")
     def _shared(self) -> Self:
         if not 0 < Decimal(self.share) <= 1:
             raise ValueError('share is a part of the ready workers; write share = "1"')
+        if not 0 < Decimal(self.draw) <= 1:
+            raise ValueError('draw is a part of the persons; write draw = "1"')
         return self
 
 

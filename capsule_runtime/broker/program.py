@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
+from fractions import Fraction
 
 from capsule_runtime import guard
 from capsule_runtime.broker.errors import BundleUnfit
@@ -58,9 +59,9 @@ class Program:
         return self.bundle_file.manifest.rounds.maximum
 
     @property
-    def records(self) -> int | None:
-        """How many of a capsule's persons count in one round at most; None for all."""
-        return self.bundle_file.manifest.rounds.records
+    def draw(self) -> Fraction:
+        """The share of a capsule's persons that one round draws."""
+        return Fraction(self.bundle_file.manifest.rounds.draw)
 
     @property
     def charge(self) -> str:

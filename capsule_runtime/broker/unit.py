@@ -254,11 +254,11 @@ def _one_capsule(
         opened = sealed.unseal(capsule, runtime.store.ciphertext(capsule), key)
         del key
         # As many as would have been drawn: that it failed does not show in the cohort's number.
-        units = units or min(opened.units, program.records or opened.units)
+        units = units or max(1, round(opened.units * program.draw))
         tables = columns.decode(opened.columns)
         parts = drawn(
             portions(tables, program.tables, program.unit),
-            program.records,
+            program.draw,
             Digest.of(sandboxed.parameters + capsule.encode()),
         )
     except (CapsuleError, ProtectionError):

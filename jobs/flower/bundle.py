@@ -109,7 +109,7 @@ def manifest(app: FlowerApp, choices: Choices, probed: Probed, used: frozenset[s
             deadline_seconds=run.deadline_seconds,
             share=run.share,
             spare=run.spare,
-            **({"records": run.records} if run.records else {}),
+            **({"draw": run.draw} if run.draw != "1" else {}),
         ),
         _section(
             f"mock.{choices.data.table}",

@@ -74,8 +74,8 @@ class Running(Part):
     deadline_seconds: Annotated[Whole, Field(ge=10)] = 600
     share: PositiveText = Field(default="1", description="share of the workers a round asks")
     spare: Annotated[Whole, Field(ge=0)] = 0
-    records: Annotated[Whole, Field(ge=1)] | None = Field(
-        default=None, description="with unit person: records of a capsule in one round"
+    draw: PositiveText = Field(
+        default="1", description="with unit person: the share of a capsule's persons in a round"
     )
     memory_mib: Annotated[Whole, Field(ge=64, le=8192)] | None = None
     cpu_seconds: Annotated[Whole, Field(ge=1, le=3600)] = 30

@@ -127,7 +127,7 @@ def test_a_bundle_of_one_round_takes_no_state() -> None:
         (b"[state.position]", b"[state.stop]", "returned by conclude"),
         (b"rate = {", b"round = {", "every round is told"),
         (b"quorum = 1\n", b"quorum = 1\nshare = 2\n", "share is a part"),
-        (b"quorum = 1\n", b"quorum = 1\nrecords = 9\n", "rounds.records"),
+        (b"quorum = 1\n", b'quorum = 1\ndraw = "0.5"\n', "rounds.draw"),
     ],
 )
 def test_a_manifest_whose_rounds_do_not_fit_is_refused(old: bytes, new: bytes, word: str) -> None:

@@ -291,12 +291,12 @@ def test_training_in_one_place_learns_more_than_the_majority(algorithm: Any, peo
     assert found.central.macro_f1 > found.majority.macro_f1
 
 
-def shortened(rounds: int, records: int) -> Program:
-    """The bundle with fewer rounds and records, and a cohort that so few can make."""
+def shortened(rounds: int, draw: str) -> Program:
+    """The bundle with fewer rounds and persons, and a cohort that so few can make."""
     files = {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.is_file()}
     for old, new in (
         (b"maximum = 6\n", b"maximum = %d\n" % rounds),
-        (b"records = 56", b"records = %d" % records),
+        (b'draw = "0.334"', b'draw = "%s"' % draw.encode()),
         (b"minimum_contributors = 50", b"minimum_contributors = 20"),
     ):
         assert old in files["bundle.toml"]
@@ -317,7 +317,7 @@ def test_a_campaign_without_sandbox_gives_a_model_that_can_be_judged() -> None:
 
 @pytest.mark.sandbox
 def test_two_rounds_in_the_sandbox_and_the_model_in_the_report() -> None:
-    program = shortened(2, 1)
+    program = shortened(2, "0.2")
     told = program.bundle_file.manifest
     bounds = told.bounds()
     blob = parameters.encode(parameters.from_texts(description.defaults(told), bounds), bounds)
