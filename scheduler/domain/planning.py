@@ -53,6 +53,8 @@ class Needs:
     not_after: datetime
     share: Fraction = Fraction(1)  # of the ready workers that one round asks
     spare: int = 0  # workers asked beyond it, because some never answer
+    # When the keys that partials are sealed to are destroyed: a later round could not be opened.
+    keys_end: datetime | None = None
 
     @property
     def minimum_workers(self) -> int:
@@ -118,14 +120,17 @@ def plan_round(
             chosen.append(facts)
         else:
             left_out.append(LeftOut(facts.worker, reason, why))
-    deadline = min(now + needs.deadline, needs.not_after)
+    keys_end = needs.keys_end or needs.not_after
+    deadline = min(now + needs.deadline, needs.not_after, keys_end)
     reason, why = _obstacle(chosen, left_out, needs, workers)
     target = len(chosen)
     if reason is Reason.NONE:
         chosen, target, spared = _drawn(chosen, needs, seed)
         left_out += spared
     if reason is Reason.NONE and deadline - now < LEAST_ROUND:
-        reason, why = Reason.AUTHORISATION_EXPIRED, sentence(Reason.AUTHORISATION_EXPIRED)
+        voted = needs.not_after <= keys_end
+        reason = Reason.AUTHORISATION_EXPIRED if voted else Reason.KEYS_EXPIRED
+        why = sentence(reason)
     return RoundPlan(tuple(chosen), tuple(left_out), deadline, reason, why, target)
 
 

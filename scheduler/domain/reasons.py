@@ -64,6 +64,7 @@ class Reason(enum.StrEnum):
     CAMPAIGN_CANCELLED = "campaign-cancelled"
     AUTHORISATION_SUSPENDED = "authorisation-suspended"
     AUTHORISATION_EXPIRED = "authorisation-expired"
+    KEYS_EXPIRED = "keys-expired"
     NEVER_PLANNED = "never-planned"
     LEFT_OUT = "left-out"
     NOT_DRAWN = "not-drawn"
@@ -126,6 +127,7 @@ _SENTENCES: dict[Reason, str] = {
     Reason.CAMPAIGN_CANCELLED: "cancelled by an operator: {what}",
     Reason.AUTHORISATION_SUSPENDED: "the college suspended the authorisation: {what}",
     Reason.AUTHORISATION_EXPIRED: "the authorisation ended before the campaign did",
+    Reason.KEYS_EXPIRED: "the campaign's keys end before another round could be opened",
     Reason.NEVER_PLANNED: "no round could be planned in time; the last obstacle: {what}",
     Reason.NOT_DRAWN: "this round asks a share of the workers, and drew others",
     Reason.LEFT_OUT: "the {who} left this worker's report out of the batch ({code})",

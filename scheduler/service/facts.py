@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
 
 from jobs import archive
 from scheduler.domain.planning import Needs
 from scheduler.service.desk import Desk
+from scheduler.store.tables import CampaignRow
+from trust.documents.aggregation import HelperKey
 from trust.documents.custody import EpochKey
 from trust.documents.governance import Authorisation
 from trust.documents.root import Duty
@@ -68,6 +70,24 @@ def facts_of(desk: Desk, authorisation: str, bundle: str) -> CampaignFacts:
     facts = CampaignFacts(signed.document, archive.read(desk.blobs.get(digest), digest))
     _remember(desk, key, facts)
     return facts
+
+
+def helper_key_of(desk: Desk, helper: str) -> HelperKey:
+    """The helper's key by its envelope's digest. Raises BlobCorrupted, SignatureInvalid."""
+    key = ("helper", helper)
+    known = desk.facts.get(key)
+    if isinstance(known, HelperKey):
+        return known
+    found = desk.root.verify(HelperKey, desk.blobs.get(Digest(helper)), Duty.HELPER).document
+    _remember(desk, key, found)
+    return found
+
+
+def keys_end(desk: Desk, row: CampaignRow) -> datetime | None:
+    """When the first of a campaign's keys ends; None where it has none."""
+    ends = [] if row.helper is None else [helper_key_of(desk, row.helper).not_after]
+    ends += [] if row.epoch is None else [epoch_of(desk, row.epoch).not_after]
+    return min(ends, default=None)
 
 
 def epoch_of(desk: Desk, epoch: str) -> EpochKey:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from sqlmodel import col, func, select
 
@@ -21,7 +22,7 @@ from scheduler.service import (
 )
 from scheduler.service.apart import apart
 from scheduler.service.desk import Desk
-from scheduler.service.facts import CampaignFacts, facts_of
+from scheduler.service.facts import CampaignFacts, facts_of, keys_end
 from scheduler.store.store import Transaction
 from scheduler.store.tables import (
     AuthorisationRow,
@@ -36,6 +37,7 @@ from trust.documents.campaign import Plan, UnitKind
 from trust.ids import AuthorisationId, CampaignId, Digest, UnitId, WorkerId
 from trust.log.entry import Kind
 
+_NO_TIME_LEFT = frozenset({Reason.AUTHORISATION_EXPIRED, Reason.KEYS_EXPIRED})
 PLANNED = frozenset({CampaignState.DRAFT, CampaignState.RUNNING})
 
 
@@ -70,7 +72,7 @@ async def _plan_one(desk: Desk, campaign: str, rests: tuple[str, str], *, draft:
     if draft and facts.encrypted and not await keyholding.engage(desk, campaign, facts):
         return
     # Looked at first on a snapshot: a draft that still waits costs no write.
-    if await desk.look("preview-round", lambda tx: _would_change(tx, campaign, facts)):
+    if await desk.look("preview-round", lambda tx: _would_change(tx, desk, campaign, facts)):
         await desk.run("plan-round", lambda tx: _plan(tx, desk, campaign, facts))
 
 
@@ -99,7 +101,7 @@ def worker_facts(tx: Transaction, facts: CampaignFacts) -> list[WorkerFacts]:
 
 
 def _look(
-    tx: Transaction, campaign: str, facts: CampaignFacts
+    tx: Transaction, desk: Desk, campaign: str, facts: CampaignFacts
 ) -> tuple[CampaignRow, int, RoundPlan] | None:
     row = tx.session.get(CampaignRow, campaign)
     if row is None or row.following is None or CampaignState(row.state) not in PLANNED:
@@ -111,11 +113,12 @@ def _look(
         ).one()
     )
     seed = f"{campaign}/{number}/".encode()
-    return row, number, plan_round(worker_facts(tx, facts), facts.needs, tx.now, seed)
+    needs = replace(facts.needs, keys_end=keys_end(desk, row))
+    return row, number, plan_round(worker_facts(tx, facts), needs, tx.now, seed)
 
 
-def _would_change(tx: Transaction, campaign: str, facts: CampaignFacts) -> bool:
-    found = _look(tx, campaign, facts)
+def _would_change(tx: Transaction, desk: Desk, campaign: str, facts: CampaignFacts) -> bool:
+    found = _look(tx, desk, campaign, facts)
     if found is None:
         return False
     row, _, plan = found
@@ -126,13 +129,13 @@ def _would_change(tx: Transaction, campaign: str, facts: CampaignFacts) -> bool:
 
 
 def _plan(tx: Transaction, desk: Desk, campaign: str, facts: CampaignFacts) -> None:
-    found = _look(tx, campaign, facts)
+    found = _look(tx, desk, campaign, facts)
     if found is None:
         return
     row, number, plan = found
     assert row.following is not None
     if plan.reason is not Reason.NONE:
-        if tx.now >= row.plan_before or plan.reason is Reason.AUTHORISATION_EXPIRED:
+        if tx.now >= row.plan_before or plan.reason in _NO_TIME_LEFT:
             why = sentence(Reason.NEVER_PLANNED, what=plan.why)
             endings.end(tx, desk, row, CampaignState.FAILED, reason=Reason.NEVER_PLANNED, why=why)
         else:

@@ -317,7 +317,7 @@ def test_a_campaign_without_sandbox_gives_a_model_that_can_be_judged() -> None:
 
 @pytest.mark.sandbox
 def test_two_rounds_in_the_sandbox_and_the_model_in_the_report() -> None:
-    program = shortened(2, "0.2")
+    program = shortened(2, "0.9")
     told = program.bundle_file.manifest
     bounds = told.bounds()
     blob = parameters.encode(parameters.from_texts(description.defaults(told), bounds), bounds)
@@ -329,7 +329,7 @@ def test_two_rounds_in_the_sandbox_and_the_model_in_the_report() -> None:
             progress=lambda _, report: seen.append(report["weights"]),
         )
     assert found.well, found.complaints
-    assert found.facts["runs"] == 48
+    assert 70 <= found.facts["runs"] < 96
     assert len(seen) == 2
     assert not np.array_equal(*seen)
     assert found.report is not None
