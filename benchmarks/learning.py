@@ -1,7 +1,7 @@
 """`python -m benchmarks.learning`: federated learning beside the published figures, ten seeds.
 
 Every trained model is written down before the next one starts, so a run that was interrupted goes
-on where it was. Models are chosen by validation nodes alone; test nodes are looked at once.
+on where it was. Models are chosen by validation nodes alone (docs/learning.md tells how).
 """
 
 from __future__ import annotations
