@@ -224,7 +224,7 @@ class Broker:
                 self._channel.send(answer, halves)
             case Conclude(), (bundle, parameters, aggregate):
                 sandboxed = self._sandboxed(bundle, parameters)
-                result = unit.conclude(sandboxed, aggregate, line, self._runtime.clock)
+                result = unit.conclude(sandboxed, aggregate, line)
                 self._channel.send(Concluded(message.run), (result,))
             case _:
                 raise MessageRefused("a request came without its attachments")

@@ -34,7 +34,7 @@ from protection import cohort as minima
 from protection import columns
 from protection.errors import ProtectionError, RingOverflow
 from trust.clock import Clock
-from trust.documents.rules import PrivacyUnit, Protection
+from trust.documents.rules import DataClass, PrivacyUnit, Protection
 from trust.entropy import Entropy
 from trust.ids import CapsuleId, Digest, WorkerId
 
@@ -135,7 +135,8 @@ def contribute(
         runtime.entropy,
         data_class=cohort.data_class,
     )
-    _wait_for_slot(runtime.clock, started, line, cohort.tokens)
+    if cohort.data_class is not DataClass.PUBLIC:
+        _wait_for_slot(runtime.clock, started, line, cohort.tokens)
     answer = Contributed(
         run=order.run,
         capsules=protected.cohort.capsules,
@@ -148,12 +149,12 @@ def contribute(
     return answer, halves
 
 
-def conclude(sandboxed: Sandboxed, aggregate: bytes, line: Line, clock: Clock) -> bytes:
+def conclude(sandboxed: Sandboxed, aggregate: bytes, line: Line) -> bytes:
     """The report arrays that `conclude` makes of an aggregate, as a column-format blob.
 
+    It waits for no slot: what it reads is released already, so its time tells nothing more.
     Raises NotConcluded, ColumnsMalformed (a damaged aggregate), ReportRefused, RunCancelled.
     """
-    started = clock.boottime()
     columns.decode(aggregate)
     zygote, program = sandboxed.zygote, sandboxed.program
     with zygote.load(program.conclude_job(sandboxed.parameters)) as job:
@@ -164,7 +165,7 @@ def conclude(sandboxed: Sandboxed, aggregate: bytes, line: Line, clock: Clock) -
             remedy="the author tries the bundle with `cadastre bundle try`, which shows why",
         )
     result = conclusion.from_frame(program.bundle_file.manifest, outcome.frame)
-    _wait_for_slot(clock, started, line, ())
+    line.check(())
     return result
 
 
