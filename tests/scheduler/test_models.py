@@ -23,8 +23,9 @@ from jobs import model_card
 from jobs.errors import LineageBroken, NoModel
 from jobs.lineage import Lineage
 from protos.cadastre.v1 import audit_pb2, campaigns_pb2
-from scheduler.rpc import servicers
+from scheduler.rpc import people
 from scheduler.service import campaigns
+from scheduler.service.transfers import Transfers
 from terminal import exits
 from tests.scheduler.ports import house
 from trust import certificates, dsse, schema
@@ -312,14 +313,14 @@ def test_every_altered_blob_is_refused_by_name(world, tmp_path, run, monkeypatch
         named = await blobs_of(world, campaign)
         assert len(named) == 9
         altered = {"now": ""}
-        honest = servicers.Transfers.get
+        honest = Transfers.get
 
         async def get(self, peer, digest, offset):
             async for data in honest(self, peer, digest, offset):
                 lie = digest == named[altered["now"]] and offset == 0
                 yield data[:-1] + bytes([data[-1] ^ 1]) if lie else data
 
-        monkeypatch.setattr(servicers.Transfers, "get", get)
+        monkeypatch.setattr(Transfers, "get", get)
         async with house(world) as made:
             me = terminal(made, tmp_path / "me")
             for what in named:
@@ -343,7 +344,7 @@ def test_every_altered_envelope_of_the_log_is_refused_by_name(world, tmp_path, r
             named[f"plan of round {found.row.number}"] = found.row.plan
             named[f"opening of round {found.row.number}"] = found.row.opening
         altered = {"now": ""}
-        honest = servicers.Audit.Prove
+        honest = people.Audit.Prove
 
         async def prove(self, request, context):
             answer = await honest(self, request, context)
@@ -354,7 +355,7 @@ def test_every_altered_envelope_of_the_log_is_refused_by_name(world, tmp_path, r
                 )
             return answer
 
-        monkeypatch.setattr(servicers.Audit, "Prove", prove)
+        monkeypatch.setattr(people.Audit, "Prove", prove)
         async with house(world) as made:
             me = terminal(made, tmp_path / "me")
             for what in named:
@@ -373,7 +374,7 @@ def test_the_release_of_another_campaign_is_refused(world, tmp_path, run, monkey
     async def story():
         world.follow()
         campaign = await train(world)
-        honest = servicers.Campaigns.Show
+        honest = people.Campaigns.Show
 
         async def show(self, request, context):
             view = campaigns_pb2.CampaignView()
@@ -383,7 +384,7 @@ def test_the_release_of_another_campaign_is_refused(world, tmp_path, run, monkey
             view.campaign = request.campaign
             return view
 
-        monkeypatch.setattr(servicers.Campaigns, "Show", show)
+        monkeypatch.setattr(people.Campaigns, "Show", show)
         other = campaign[:-3] + "000"
         async with house(world) as made:
             me = terminal(made, tmp_path / "me")
