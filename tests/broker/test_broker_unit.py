@@ -45,6 +45,8 @@ from capsule_runtime.sandbox.model import Job, Outcome, Status
 from capsule_runtime.sandbox.zygote import Zygote
 from jobs import archive
 from jobs.aggregate import require_partial
+from jobs.errors import ParametersRefused
+from protection import columns
 from protection.ckks import masks, packing, residues, scheme
 from protection.ckks.errors import KeyMaterialRefused, ProfileRefused, TensealMissing
 from protection.ckks.profile import PRODUIT, SOMME, check_admission
@@ -58,6 +60,7 @@ from trust.documents.rules import DataClass, PrivacyUnit
 from trust.entropy import SYSTEM, seeded
 from trust.ids import CampaignId, CapsuleId, Digest, ReportId
 from trust.keys import PrivateKey
+from trust.parameters import RoundParameters
 from trust.problem import Problem
 
 CLOCK = SystemClock()
@@ -196,6 +199,34 @@ def test_parameters_that_make_no_job_charge_nobody(tmp_path: Path) -> None:
     with pytest.raises(JobRefused):
         house.contribute(b"[]")
     assert house.ledger.checkpoint() == START
+
+
+SEVERAL = (b"[rounds]\nmaximum = 1", b"[state.model]\nshape = [2]\n\n[rounds]\nmaximum = 3")
+
+
+@pytest.mark.parametrize(
+    ("number", "weights"),
+    [
+        (1, [0.0, 1e-300]),
+        (2, [np.nan, 0.0]),
+        (2, [np.inf, 0.0]),
+        (2, [-1e13, 0.0]),
+        (2, [0.0]),
+        (2, [[0.0, 0.0]]),
+    ],
+)
+def test_a_state_that_is_none_charges_nobody(
+    tmp_path: Path, number: int, weights: list[float]
+) -> None:
+    house = House(tmp_path, SEVERAL)
+    state = columns.encode({"state": {"model": np.array(weights)}})
+    with pytest.raises(ParametersRefused):
+        house.contribute(RoundParameters(b"{}", number, state).encode())
+    assert house.ledger.checkpoint() == START
+    assert house.zygote.runs == 0
+    honest = columns.encode({"state": {"model": np.zeros(2)}})
+    house.contribute(RoundParameters(b"{}", number, honest).encode())
+    assert house.line.charged == [PEOPLE]
 
 
 def test_too_few_capsules_charge_nobody(tmp_path: Path) -> None:

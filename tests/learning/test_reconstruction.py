@@ -126,9 +126,7 @@ def judged(model: Network, updates: list[Array]) -> tuple[guard.Judged, ...]:
     return found
 
 
-def released(
-    voted: tuple[ReleaseRules, ...], runs: tuple[guard.Judged, ...], seed: bytes
-) -> Array:
+def released(voted: tuple[ReleaseRules, ...], runs: tuple[guard.Judged, ...], seed: bytes) -> Array:
     """The update that a round of the campaign opens: both aggregators add their noise."""
     total = guard.Sum(voted, rounds=MANIFEST.rounds.maximum)
     total.add_capsule(tuple((one, 1) for one in runs))
@@ -174,7 +172,7 @@ def test_clipping_alone_hides_nobody() -> None:
 
 def test_what_a_campaign_opens_is_no_better_than_a_guess() -> None:
     model, (persons, labels) = network(), people()
-    updates = [model.gradient(person, int(label)) for person, label in zip(persons, labels)]
+    updates = [model.gradient(person, int(label)) for person, label in zip(*people(), strict=True)]
     runs = judged(model, updates)
     errors, fits, right = [], [], 0
     for trial in range(20):
@@ -192,7 +190,7 @@ def test_what_a_campaign_opens_is_no_better_than_a_guess() -> None:
 def test_who_knows_everybody_else_meets_the_noise_alone() -> None:
     """The strongest observer: all other updates are known and taken away from the sum."""
     model, (persons, labels) = network(), people()
-    updates = [model.gradient(person, int(label)) for person, label in zip(persons, labels)]
+    updates = [model.gradient(person, int(label)) for person, label in zip(*people(), strict=True)]
     runs = judged(model, updates)
     step = float(accounting.step_of(rules(model)[0]))
     others = sum(one.vectors["update"] for one in runs[1:]) * step
@@ -208,7 +206,7 @@ def test_who_knows_everybody_else_meets_the_noise_alone() -> None:
 def table_of(count: int) -> dict[str, NDArray[np.generic]]:
     """Invented people as `mode_shift` reads them; every way is open to everybody."""
     draw = np.random.default_rng(6)
-    ranges = {name: column for name, column in MANIFEST.mock["commute"].columns.items()}
+    ranges = MANIFEST.mock["commute"].columns
     table: dict[str, NDArray[np.generic]] = {}
     for name in MANIFEST.needs.tables["commute"]:
         known = ranges.get(name)
@@ -274,4 +272,3 @@ def test_mode_shift_gives_its_people_away_raw_and_not_as_it_is_run() -> None:
     assert np.mean(errors) >= average
     usual = np.bincount(labels, minlength=MODES).max() / TARGETS
     assert right / (20 * TARGETS) <= usual + 0.02
-    print(f"protected {np.mean(errors):.2f}, mean {average:.2f}, right {right / (20 * TARGETS):.2f}")

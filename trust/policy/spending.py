@@ -12,7 +12,12 @@ from fractions import Fraction
 
 from trust.documents.campaign import UnitKind
 from trust.documents.governance import Authorisation
-from trust.policy.errors import BudgetExceeded, CampaignsExhausted, RoundOutOfRange
+from trust.policy.errors import (
+    BudgetExceeded,
+    CampaignsExhausted,
+    PlanMismatch,
+    RoundOutOfRange,
+)
 from trust.policy.request import Held, RunRequest
 
 # As protection.accounting reads decimals: longer texts or exponents are an attack on the reader.
@@ -21,7 +26,11 @@ MAXIMUM_CHARACTERS = 40
 
 @dataclass(frozen=True)
 class RoundWithin:
-    """The round is one of the manifest's: 1 to `rounds.maximum`, over which rho was split."""
+    """The round is one of the manifest's: 1 to `rounds.maximum`, over which rho was split.
+
+    Each but the first says which conclusion it follows: whose state that is only an audit can
+    tell, and it could not if the plan named nothing.
+    """
 
     def require(self, request: RunRequest) -> Held:
         number, maximum = request.order.round, request.facts.rounds
@@ -30,6 +39,13 @@ class RoundWithin:
                 f"round {number} of {request.order.campaign} was ordered, the bundle was voted "
                 f"with rounds 1 to {maximum}",
                 remedy="tell the cooperative: the scheduler asks for more rounds than were voted",
+                campaign=request.order.campaign,
+            )
+        if (request.verified_plan.document.after is None) != (number == 1):
+            raise PlanMismatch(
+                f"the plan of round {number} of {request.order.campaign} names no conclusion that "
+                "it follows, or is a first round's and names one",
+                remedy="the scheduler starts a round with a state of its own: tell the cooperative",
                 campaign=request.order.campaign,
             )
         return Held("round-within", f"round {number} of at most {maximum}")

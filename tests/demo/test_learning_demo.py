@@ -1,0 +1,72 @@
+"""The learning variant: what it quotes, what it reads of others, and how it ends without torch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from capsule_runtime.capsules.mapping_file import read_mapping
+from demo import learning, learning_data
+from jobs import archive, opening
+from protection import accounting
+
+
+def test_the_recorded_seeds_are_those_of_the_bundles_readme() -> None:
+    recorded = learning.recorded_losses()
+    assert len(recorded) == 5
+    readme = (opening.built_in_folder(learning.NAME) / "README.md").read_text(encoding="utf-8")
+    told = f"{np.mean(recorded):.3f} +- {np.std(recorded, ddof=1):.3f}"
+    assert f"**{told}**" in readme, told
+
+
+def test_the_vote_pays_for_the_trial_and_the_campaign() -> None:
+    manifest = archive.pack_folder(opening.built_in_folder(learning.NAME)).manifest
+    voted = accounting.decimal(learning.RHO, "rho")
+    assert voted == learning.CAMPAIGNS * accounting.rho_of(manifest.rules())
+
+
+def test_a_campaign_starts_with_the_seed_that_the_export_is_checked_by() -> None:
+    manifest = archive.pack_folder(opening.built_in_folder(learning.NAME)).manifest
+    assert manifest.parameters["seed"].default == learning.FIRST_SEED
+    assert {"moved"} == set(manifest.state)
+
+
+def test_its_mapping_makes_the_bundles_table(tmp_path: Path) -> None:
+    (tmp_path / "mapping.toml").write_text(learning_data.mapping(), encoding="utf-8")
+    mapping = read_mapping(tmp_path / "mapping.toml")
+    manifest = archive.pack_folder(opening.built_in_folder(learning.NAME)).manifest
+    (table,) = mapping.tables
+    needed = manifest.needs.tables[table.name]
+    assert set(needed) <= {column.name for column in table.columns}
+
+
+@pytest.mark.parametrize("missing", learning.LIBRARIES)
+def test_without_the_extra_the_demo_says_so_and_ends_with_75(tmp_path: Path, missing: str) -> None:
+    home = Path(learning.__file__).parents[1]
+    # As on a machine without the library: nothing finds it.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util\n"
+        "find = importlib.util.find_spec\n"
+        "importlib.util.find_spec = "
+        f"lambda name, *rest: None if name == {missing!r} else find(name, *rest)\n",
+        encoding="utf-8",
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "demo"],
+        cwd=tmp_path,
+        env=os.environ | {"LEARNING": "1", "PIP_NO_INDEX": "1", "PYTHONPATH": f"{tmp_path}:{home}"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == os.EX_TEMPFAIL, ended.stderr
+    assert ended.stdout.count("\n") == 1
+    assert missing in ended.stdout
+    assert "cadastre[learning]" in ended.stdout
+    assert not list((tmp_path / "demo-out" / "logs").iterdir())  # nothing was started
