@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 
 help:
 	@echo "make demo     a whole campaign across real processes (about 4 minutes);"
-	@echo "              HEATING=1 or TERRITORY=1: with other data"
+	@echo "              HEATING=1, TERRITORY=1 or LEARNING=1: with other data"
 	@echo "make test     lint, types, layers and every test"
 	@echo "make setup    prepare .venv only"
 	@echo "make package  the offline tar for city computers"

@@ -30,6 +30,7 @@ SITES = [
     Site("ville", "salle-serveurs", concludes=True),  # holds no capsules
 ]
 HOSTS = 4
+CAMPAIGNS = 3
 RHO_BUDGET = "0.4"  # per person and algorithm: three campaigns of 0.1 and a reserve
 # Electricity mix of mainland France in the years 2022 to 2024; the watts are a stated guess.
 GRAMS_PER_KWH = 52
@@ -67,10 +68,16 @@ class Steps:
         table.unlink()
         self.run("capsule", "host", folder, "--state", state)
 
-    def vote(self, *sources: Path, library: str = "numpy", rho: str = RHO_BUDGET) -> None:
+    def vote(
+        self,
+        *sources: Path,
+        library: str = "numpy",
+        campaigns: int = CAMPAIGNS,
+        rho: str = RHO_BUDGET,
+    ) -> None:
         """The bundles in `sources`, signed by their author and by two of three colleges.
 
-        They run on the runtime that has `library`.
+        They run on the runtime that has `library`; `campaigns` of each may start, for `rho` in all.
         """
         chosen = ("--library", library, "--state", self.grid.workers[0])
         image = self.run("worker", "image", *chosen)["image"]
@@ -85,7 +92,7 @@ class Steps:
             packed = Path(signed["bundle"])
             self.bundles[source.name], self.sources[source.name] = signed["digest"], source
             self.run("bundle", "submit", packed, "--as", self.grid.operator)
-            self.grid.authorise(packed, image, campaigns=3, rho=rho)
+            self.grid.authorise(packed, image, campaigns=campaigns, rho=rho)
         self.tell.say(
             f"  vote {', '.join(self.bundles)}: signed by the author, authorised by 2 of 3 colleges"
         )

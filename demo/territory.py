@@ -183,8 +183,10 @@ class Territory:
         """Two members of three sign; the scheduler takes it. The authorisation's id."""
         run, draft = self.processes.run, bundle.with_suffix(".authorisation.json")
         drafted = run(
-            *("authorisation", "draft", bundle, "--territory", TERRITORY, "--image", *images),
-            *("--campaigns", str(campaigns), "--rho-budget", rho, "--out", draft),
+            *("authorisation", "draft", bundle, "--territory", TERRITORY),
+            *("--campaigns", str(campaigns), "--rho-budget", rho),
+            *("--out", draft, "--image"),
+            *images,
         )
         for name in MEMBERS[:THRESHOLD]:
             run("authorisation", "sign", draft, "--key", self.member(name))
