@@ -85,7 +85,7 @@ def test_an_object_that_stands_in_both_parts_is_not_left_unread(
 
 def test_more_rounds_than_voted_are_found() -> None:
     """Each round costs rho / maximum: one more is privacy that nobody voted."""
-    assert lied(second_plan=change(round=2)) == ("plan.rounds",)
+    assert lied(second_plan=change(round=2)) == ("plan.rounds", "plan.carried")
 
 
 def test_a_public_count_too_small_for_its_partials_is_found() -> None:
