@@ -72,6 +72,11 @@ fi
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 say "installing packages into .venv (a few minutes the first time)"
 .venv/bin/python -m pip install -qq --disable-pip-version-check --upgrade 'pip>=24' 'setuptools>=77'
+# torch's default build brings gigabytes for graphics cards: its CPU build comes from an index of its
+# own. Where that is not to be reached, the line after it takes what the usual index has.
+.venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --retries 0 --timeout 20 \
+    --index-url https://download.pytorch.org/whl/cpu torch==2.13.0 2>/dev/null ||
+    say "torch's CPU build was not found at its own index; the usual one may bring its large build"
 .venv/bin/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
 touch .venv/ready
 say "ready: .venv/bin/cadastre --help"
