@@ -175,6 +175,7 @@ def copies(place: CipherTown) -> Copies:
     return kept
 
 
+@pytest.mark.soak
 def test_a_restored_keyholder_opens_no_other_batch_and_draws_nothing_anew(
     place: CipherTown, copies: Copies
 ):
@@ -223,6 +224,7 @@ def test_a_restored_keyholder_opens_no_other_batch_and_draws_nothing_anew(
     require_unsaid(place)
 
 
+@pytest.mark.soak
 def test_a_scheduler_with_an_old_database_does_not_start(place: CipherTown, copies: Copies):
     """Its log knows of the opening that it would make again."""
     with copies.restored("scheduler", only="scheduler.db*"):
@@ -233,6 +235,7 @@ def test_a_scheduler_with_an_old_database_does_not_start(place: CipherTown, copi
     assert place.view(copies.campaign)["state"] == "released"
 
 
+@pytest.mark.soak
 def test_a_scheduler_with_an_old_folder_opens_nothing_that_anybody_believes(
     place: CipherTown, copies: Copies
 ):
