@@ -145,9 +145,6 @@ def upgrade() -> None:
         ),
         sa.Column("operator", sa.Text(), nullable=False, comment="who answers for it"),
         sa.Column("site", sa.Text(), nullable=False, comment="where it is"),
-        sa.Column(
-            "concludes", sa.Boolean(), nullable=False, comment="the operator named it to conclude"
-        ),
         sa.Column("enrolled_at", Moment(), nullable=False, comment="when"),
         sa.Column(
             "enrolment",
@@ -207,7 +204,6 @@ def upgrade() -> None:
             comment="who answers for the machine; the name of a person's certificate",
         ),
         sa.Column("site", sa.Text(), nullable=False, comment="where the machine stands"),
-        sa.Column("concludes", sa.Boolean(), nullable=False, comment="its worker may conclude"),
         sa.Column("expires_at", Moment(), nullable=False, comment="not accepted from then on"),
         sa.Column("used_by", sa.Text(), nullable=True, comment="member that used it"),
         sa.Column(
