@@ -21,9 +21,9 @@ from demo.companies import Companies
 from demo.households import Households
 from demo.learning import ExtraMissing, Learning
 from demo.narrator import Narrator
-from demo.processes import Processes
-from demo.territory import Territory
 from demo.wheel import SurveyMissing
+from loopback.processes import Processes
+from loopback.territory import Territory
 
 OUT = Path("demo-out")
 VARIANTS: dict[str, type[Companies | Households | Learning]] = {

@@ -118,7 +118,7 @@ class Commuters(Steps):
 
     def refuse_altered(self) -> None:
         """A bought scheduler serves an altered algorithm under the true authorisation."""
-        self.grid.replace_scheduler(bought=True)
+        self.grid.replace_scheduler(("-m", "demo.bought_scheduler"))
         campaign = self.start(STATISTICS)
         view = self.follow(campaign, lambda view: bool(_refusal(view) or view["release"]))
         self.tell.check(
@@ -127,7 +127,7 @@ class Commuters(Steps):
             seen=_refusal(view) or view["state"],
         )
         self.cancel(campaign, "altered bundle")
-        self.grid.replace_scheduler(bought=False)
+        self.grid.replace_scheduler()
 
     def compute_statistics(self) -> dict[str, Any]:
         """The second campaign, under `shared`: moments beside the truth; its report."""

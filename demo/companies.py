@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from demo import mapping, truth
 from demo.steps import HOSTS, Steps
-from demo.territory import AUTHORITY
 from jobs.opening import built_in_folder
+from loopback.territory import AUTHORITY
 from trust.documents.reporting import Partial
 
 FLOWS = "commute_flows_territory"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from demo.steps import Steps
-from demo.territory import TRUSTEES, TRUSTEES_NEEDED
+from loopback.territory import TRUSTEES, TRUSTEES_NEEDED
 from trust.documents.custody import AggregateOpened, EpochKey, ShareReturned
 from trust.documents.reporting import Partial
 

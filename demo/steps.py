@@ -12,9 +12,9 @@ from typing import Any
 
 from demo import truth
 from demo.narrator import Narrator
-from demo.processes import CommandFailed
-from demo.territory import Site, Territory
 from jobs import archive, description
+from loopback.processes import CommandFailed
+from loopback.territory import Site, Territory
 from protection import accounting
 from trust.documents.aggregation import AggregateShare, Side
 from trust.documents.rules import ReleaseRules

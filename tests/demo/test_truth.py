@@ -15,8 +15,8 @@ from demo.comparison import Row, Told
 from demo.custody import CAME, reason_of
 from demo.regression import NAME as REGRESSION
 from demo.steps import rules_of
-from demo.territory import TRUSTEES, TRUSTEES_NEEDED
 from jobs.opening import built_in_folder
+from loopback.territory import TRUSTEES, TRUSTEES_NEEDED
 from protection import accounting
 from trust.documents.rules import Protection
 

@@ -26,8 +26,8 @@ from mortals import pause, until
 from passage import Passage
 from town import CAPSULES, CELLS, HOSTS, MANIFEST, MARKS, RHO, Town, founded
 
-from demo.processes import FRONT_DOOR
-from demo.territory import TRUSTEES, TRUSTEES_NEEDED
+from loopback.processes import FRONT_DOOR
+from loopback.territory import TRUSTEES, TRUSTEES_NEEDED
 from trust import schema
 from trust.documents.aggregation import AggregateShare
 from trust.documents.custody import AggregateOpened

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from demo.processes import Processes
+from loopback.processes import Processes
 
 # Nobody sets it: waiting on it is a pause between two looks at a condition.
 _PAUSE = threading.Event()

@@ -33,7 +33,7 @@ from mortals import pause, until
 from passage import Exchange
 from town import ENDED
 
-from demo.territory import TERRITORY, TRUSTEES
+from loopback.territory import TERRITORY, TRUSTEES
 from trust import schema
 from trust.documents.custody import KeyholderRefusal
 from trust.dsse import Envelope

@@ -17,7 +17,7 @@ import pytest
 from mortals import Mortals, until
 from town import HASTY
 
-from demo.territory import Site, Territory
+from loopback.territory import Site, Territory
 
 pytestmark = pytest.mark.processes
 

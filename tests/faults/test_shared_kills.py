@@ -19,8 +19,8 @@ from leaks import files, memory
 from mortals import pause, until
 from town import CAPSULES, CELLS, HOSTS, MARKS, Town, town
 
-from demo.territory import TERRITORY
 from governance.helper.schema import FILE_NAME
+from loopback.territory import TERRITORY
 from trust.log.entry import Kind
 
 pytestmark = pytest.mark.processes

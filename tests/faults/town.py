@@ -24,8 +24,8 @@ from typing import Any, TypeVar
 from mortals import Mortals, TooLate, until
 
 from capsule_runtime.ledger import Ledger
-from demo.processes import CommandFailed
-from demo.territory import Site, Territory
+from loopback.processes import CommandFailed
+from loopback.territory import Site, Territory
 from scheduler.log.storage import PUBLIC
 from trust.clock import SystemClock
 from trust.errors import LogRefused

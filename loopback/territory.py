@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from demo.processes import Processes, free_ports
+from loopback.processes import Processes, free_ports
 
 TERRITORY = "demo.cadastre.example"
 MEMBERS = ("habitants", "professionnels", "scientifiques")
@@ -169,11 +169,10 @@ class Territory:
         for state in self.workers:
             self.processes.serve(state.name, "worker", "run", "--state", state)
 
-    def replace_scheduler(self, *, bought: bool) -> None:
-        """Stop the scheduler and start it, or the one that somebody bought, in its place."""
+    def replace_scheduler(self, program: tuple[str | Path, ...] = ()) -> None:
+        """Stop the scheduler; start it again, or `program` (of Python) on its state and helper."""
         self.processes.stop("work")
-        if bought:
-            program = ("-m", "demo.bought_scheduler")
+        if program:
             self.processes.serve("work", self.home / "scheduler", self.helper, program=program)
         else:
             self.processes.serve("work", *self.scheduling)
