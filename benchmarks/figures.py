@@ -50,6 +50,9 @@ TARGETS = {
     "shared.open_ratio": Target(3),
     "ckks.add_ratio": Target(4.5),
     "ckks.relative_error": Target(1e-8),
+    "round.tiny_ratio": Target(1 / 100),
+    "round.10mib_ratio": Target(1 / 10),
+    "tasks.ratio": Target(100, at_most=False),
 }
 
 

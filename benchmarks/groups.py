@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from benchmarks import ckks, escapes, figures, flower, log, ordinary, owners, shared, worker
+from benchmarks import (
+    ckks,
+    deployment,
+    escapes,
+    figures,
+    flower,
+    log,
+    ordinary,
+    owners,
+    rounds,
+    shared,
+    worker,
+)
 from benchmarks.errors import UnknownGroup
 from benchmarks.figures import Figure
 from capsule_runtime.sandbox.libraries import complete
@@ -31,6 +43,7 @@ GROUPS: dict[str, Callable[..., list[Figure]]] = {
     "shared": shared.measure,
     "ckks": ckks.measure,
     "flower": flower.measure,
+    "rounds": rounds.measure,
 }
 
 # Why a group has no figure on this machine.
@@ -44,7 +57,12 @@ LEARNING_FIGURES = {"capsule": "capsule.warm_torch_ms", "worker": "worker.idle_t
 
 
 def left_out(name: str) -> str | None:
-    """The sentence about what a group measures only with the extra `learning`; None with it."""
+    """The sentence about what a group measures only with something installed; None with it."""
+    if name == "rounds" and deployment.find() is None:
+        return (
+            "no ratio to Flower: make its environment with `.ci/flower`, or name its folder of "
+            "programs in CADASTRE_FLOWER"
+        )
     if name not in LEARNING_FIGURES or all(map(complete, owners.LEARNING)):
         return None
     return f"{LEARNING_FIGURES[name]} is left out: torch is not installed (the extra `learning`)"

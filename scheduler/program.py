@@ -7,6 +7,7 @@ import fcntl
 import logging
 import os
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -120,6 +121,11 @@ def alone(state: State) -> Iterator[None]:
         os.close(descriptor)
 
 
+# An answer passes from the event loop to the store's thread and back several times. Python lets a
+# busy thread run 5 ms before another one's turn, which would be most of what an exchange takes.
+SWITCH_SECONDS = 0.0005
+
+
 async def serve(
     state: State, limits: Limits | None = None, helper: str = "", keyholder: str = ""
 ) -> None:
@@ -128,6 +134,7 @@ async def serve(
     `helper` and `keyholder` are the addresses of those two, "" where there is none.
     """
     harden()  # it holds the keys of orders, log and authority, and every worker's report
+    sys.setswitchinterval(SWITCH_SECONDS)
     clock = SystemClock()
     logs.set_up(clock)
     others = Others(

@@ -14,6 +14,8 @@ from wire.status import from_rpc_error
 
 # A transfer is continued this often before it is given up and left to the caller's back-off.
 ATTEMPTS = 4
+# What a put is answered whose start is not where an interrupted one ended.
+REFUSED = "blob-refused"
 
 
 async def put(channel: grpc.aio.Channel, data: bytes) -> Digest:
@@ -22,6 +24,8 @@ async def put(channel: grpc.aio.Channel, data: bytes) -> Digest:
     digest = Digest.of(data)
     for attempt in range(ATTEMPTS):
         try:
+            if attempt == 0 and len(data) <= CHUNK_BYTES and await _put_at_once(stub, digest, data):
+                break
             state = await stub.Stat(
                 blobs_pb2.StatRequest(digest=digest), timeout=CALL_TIMEOUT_SECONDS
             )
@@ -70,6 +74,17 @@ async def get(channel: grpc.aio.Channel, digest: Digest) -> bytes:
             digest=digest,
         )
     return data
+
+
+async def _put_at_once(stub: blobs_pb2_grpc.BlobsStub, digest: Digest, data: bytes) -> bool:
+    """One chunk, without asking first. False where a part is there already, so Stat must tell."""
+    try:
+        await stub.Put(_chunks(digest, data, 0), timeout=4 * CALL_TIMEOUT_SECONDS)
+    except grpc.aio.AioRpcError as error:
+        if from_rpc_error(error).code != REFUSED:
+            raise
+        return False
+    return True
 
 
 async def _chunks(digest: Digest, data: bytes, start: int) -> AsyncIterator[blobs_pb2.PutRequest]:

@@ -17,17 +17,19 @@ from dataclasses import dataclass, field
 from trust.clock import Clock
 from trust.documents.reporting import Capacity, Progress
 from trust.entropy import Entropy
+from trust.ids import Digest
 from trust.problem import Problem
 from worker import upkeep
 from worker.attempts import Attempts
 from worker.checkpoints import Checkpoints, Post
 from worker.condition import Condition
-from worker.conversation import Conversation, Heard, Saying
+from worker.conversation import Conversation, Heard, Saying, Turn
 from worker.exchange import BackOff
 from worker.governance import Standing
 from worker.hosting import Hosting
 from worker.identity import Identity
 from worker.journal import Journal
+from worker.last_bundle import LastBundle
 from worker.ports import Broker, Scheduler
 from worker.readiness import Readiness
 from worker.workshop import Workshop
@@ -38,6 +40,11 @@ _LOG = logging.getLogger("cadastre.worker")
 PROGRESS_SECONDS = 3.0
 # Even a scheduler that answers at once and says nothing is not asked more often.
 MINIMUM_SPACING_SECONDS = 0.05
+# One that says something at once is: a unit ends with two such turns, a question and its report.
+# But nothing that it says makes the agent spin.
+MAXIMUM_QUICK_TURNS = 8
+# After new orders the next poll, which only waits for cancellations, may begin this much later.
+UNASKED_SECONDS = 0.25
 # SIGTERM to exit within a second (issue 2): the parting word gets half of it.
 PARTING_SECONDS = 0.5
 
@@ -91,6 +98,7 @@ class Agent:
             changed=self._show,
             ended=self.conversation.notify,
         )
+        self._bundle = LastBundle()
         self._waiting: tuple[str, ...] = ()
         self._problem = ""
         self._progress: tuple[Progress, ...] = ()
@@ -144,14 +152,20 @@ class Agent:
         back_off = BackOff(minimum=1.0, maximum=300.0)
         # Nothing may be planned for this machine before the self-test said what it may run.
         await self.readiness.first()
+        quick = 0
         while True:
             started = self.ports.clock.boottime()
             try:
-                await self.exchange()
+                turn = await self.exchange()
                 back_off = back_off.succeeded()
                 self._set_problem("")
                 spent = self.ports.clock.boottime() - started
-                if spent < MINIMUM_SPACING_SECONDS:
+                quick = quick + 1 if spent < MINIMUM_SPACING_SECONDS else 0
+                if turn.orders:
+                    # It has work and nothing to ask: a short unit ends before this.
+                    await self.conversation.until_news(UNASKED_SECONDS)
+                elif quick and (turn.idle or quick > MAXIMUM_QUICK_TURNS):
+                    quick = 0
                     await asyncio.sleep(MINIMUM_SPACING_SECONDS)
             except Problem as problem:
                 back_off = back_off.failed()
@@ -160,11 +174,11 @@ class Agent:
                 _LOG.warning("exchange failed, next in %.0f s: %s", delay, problem)
                 await asyncio.sleep(delay)
 
-    async def exchange(self) -> None:
+    async def exchange(self) -> Turn:
         """One turn of the talk with the scheduler. Raises what it raises."""
         self.attempts.tick()
         try:
-            await self.conversation.turn()
+            return await self.conversation.turn()
         finally:
             # A refused life starts nothing more.
             self.attempts.resume(alive=self.conversation.alive)
@@ -216,11 +230,15 @@ class Agent:
             broker=self.broker,
             standing=self.standing,
             fetch=self.ports.scheduler.fetch,
+            fetch_bundle=self._fetch_bundle,
             checkpoint=self.checkpoints.require,
             clock=self.ports.clock,
             entropy=self.ports.entropy,
             doubt=self.readiness.doubt,
         )
+
+    async def _fetch_bundle(self, digest: Digest) -> bytes:
+        return await self._bundle.fetch(digest, self.ports.scheduler.fetch)
 
     def _announce_withdrawals(self) -> None:
         self.broker.withdraw(self.standing.tokens() + self.hosting.withdrawn())

@@ -9,20 +9,31 @@ is `worker.freshness`'s to decide.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from trust import clock as clocks
+from trust import schema
 from trust.clock import Clock
 from trust.documents import signed
 from trust.documents.campaign import OrderBatch
-from trust.documents.reporting import AttemptReport, Capacity, Progress, ReportBatch
+from trust.documents.reporting import (
+    AttemptReport,
+    Capacity,
+    Conclusion,
+    Partial,
+    Progress,
+    ReportBatch,
+)
+from trust.dsse import Envelope
 from trust.entropy import Entropy
 from trust.ids import AttemptId, Digest
 from trust.policy import verify_orders
 from trust.problem import Problem
+from wire.limits import INLINE_BYTES
 from worker.exchange import MAXIMUM_REPORTS
 from worker.exhibits import Received, sort_exhibits
 from worker.freshness import Freshness
@@ -58,6 +69,14 @@ class Heard:
     batch: OrderBatch
     received: dict[AttemptId, Received]
     boottime: float
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What came of one turn."""
+
+    orders: bool = False  # new orders were taken
+    idle: bool = False  # nothing was settled, received or brought: the next turn is not urgent
 
 
 class Member(Protocol):
@@ -117,7 +136,12 @@ class Conversation:
         """There is something to say that should not wait for the heartbeat."""
         self._news.set()
 
-    async def turn(self) -> None:
+    async def until_news(self, seconds: float) -> None:
+        """Return when there is something to say, at the latest after `seconds`."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._news.wait(), seconds)
+
+    async def turn(self) -> Turn:
         """One report batch out, its answer in; ends early when there is fresh news to report.
 
         Raises what the scheduler or the wire refuses, RunRefused on a forged answer, and
@@ -125,21 +149,21 @@ class Conversation:
         """
         await self._deliver()
         sequence, raw = self._compose()
-        call = asyncio.create_task(self._scheduler.exchange(raw))
+        call = asyncio.create_task(self._scheduler.exchange(raw, self._attached(raw)))
         try:
             answered = await self._wait_for(call)
         except asyncio.CancelledError:
             call.cancel()
             raise
         if answered:
-            self._conclude(sequence, call)
-        else:
-            # The next batch supersedes this poll. What it still brings must not be lost:
-            # the scheduler believes consents delivered once a later batch arrives.
-            self._resuming, self._overtaking = False, True
-            late = asyncio.create_task(self._take_late(sequence, call))
-            self._late.add(late)
-            late.add_done_callback(self._late.discard)
+            return self._conclude(sequence, call)
+        # The next batch supersedes this poll. What it still brings must not be lost:
+        # the scheduler believes consents delivered once a later batch arrives.
+        self._resuming, self._overtaking = False, True
+        late = asyncio.create_task(self._take_late(sequence, call))
+        self._late.add(late)
+        late.add_done_callback(self._late.discard)
+        return Turn()
 
     async def part(self) -> None:
         """Say that nothing is held any more: the scheduler may hand our leases to others at once.
@@ -198,13 +222,21 @@ class Conversation:
     async def _deliver(self) -> None:
         """Put every settled statement's blob before the report that names it."""
         for report in self._journal.pending_reports(MAXIMUM_REPORTS):
-            if report.statement is None or report.attempt not in self.freshness.settled:
+            if report.statement is None:
+                continue
+            if report.attempt not in self.freshness.settled and self._priceless(report.statement):
+                self.freshness = self.freshness.free(report.attempt)
+            if report.attempt not in self.freshness.settled:
                 continue
             digest = Digest.of(report.statement)
             # Of an attempt that ended the blob is of no use; its next attempt delivers it.
             if digest not in self._delivered and report.attempt not in self.freshness.ended:
+                content = self._journal.content(digest)
+                if len(content) <= INLINE_BYTES:
+                    self._delivered.add(digest)  # it goes with the report: `_attached`
+                    continue
                 try:
-                    await self._scheduler.put(self._journal.content(digest))
+                    await self._scheduler.put(content)
                 except Problem as problem:
                     if problem.code != NOT_DUE:
                         raise
@@ -214,6 +246,23 @@ class Conversation:
                     self.freshness = self.freshness.unwanted(report.attempt)
                 else:
                     self._delivered.add(digest)
+
+    def _priceless(self, statement: bytes) -> bool:
+        """Whether what was stated had no price: see `worker.freshness`."""
+        envelope = Envelope.parse(statement)
+        if envelope.payload_type == Conclusion.TYPE:
+            return True
+        partial = schema.decode(Partial, envelope.payload)
+        return self._journal.uncharged(partial.campaign, partial.round)
+
+    def _attached(self, batch: bytes) -> tuple[bytes, ...]:
+        """The small blobs that the batch's reports name; a repeated batch has the same ones."""
+        reports = schema.decode(ReportBatch, Envelope.parse(batch).payload).reports
+        wanted = (
+            report.statement for report in reports if report.attempt not in self.freshness.ended
+        )
+        blobs = (self._journal.content(Digest.of(said)) for said in wanted if said is not None)
+        return tuple(blob for blob in blobs if len(blob) <= INLINE_BYTES)
 
     # --- in ---
 
@@ -233,7 +282,7 @@ class Conversation:
             news.cancel()
         return call.done()
 
-    def _conclude(self, sequence: int, call: asyncio.Task[Answer]) -> None:
+    def _conclude(self, sequence: int, call: asyncio.Task[Answer]) -> Turn:
         try:
             answer = call.result()
         except Problem as problem:
@@ -243,7 +292,7 @@ class Conversation:
             if problem.code == SHARED:
                 self.freshness = self.freshness.refused()
             raise
-        self._take(sequence, answer, current=True)
+        return self._take(sequence, answer, current=True)
 
     async def _take_late(self, sequence: int, call: asyncio.Task[Answer]) -> None:
         try:
@@ -254,7 +303,7 @@ class Conversation:
         except Problem as problem:
             _LOG.debug("a superseded exchange ended: %s", problem.code)
 
-    def _take(self, sequence: int, answer: Answer, *, current: bool) -> None:
+    def _take(self, sequence: int, answer: Answer, *, current: bool) -> Turn:
         """Verify an answer and do what it says. Raises RunRefused on a forged one."""
         identity = self._member.identity
         batch = verify_orders(identity.root, answer.orders, identity.worker, sequence).document
@@ -263,6 +312,7 @@ class Conversation:
         self._journal.end_exchange(sequence, answer.orders, batch.acknowledgements)
         cancelled = frozenset(item.attempt for item in batch.cancellations)
         probes = self.freshness.probes(sequence)
+        before = self.freshness
         self.freshness = self.freshness.answered(sequence, cancelled).forgotten(
             [receipt.attempt for receipt in batch.acknowledgements]
         )
@@ -277,3 +327,5 @@ class Conversation:
         boottime = self._clock.boottime()
         received = sort_exhibits(answer, batch, sequence, boottime)
         self._member.hear(Heard(batch, received, boottime))
+        said = batch.acknowledgements or batch.cancellations or answer.consents
+        return Turn(bool(batch.orders), idle=not said and self.freshness.settled == before.settled)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trust import schema
 from trust.documents.campaign import Order, OrderBatch
@@ -28,6 +28,7 @@ class Received:
     exhibits: Mapping[Digest, Exhibit]  # by digest of the envelope
     authorisations: Mapping[str, Exhibit]  # by the id that they claim
     statements: Mapping[Digest, bytes]  # author statements by the bundle that they claim
+    blobs: Mapping[Digest, bytes] = field(default_factory=dict)  # what came with it, by digest
 
 
 def sort_exhibits(
@@ -41,6 +42,7 @@ def sort_exhibits(
     if not batch.orders:
         return {}
     by_digest = {Digest.of(exhibit.envelope): exhibit for exhibit in answer.exhibits}
+    blobs = {Digest.of(blob): blob for blob in answer.blobs}
     authorisations: dict[str, Exhibit] = {}
     statements: dict[Digest, bytes] = {}
     for exhibit in answer.exhibits:
@@ -61,6 +63,7 @@ def sort_exhibits(
             exhibits=by_digest,
             authorisations=authorisations,
             statements=statements,
+            blobs=blobs,
         )
         for order in batch.orders
     }

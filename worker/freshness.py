@@ -10,6 +10,9 @@ acted on one would draw its noise again and hand over a second sum of the same p
   report was kept has been answered (`settled`). A copy made before then is behind that number and
   never answered; a copy made later holds the same bytes.
 
+What had no price is `free`: public data without noise, and conclusions, which are functions of
+what is published. Another life of the worker would say the same, so nothing is asked about it.
+
 Each such exchange names, among the attempts that the worker holds, one that was just drawn: the
 probe. The scheduler knows no such attempt and says so at once, so nothing waits for a long poll,
 and an answer that names it was made for this very batch, not for an earlier life's of the same
@@ -62,6 +65,10 @@ class Freshness:
             ended=self.ended | (question.reports & frozenset(cancelled)),
             questions={number: q for number, q in self.questions.items() if number > sequence},
         )
+
+    def free(self, report: AttemptId) -> Freshness:
+        """This report may leave at once: two copies of it tell no more than one."""
+        return replace(self, settled=self.settled | {report}) if self.alive else self
 
     def unwanted(self, attempt: AttemptId) -> Freshness:
         """The scheduler refused the blob of this report: its attempt has ended there."""

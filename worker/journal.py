@@ -182,6 +182,13 @@ class Journal:
         )
         return "".join(f"{campaign} {number} {rho}\n" for campaign, number, rho in rows).encode()
 
+    def uncharged(self, campaign: CampaignId, round_: int) -> bool:
+        """Whether contributing to this round had no price: public data, nothing drawn."""
+        rho = self._file.one(
+            "SELECT rho FROM round WHERE campaign=? AND round=?", (campaign, round_)
+        )
+        return rho is not None and Fraction(rho) == 0
+
     def statement(self, campaign: CampaignId, round_: int, kind: UnitKind) -> Statement | None:
         """What this worker already said about the round: send it again, byte for byte.
 

@@ -30,9 +30,9 @@ class Link:
         self._channel = _open(identity)
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def exchange(self, reports: bytes) -> Answer:
+    async def exchange(self, reports: bytes, values: tuple[bytes, ...] = ()) -> Answer:
         stub = work_pb2_grpc.WorkStub(self._channel)
-        request = work_pb2.ExchangeRequest(reports=reports)
+        request = work_pb2.ExchangeRequest(reports=reports, values=values)
         try:
             response = await stub.Exchange(request, timeout=EXCHANGE_TIMEOUT_SECONDS)
         except grpc.aio.AioRpcError as error:
@@ -43,6 +43,7 @@ class Link:
                 Exhibit(exhibit.envelope, exhibit.proof.encode()) for exhibit in response.exhibits
             ),
             consents=tuple(response.consents),
+            blobs=tuple(response.blobs),
         )
 
     async def fetch(self, digest: Digest) -> bytes:

@@ -24,13 +24,14 @@ class Answer:
     orders: bytes
     exhibits: tuple[Exhibit, ...]
     consents: tuple[bytes, ...]
+    blobs: tuple[bytes, ...] = ()  # what the orders name, where it is small
 
 
 class Scheduler(Protocol):
     """The scheduler; every method raises a Problem on failure."""
 
-    async def exchange(self, reports: bytes) -> Answer:
-        """One long poll."""
+    async def exchange(self, reports: bytes, values: tuple[bytes, ...] = ()) -> Answer:
+        """One long poll; `values` are the small blobs that its reports name."""
         ...
 
     async def fetch(self, digest: Digest) -> bytes:

@@ -33,7 +33,7 @@ from worker.ports import OnProgress
 from worker.readiness import NO_SANDBOX
 from worker.sealing import named, public_key
 from worker.statements import conclude, contribute
-from worker.workshop import Workshop
+from worker.workshop import FetchBlob, Workshop
 
 # A broker that dies is this machine's accident, hardly the algorithm's: nothing was released, what
 # was charged stays charged, and its successor may do the unit within the same lease. Reported as
@@ -56,6 +56,7 @@ async def undertake(workshop: Workshop, received: Received, progress: OnProgress
     cannot be kept: that raises StorageFailed, and nothing is said.
     """
     order = received.order
+    workshop = replace(workshop, fetch=_at_hand(received, workshop.fetch))
     try:
         statement = await _despite_losses(workshop, received, progress)
     except Problem as problem:
@@ -82,6 +83,16 @@ async def undertake(workshop: Workshop, received: Received, progress: OnProgress
         )
     workshop.journal.keep_report(report)
     return report
+
+
+def _at_hand(received: Received, fetch: FetchBlob) -> FetchBlob:
+    """`fetch` for what did not come with the order."""
+
+    async def look_first(digest: Digest) -> bytes:
+        came = received.blobs.get(digest)
+        return await fetch(digest) if came is None else came
+
+    return look_first
 
 
 def _outcome_of(problem: Problem) -> Outcome:
@@ -112,7 +123,7 @@ async def _despite_losses(
 
 async def _statement(workshop: Workshop, received: Received, progress: OnProgress) -> Statement:
     order = received.order
-    bundle = await workshop.fetch(order.bundle)
+    bundle = await workshop.fetch_bundle(order.bundle)
     parameters = await workshop.fetch(order.parameters)
     if Digest.of(bundle) != order.bundle:
         # Before anybody reads it: only the ordered bytes are worth parsing.
@@ -141,7 +152,7 @@ async def _statement(workshop: Workshop, received: Received, progress: OnProgres
         # A key that is not to be had, or is another's, is found before anybody is charged.
         public = await public_key(permit, workshop.fetch)
         # An old copy of this worker is found before it charges anybody.
-        await workshop.checkpoint()
+        await _checkpoint(workshop, inspected)
     workshop.journal.begin_round(
         order.campaign,
         order.round,
@@ -159,11 +170,20 @@ async def _statement(workshop: Workshop, received: Received, progress: OnProgres
         if contributing:
             # What is said is known at the registry first: whoever restores this worker to before
             # the charge, and lets it draw its noise again, is found by the line above.
-            await workshop.checkpoint()
+            await _checkpoint(workshop, inspected)
     finally:
         # A suspension that came meanwhile is the reason, whatever else ended the unit.
         _require_standing(workshop, order)
     return workshop.journal.keep_statement(order.campaign, order.round, order.kind, statement)
+
+
+async def _checkpoint(workshop: Workshop, inspected: Inspected) -> None:
+    """Raise what `Checkpoints.require` raises; where nothing is charged, nothing is asked.
+
+    Without a price there is no noise that an old copy could draw a second time: public data.
+    """
+    if Fraction(inspected.charge) > 0:
+        await workshop.checkpoint()
 
 
 def _require_few_open(workshop: Workshop, order: Order) -> None:

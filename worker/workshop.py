@@ -25,6 +25,7 @@ class Workshop:
     broker: Broker
     standing: Standing
     fetch: FetchBlob
+    fetch_bundle: FetchBlob  # the newest one stays at hand
     checkpoint: Callable[[], Awaitable[None]]  # `Checkpoints.require`
     clock: Clock
     entropy: Entropy

@@ -66,7 +66,7 @@ class Work(work_pb2_grpc.WorkServicer):
     ) -> work_pb2.ExchangeResponse:
         del context
         answer = await exchange.exchange(
-            self._desk, self._standing, current_peer(), request.reports
+            self._desk, self._standing, current_peer(), request.reports, request.values
         )
         return work_pb2.ExchangeResponse.FromString(answer)
 

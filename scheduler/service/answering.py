@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlmodel import col, select
@@ -18,6 +20,7 @@ from scheduler.store.store import Transaction
 from scheduler.store.tables import (
     AttemptRow,
     AuthorisationRow,
+    BlobRow,
     BundleRow,
     CampaignRow,
     MemberRow,
@@ -33,6 +36,7 @@ from trust.dsse import Envelope
 from trust.errors import SignatureInvalid
 from trust.ids import AttemptId, AuthorisationId, CampaignId, Digest, FencingToken, UnitId, WorkerId
 from trust.problem import Problem
+from wire.limits import INLINE_BYTES
 
 # Ready units that one answer looks at: a worker has one for each round that it takes part in.
 LOOK = 64
@@ -82,6 +86,7 @@ def answer(
     for _, exhibits in orders:
         shown.update(exhibits)
     response.exhibits.extend(shown.values())
+    response.blobs.extend(_small_blobs(tx, desk, [order for order, _ in orders]))
     for row, raw in consents.undelivered(tx, worker.name):
         response.consents.append(raw)
         row.delivering = document.sequence
@@ -254,13 +259,27 @@ def _exhibits(tx: Transaction, desk: Desk, unit: UnitRow) -> dict[str, work_pb2.
     assert bundle is not None
     logged = (authorisation.digest, rounds.plan, campaign.helper, campaign.epoch)
     try:
-        shown = [(key, outbox.proof_of(tx, key)) for key in logged if key is not None]
+        shown = outbox.proofs_of(tx, [key for key in logged if key is not None])
         return {
             digest: work_pb2.Exhibit(envelope=desk.blobs.get(Digest(digest)), proof=proof)
-            for digest, proof in [*shown, (bundle.statement, "")]
+            for digest, proof in [*shown.items(), (bundle.statement, "")]
         }
     except Problem:
         return {}
+
+
+def _small_blobs(tx: Transaction, desk: Desk, orders: Sequence[Order]) -> list[bytes]:
+    """What the orders name and is small enough to go with them; the rest is fetched."""
+    named = {order.parameters for order in orders}
+    named |= {order.aggregate for order in orders if order.aggregate is not None}
+    rows = [tx.session.get(BlobRow, digest) for digest in sorted(named)]
+    small = [row.digest for row in rows if row is not None and row.size <= INLINE_BYTES]
+    found: list[bytes] = []
+    for digest in small:
+        # Damaged here, it is fetched in vain: the refusal is the fetch's then, in its own words.
+        with contextlib.suppress(Problem):
+            found.append(desk.blobs.get(Digest(digest)))
+    return found
 
 
 def _wait_for_repair(unit: UnitRow) -> None:

@@ -1,15 +1,18 @@
 """Work.Exchange: a worker's reports in, its orders out; idempotent and long-polled.
 
-Two transactions. `accept-reports` takes the batch in exactly once: sequence number, capacity,
-what became of every report. `answer-exchange` leases, collects cancellations and stores the
-whole answer, so that the same batch always gets the same bytes. Between them the call waits for
-news, at most a heartbeat. If we crash or the client goes away between the two, the repeated
-batch finds its acknowledgements stored and only the answer is made.
+At most two transactions. `accept-reports` takes the batch in exactly once: sequence number,
+capacity, what became of every report; where there is something to say already it stores the
+answer too. Otherwise the call waits for news, at most a heartbeat, and `answer-exchange` leases,
+collects cancellations and stores the whole answer, so that the same batch always gets the same
+bytes. If we crash or the client goes away between the two, the repeated batch finds its
+acknowledgements stored and only the answer is made.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlmodel import col, delete
@@ -23,9 +26,11 @@ from scheduler.errors import (
     MessageExpired,
     NotEnrolled,
     NotYours,
+    QuotaExceeded,
     Superseded,
+    ValuesNotDue,
 )
-from scheduler.service import accepting, answering, consents, images
+from scheduler.service import accepting, answering, consents, images, transfers
 from scheduler.service.bell import ANY_WORKER, for_worker
 from scheduler.service.desk import Desk
 from scheduler.service.standing import Standing
@@ -38,8 +43,10 @@ from trust.documents import signed
 from trust.documents.reporting import Capacity, ReportBatch
 from trust.ids import Digest
 from trust.keys import PublicKey
+from wire.limits import INLINE_BYTES
 
 MAXIMUM_LIBRARIES = 64
+NOTHING = schema.encode(())
 
 
 @dataclass(frozen=True)
@@ -50,10 +57,14 @@ class Accepted:
     answer: bytes | None
 
 
-async def exchange(desk: Desk, standing: Standing, peer: Peer, raw: bytes) -> bytes:
+async def exchange(
+    desk: Desk, standing: Standing, peer: Peer, raw: bytes, values: Sequence[bytes] = ()
+) -> bytes:
     """The serialised ExchangeResponse for the report batch `raw`.
 
-    Raises NotEnrolled, SignatureInvalid, NotYours, IdentityShared, Superseded and the like.
+    `values` are small blobs that its reports name; one that is not due is left out, and the report
+    that names it is refused. Raises NotEnrolled, SignatureInvalid, NotYours, IdentityShared,
+    Superseded and the like.
     """
     member = await desk.look("read-member", lambda tx: _member(tx, peer.name))
     key = PublicKey.parse(member.key)
@@ -63,10 +74,15 @@ async def exchange(desk: Desk, standing: Standing, peer: Peer, raw: bytes) -> by
     known = await desk.look("find-exchange", lambda tx: _known(tx, document, batch.digest))
     if known is None:
         _check_age(desk, document)
+        if values:
+            await _take_in(desk, peer, document, values)
         checked = [await check(desk, standing, key, item) for item in document.reports]
         known = await desk.run(
             "accept-reports", lambda tx: _accept(tx, desk, document, batch.digest, checked)
         )
+        if known.answer is not None:
+            desk.meters.exchanges.labels("answered").inc()
+            return known.answer
     if known.answer is None or not answering.is_current(desk, known.answer):
         if known.answer is None:
             await _wait_for_news(desk, document, known)
@@ -75,6 +91,22 @@ async def exchange(desk: Desk, standing: Standing, peer: Peer, raw: bytes) -> by
         return answer
     desk.meters.exchanges.labels("replayed").inc()
     return known.answer
+
+
+async def _take_in(desk: Desk, peer: Peer, document: ReportBatch, values: Sequence[bytes]) -> None:
+    """Keep what came with the reports, by the rules of `Transfers.put`. Raises InputRefused."""
+    if len(values) > len(document.reports) or any(len(blob) > INLINE_BYTES for blob in values):
+        raise InputRefused(
+            f"each report brings at most one blob of {INLINE_BYTES} bytes",
+            remedy="larger ones are put before their report",
+        )
+
+    def keep(tx: Transaction) -> None:
+        for blob in values:
+            with contextlib.suppress(ValuesNotDue, QuotaExceeded):
+                transfers.keep(tx, desk, peer, blob)
+
+    await desk.run("take-values", keep)
 
 
 def _member(tx: Transaction, name: str) -> MemberRow:
@@ -161,15 +193,14 @@ def _accept(
     )
     accepting.abandon_lost(tx, desk, document)
     accepting.note_progress(tx, document)
-    tx.session.add(
-        ExchangeRow(
-            worker=worker.name,
-            sequence=document.sequence,
-            request=digest,
-            acknowledgements=acknowledgements,
-            created_at=tx.now,
-        )
+    row = ExchangeRow(
+        worker=worker.name,
+        sequence=document.sequence,
+        request=digest,
+        acknowledgements=acknowledgements,
+        created_at=tx.now,
     )
+    tx.session.add(row)
     tx.session.exec(
         delete(ExchangeRow).where(
             col(ExchangeRow.worker) == worker.name,
@@ -177,7 +208,10 @@ def _accept(
         )
     )
     tx.rings.add(for_worker(worker.name))  # an older poll of this worker ends
-    return Accepted(acknowledgements, None)
+    if acknowledgements != NOTHING or answering.has_news(tx, desk, document):
+        # There is something to say already: a commit less, and the worker goes on sooner.
+        row.answer = answering.answer(tx, desk, document, worker, acknowledgements)
+    return Accepted(acknowledgements, row.answer)
 
 
 def _store_capacity(worker: WorkerRow, capacity: Capacity) -> None:
@@ -191,7 +225,7 @@ def _store_capacity(worker: WorkerRow, capacity: Capacity) -> None:
 
 async def _wait_for_news(desk: Desk, document: ReportBatch, known: Accepted) -> None:
     """Return when there is something to say, at the latest after a heartbeat."""
-    if known.acknowledgements != b"[]" or desk.limits.heartbeat <= 0:
+    if known.acknowledgements != NOTHING or desk.limits.heartbeat <= 0:
         return
     worker = str(document.worker)
     deadline = asyncio.get_running_loop().time() + desk.limits.heartbeat

@@ -9,6 +9,7 @@ the next `flush` appends again, and the log answers with the index the entry alr
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from sqlmodel import col, func, select
@@ -111,15 +112,22 @@ def publish_raw(
 
 def proof_of(tx: Transaction, digest: str) -> str:
     """The `.tlog-proof` of a logged envelope. Raises NotLogged while there is none."""
-    row = tx.session.exec(
-        select(LogRow).where(LogRow.digest == digest, col(LogRow.proof).is_not(None))
-    ).first()
-    if row is None or row.proof is None:
-        raise NotLogged(
-            f"{digest} is not yet proven to be in the log",
-            remedy="wait for the witnesses; `cadastre scheduler status` names who is missing",
-        )
-    return row.proof
+    return proofs_of(tx, [digest])[digest]
+
+
+def proofs_of(tx: Transaction, digests: Sequence[str]) -> dict[str, str]:
+    """The `.tlog-proof` of each envelope, in the order given. Raises NotLogged for the first."""
+    query = select(LogRow.digest, LogRow.proof).where(
+        col(LogRow.digest).in_(digests), col(LogRow.proof).is_not(None)
+    )
+    found = {digest: proof for digest, proof in tx.session.exec(query) if proof is not None}
+    for digest in digests:
+        if digest not in found:
+            raise NotLogged(
+                f"{digest} is not yet proven to be in the log",
+                remedy="wait for the witnesses; `cadastre scheduler status` names who is missing",
+            )
+    return {digest: found[digest] for digest in digests}
 
 
 async def flush(desk: Desk) -> int:

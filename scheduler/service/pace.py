@@ -8,10 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
-from scheduler.service import concluding, helping, keyholding, leases, outbox, planning, rounds
+from scheduler.service import (
+    concluding,
+    helping,
+    keyholding,
+    leases,
+    moving,
+    outbox,
+    planning,
+    rounds,
+)
 from scheduler.service.bell import PACE
 from scheduler.service.desk import Desk
+from scheduler.service.moving import Step
 from trust.problem import Problem
 
 _LOG = logging.getLogger("cadastre.scheduler.pace")
@@ -22,19 +33,28 @@ TURN_SECONDS = 1.0
 MAXIMUM_TURNS = 8
 
 
+STEPS: dict[Step, Callable[[Desk], Awaitable[object]]] = {
+    Step.TIME: leases.let_time_pass,
+    Step.PLANS: planning.plan_rounds,
+    Step.LOG: outbox.flush,
+    Step.INPUTS: leases.release_inputs,
+    Step.ROUNDS: rounds.close_rounds,
+    Step.CONCLUSIONS: concluding.settle,
+    Step.HELPER: helping.end_all,
+    Step.KEYHOLDER: keyholding.end_all,
+}
+
+
 async def turn(desk: Desk) -> None:
     """Let everything move that can. Raises what the store or the disk refuse."""
     for _ in range(MAXIMUM_TURNS):
         heard = desk.bell.heard(PACE)
-        await leases.let_time_pass(desk)
-        await planning.plan_rounds(desk)
-        await outbox.flush(desk)
-        await leases.release_inputs(desk)
-        await rounds.close_rounds(desk)
-        await concluding.settle(desk)
-        await helping.end_all(desk)
-        await keyholding.end_all(desk)
-        if desk.bell.heard(PACE) == heard:
+        due = await moving.steps(desk)
+        for step, take in STEPS.items():
+            # What one step makes due for another rings for a further turn, or was due before it.
+            if step in due:
+                await take(desk)
+        if not due or desk.bell.heard(PACE) == heard:
             return
 
 

@@ -82,7 +82,7 @@ class Transfers:
             return digest, here.size
         path = self._path(peer, digest)
         # Before a byte is kept, and once more in the transaction that keeps them.
-        room = await self._desk.look("may-put", lambda tx: self._room(tx, peer))
+        room = await self._desk.look("may-put", lambda tx: _room(tx, self._desk, peer))
         self._append(peer, path, first, room)
         async for chunk in chunks:
             if chunk.digest not in {"", digest}:
@@ -95,12 +95,7 @@ class Transfers:
                 remedy="put the blob again from its start",
             )
 
-        def keep(tx: Transaction) -> None:
-            if tx.session.get(BlobRow, str(digest)) is None and self._room(tx, peer) < len(data):
-                raise self._full(peer)
-            outbox.keep_blob(tx, self._desk, data, public=False, giver=peer.name)
-
-        await self._desk.run("put-blob", keep)
+        await self._desk.run("put-blob", lambda tx: keep(tx, self._desk, peer, data))
         return digest, len(data)
 
     async def get(self, peer: Peer, digest: Digest, offset: int) -> AsyncIterator[bytes]:
@@ -147,7 +142,7 @@ class Transfers:
         staged = self._staged(peer)
         if sum(staged.values()) + len(chunk.data) > room:
             path.unlink(missing_ok=True)  # it will not be continued
-            raise self._full(peer)
+            raise _full(self._desk, peer)
         if path not in staged and len(staged) >= MAXIMUM_UNFINISHED:
             raise QuotaExceeded(
                 f"{peer.name} has {len(staged)} transfers that never ended",
@@ -170,23 +165,32 @@ class Transfers:
                     found[path] = path.stat().st_size
         return found
 
-    def _room(self, tx: Transaction, peer: Peer) -> int:
-        """Bytes that `peer` may still leave. Raises QuotaExceeded, ValuesNotDue."""
-        if peer.role is Role.WORKER:
-            deposits.require_due(tx, peer.name)
-        query = select(func.coalesce(func.sum(BlobRow.size), 0)).where(
-            BlobRow.giver == peer.name, col(BlobRow.public).is_(False)
-        )
-        room = self._desk.limits.member_blob_bytes - int(tx.session.exec(query).one())
-        if room < 0:
-            raise self._full(peer)
-        return room
 
-    def _full(self, peer: Peer) -> QuotaExceeded:
-        return QuotaExceeded(
-            f"{peer.name} has stored its {self._desk.limits.member_blob_bytes} bytes",
-            remedy="ask the operator; blobs of ended campaigns are swept",
-        )
+def keep(tx: Transaction, desk: Desk, peer: Peer, data: bytes) -> None:
+    """Store what `peer` gave, where it may. Raises QuotaExceeded, ValuesNotDue, StorageFailed."""
+    if tx.session.get(BlobRow, Digest.of(data)) is None and _room(tx, desk, peer) < len(data):
+        raise _full(desk, peer)
+    outbox.keep_blob(tx, desk, data, public=False, giver=peer.name)
+
+
+def _room(tx: Transaction, desk: Desk, peer: Peer) -> int:
+    """Bytes that `peer` may still leave. Raises QuotaExceeded, ValuesNotDue."""
+    if peer.role is Role.WORKER:
+        deposits.require_due(tx, peer.name)
+    query = select(func.coalesce(func.sum(BlobRow.size), 0)).where(
+        BlobRow.giver == peer.name, col(BlobRow.public).is_(False)
+    )
+    room = desk.limits.member_blob_bytes - int(tx.session.exec(query).one())
+    if room < 0:
+        raise _full(desk, peer)
+    return room
+
+
+def _full(desk: Desk, peer: Peer) -> QuotaExceeded:
+    return QuotaExceeded(
+        f"{peer.name} has stored its {desk.limits.member_blob_bytes} bytes",
+        remedy="ask the operator; blobs of ended campaigns are swept",
+    )
 
 
 def _taken(path: Path) -> bytes:

@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlmodel import Session
 
@@ -59,6 +59,19 @@ class NoFaults:
 
     def after_commit(self, names: Sequence[str]) -> None:
         del names
+
+
+class _Session(Session):
+    """Remembers what it loaded until it ends: asking for a row again costs no statement.
+
+    SQLAlchemy lets go of rows that nobody holds, and one exchange asks for some of them five times.
+    """
+
+
+@event.listens_for(_Session, "loaded_as_persistent")
+@event.listens_for(_Session, "pending_to_persistent")
+def _hold(session: Any, row: object) -> None:
+    session.info.setdefault("rows", []).append(row)
 
 
 @dataclass(frozen=True)
@@ -123,7 +136,7 @@ class Store:
     def read(self, name: str, work: Callable[[Transaction], T]) -> T:
         """Run `work` on a snapshot; it must not write."""
         try:
-            with Session(self._engine, expire_on_commit=False) as session:
+            with _Session(self._engine, expire_on_commit=False) as session:
                 return work(Transaction(session, self.clock.now(), name))
         except DatabaseError as error:
             raise specifics.explain(error) from error
@@ -219,7 +232,7 @@ class Store:
         return outcomes
 
     def _inside(self, connection: Connection, call: _Call[Any], now: datetime) -> _Outcome:
-        session = Session(
+        session = _Session(
             connection, join_transaction_mode="create_savepoint", expire_on_commit=False
         )
         try:

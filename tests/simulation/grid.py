@@ -105,14 +105,16 @@ class Wire:
     cut: bool = False
     refused: list[str] = field(default_factory=list)
 
-    async def exchange(self, reports: bytes) -> Answer:
+    async def exchange(self, reports: bytes, values: tuple[bytes, ...] = ()) -> Answer:
         if self.cut or self.fate == "request":
             raise Unreachable("the request was lost")
         batch = signed.verify(ReportBatch, reports, {self.key.public}).document
         self.grid.heard(self.peer.name, batch)
         try:
+            for blob in values:
+                self.grid.received(Digest.of(blob))
             raw = await exchange.exchange(
-                self.grid.world.desk, self.grid.world.standing, self.peer, reports
+                self.grid.world.desk, self.grid.world.standing, self.peer, reports, values
             )
         except Problem as problem:
             self.refused.append(problem.code)
@@ -121,7 +123,8 @@ class Wire:
             raise Unreachable("the response was lost")
         response = work_pb2.ExchangeResponse.FromString(raw)
         exhibits = tuple(Exhibit(e.envelope, e.proof.encode()) for e in response.exhibits)
-        return Answer(response.orders, exhibits, tuple(response.consents))
+        blobs = tuple(response.blobs)
+        return Answer(response.orders, exhibits, tuple(response.consents), blobs)
 
     async def fetch(self, digest: Digest) -> bytes:
         if self.cut:

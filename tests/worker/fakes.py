@@ -55,10 +55,11 @@ class FakeScheduler:
         async with asyncio.timeout(30), self.changed:
             await self.changed.wait_for(condition)
 
-    async def exchange(self, reports: bytes) -> Answer:
+    async def exchange(self, reports: bytes, values: tuple[bytes, ...] = ()) -> Answer:
         key = self.scene.identity.keys.node.public
         batch = signed.verify(ReportBatch, reports, {key}).document
         async with self.changed:
+            self.stored |= {Digest.of(blob): blob for blob in values}
             if reports not in self._answers:
                 assert not self.batches or batch.sequence > self.batches[-1].sequence
                 self.batches.append(batch)

@@ -120,6 +120,7 @@ class Scene:
             ),
             standing=standing,
             fetch=self.fetch,
+            fetch_bundle=self.fetch,
             checkpoint=Checkpoints(
                 lambda: self.identity,
                 journal.ledger,

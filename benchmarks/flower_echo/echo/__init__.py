@@ -1,0 +1,1 @@
+"""A Flower app that computes nothing: what a round costs by itself."""

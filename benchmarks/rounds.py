@@ -1,0 +1,219 @@
+"""Rounds of a whole grid in real processes, beside Flower's deployment doing the same.
+
+Two workers of two operators and one that concludes; scheduler, helper, witness, governance. When
+what happened is read from the scheduler's own database once a campaign is over: nothing that
+measures runs beside what is measured.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+import statistics
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks import deployment, figures
+from benchmarks.deployment import NODES
+from benchmarks.echo import STATE_CELLS, VALUE_CELLS, Echo
+from benchmarks.figures import Figure
+from benchmarks.house import SCRATCH
+from loopback.processes import Processes
+from loopback.territory import Site, Territory
+
+SITES = [
+    Site("ville", "mairie"),
+    Site("departement", "college"),
+    Site("ville", "salle-serveurs", concludes=True),  # holds no capsules
+]
+MANY = 250  # capsules per worker where runs are counted
+TINY = Echo("echo_tiny", "alone", rounds=20)
+BIG = Echo("echo_big", "alone", rounds=7, state=STATE_CELLS, values=VALUE_CELLS)
+TASKS = Echo("echo_tasks", "many", rounds=6)
+WARMING = 2  # rounds of each campaign that are not counted: sandboxes start in them
+QUICK_ROUNDS = 4
+FLOATS = 10 * 2**20 // 4  # Flower sends 32-bit numbers: 10 MiB each way
+FLOWER_TASKS = 10  # messages to each node in one round
+MAPPING = """\
+[capsule]
+data_class = "public"
+unit = "owner"
+one_per = "number"
+[tables.{table}]
+columns.number = {{ type = "integer", from = "number" }}
+"""
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round's lengths, in seconds."""
+
+    answered: float  # from the first order to the last accepted report
+    whole: float  # from the first order to the first order of the next round
+
+
+@dataclass(frozen=True)
+class Flower:
+    """The same of Flower: a round of one message to each node, and messages per second."""
+
+    version: str
+    tiny: float
+    big: float
+    tasks: float
+
+
+def measure(*, quick: bool) -> list[Figure]:
+    """Ours, and beside it Flower's where it is installed."""
+    tiny, big, tasks = (
+        replace(echo, rounds=min(echo.rounds, QUICK_ROUNDS)) if quick else echo
+        for echo in (TINY, BIG, TASKS)
+    )
+    with _town() as town:
+        # One capsule each, as Flower's nodes hold one client each; then many.
+        town.host("alone", 1)
+        small, large = town.run(tiny), town.run(big)
+        town.host("many", MANY)
+        runs = town.run(tasks)
+    moved = f"{big.bytes_down >> 20} MiB to each of two workers, {big.bytes_up >> 20} MiB back"
+    found = [
+        _median(
+            "round.tiny_ms",
+            [one.answered for one in small],
+            "two workers, one capsule each: from the first order to both answers kept; mutual "
+            "TLS, signatures, sandbox, ledger, durable at both ends",
+        ),
+        _median(
+            "round.whole_ms",
+            [one.whole for one in small],
+            "the same round until the next one's first order: opened, logged under a witness, "
+            "concluded by a third worker, planned, logged",
+        ),
+        _median("round.10mib_ms", [one.answered for one in large], moved),
+        figures.median(
+            "tasks.per_second",
+            [NODES * MANY / one.whole for one in runs],
+            f"runs of an algorithm, one for each of {NODES * MANY} capsules, over whole rounds",
+        ),
+    ]
+    programs = deployment.find()
+    return found if programs is None else found + _compared(found, _flower(programs, quick=quick))
+
+
+def _compared(found: list[Figure], flower: Flower) -> list[Figure]:
+    ours = {figure.name: figure.value for figure in found}
+    said = f"Flower {flower.version}'s deployment (SuperLink, two SuperNodes, no TLS), same run"
+    pairs = (
+        ("round.tiny_ratio", ours["round.tiny_ms"] / 1000 / flower.tiny, "a tiny message to each"),
+        ("round.10mib_ratio", ours["round.10mib_ms"] / 1000 / flower.big, "10 MiB each way"),
+        ("tasks.ratio", ours["tasks.per_second"] / flower.tasks, "messages per second"),
+    )
+    return [
+        Figure("flower.round_tiny_ms", 1000 * flower.tiny, 1, said),
+        Figure("flower.round_10mib_ms", 1000 * flower.big, 1, said),
+        Figure("flower.tasks_per_second", flower.tasks, 1, said),
+        *(Figure(name, value, 1, f"ours over {said}: {what}") for name, value, what in pairs),
+    ]
+
+
+def _flower(programs: Path, *, quick: bool) -> Flower:
+    rounds = 1 if quick else 3
+    with (
+        tempfile.TemporaryDirectory(prefix="cadastre-bench-", dir=SCRATCH) as home,
+        deployment.deployed(programs, Path(home)) as flower,
+    ):
+        tiny = flower.rounds(floats=1, rounds=2 * rounds, each=1)
+        (many,) = flower.rounds(floats=1, rounds=1, each=FLOWER_TASKS)
+        big = flower.rounds(floats=FLOATS, rounds=rounds, each=1)
+    return Flower(
+        deployment.version(programs),
+        statistics.median(tiny),
+        statistics.median(big),
+        NODES * FLOWER_TASKS / many,
+    )
+
+
+def _median(name: str, seconds: list[float], how: str) -> Figure:
+    return figures.median(name, [1000 * value for value in seconds], how)
+
+
+class _Town:
+    """A founded territory on which echo campaigns run."""
+
+    def __init__(self, grid: Territory, home: Path) -> None:
+        self._grid, self._home = grid, home
+        self._folders: dict[str, list[Path]] = {}
+
+    def found(self) -> None:
+        """Everything up to the first capsule."""
+        self._grid.found()
+        self._grid.enrol(SITES)
+        (self._home / "owners").mkdir(mode=0o700)
+        self._grid.start_workers()
+
+    def host(self, table: str, count: int) -> None:
+        """`count` capsules on each worker, for the bundles that read `table`."""
+        self._folders[table] = [self._seal(host, table, count) for host in range(NODES)]
+
+    def run(self, echo: Echo) -> list[Round]:
+        """One campaign of `echo` from vote to release; its rounds but the first ones."""
+        run, operator = self._grid.processes.run, self._grid.operator
+        source, packed = self._home / echo.name, self._home / f"signed-{echo.name}"
+        packed.mkdir()
+        echo.write(source, NODES)
+        image = run("worker", "image", "--state", self._grid.workers[0])["image"]
+        author = ("--key", packed / "author", "--new-key", "--out", packed)
+        signed = run("bundle", "sign", source, *author)
+        archive = Path(signed["bundle"])
+        run("bundle", "submit", archive, "--as", operator)
+        self._grid.authorise(archive, image, campaigns=1, rho="0.5")
+        for folder in self._folders[echo.table]:
+            run("consent", "grant", folder, "--bundle", signed["digest"])
+            registry = ("--registry", self._grid.registry)
+            run("consent", "submit", folder, *registry, "--as", operator)
+        campaign = run("campaign", "start", signed["digest"], "--as", operator)["campaign"]
+        run("campaign", "watch", campaign, "--as", operator)
+        return self._rounds(str(campaign))[WARMING:]
+
+    def _rounds(self, campaign: str) -> list[Round]:
+        """When each round's orders left and its reports were kept, from the database."""
+        query = """
+            SELECT unit.round, MIN(attempt.leased_at), MAX(unit.updated_at)
+            FROM unit JOIN attempt ON attempt.unit = unit.id
+            WHERE unit.campaign = ? AND unit.kind = 'contribute' AND attempt.state = 'accepted'
+            GROUP BY unit.round ORDER BY unit.round
+        """
+        database = f"file:{self._home / 'scheduler' / 'scheduler.db'}?mode=ro"
+        with closing(sqlite3.connect(database, uri=True)) as connection:
+            rows = connection.execute(query, (campaign,)).fetchall()
+        return [
+            Round((kept - out) / 1e6, (following - out) / 1e6)
+            for (_, out, kept), (_, following, _) in itertools.pairwise(rows)
+        ]
+
+    def _seal(self, host: int, table: str, count: int) -> Path:
+        owners, state = self._home / "owners", self._grid.workers[host]
+        plan, rows = owners / f"{table}.toml", owners / f"{table}-{host}.csv"
+        folder = rows.with_suffix("")
+        plan.write_text(MAPPING.format(table=table))
+        rows.write_text("number\n" + "".join(f"{number}\n" for number in range(count)))
+        run, card = self._grid.processes.run, ("--worker", state / "card.json")
+        run("capsule", "seal", rows, "--mapping", plan, "--out", folder, *card)
+        run("capsule", "host", folder, "--state", state)
+        return folder
+
+
+@contextmanager
+def _town() -> Iterator[_Town]:
+    with tempfile.TemporaryDirectory(prefix="cadastre-bench-", dir=SCRATCH) as home:
+        # Workers that root starts run as their own user.
+        Path(home).chmod(0o711)
+        processes = Processes(Path(home) / "logs", lambda _: None)
+        town = _Town(Territory(processes, Path(home)), Path(home))
+        try:
+            town.found()
+            yield town
+        finally:
+            processes.stop_all()
