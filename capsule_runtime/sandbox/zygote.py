@@ -8,6 +8,7 @@ started it: the kernel ends bubblewrap with the thread that started it.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Self
 
@@ -17,10 +18,18 @@ from capsule_runtime.sandbox.exchange import Inputs, Report, ZygoteLost, exchang
 from capsule_runtime.sandbox.layout import Layout, find_layout, sandbox_reader
 from capsule_runtime.sandbox.model import Job, Outcome, Status
 from capsule_runtime.sandbox.packing import LoadedJob, sealed_data
+from jobs.libraries import TORCH
 
 # Ours: forked siblings share their address layout; a few hundred capsules bound what one hostile
-# capsule could learn for the next, at under 1 ms a capsule for a cold start of 0.2 s.
+# capsule could learn for the next, at under 1 ms a capsule for a cold start of 0.2 s. With torch
+# a start takes 3 s, which at the same number would be a third of all that training costs.
 CAPSULES_PER_ZYGOTE = 256
+CAPSULES_PER_TORCH_ZYGOTE = 1024
+
+
+def share_of(libraries: Collection[str]) -> int:
+    """How many runs one sandbox with `libraries` serves before another one takes its place."""
+    return CAPSULES_PER_TORCH_ZYGOTE if TORCH in libraries else CAPSULES_PER_ZYGOTE
 
 
 class Zygote:
@@ -31,6 +40,7 @@ class Zygote:
         self._setup = setup
         self._keep_stderr = keep_stderr
         self._closed = False
+        self._share = share_of(setup.layout.library_names)
         self._served = 0
         self._started: startup.Started | None = startup.start(setup)
         self._landlock_abi = self._started.landlock_abi
@@ -105,7 +115,7 @@ class Zygote:
         self._last_report = report
         self._served += 1
         if self._setup.layers.recycle and (
-            outcome.status is Status.killed_policy or self._served >= CAPSULES_PER_ZYGOTE
+            outcome.status is Status.killed_policy or self._served >= self._share
         ):
             self._discard()
         return outcome

@@ -22,7 +22,12 @@ from capsule_runtime.sandbox import Job, Limits, Outcome, OutputField, Status, Z
 from capsule_runtime.sandbox.layers import ALL, Layers
 from capsule_runtime.sandbox.layout import Bind, find_layout
 from capsule_runtime.sandbox.startup import Setup, find_bwrap
-from capsule_runtime.sandbox.zygote import CAPSULES_PER_ZYGOTE
+from capsule_runtime.sandbox.zygote import (
+    CAPSULES_PER_TORCH_ZYGOTE,
+    CAPSULES_PER_ZYGOTE,
+    share_of,
+)
+from jobs.libraries import RUNTIMES
 
 pytestmark = pytest.mark.sandbox
 MakeJob = Callable[..., Job]
@@ -272,6 +277,12 @@ def test_the_zygote_is_replaced_after_its_share_of_capsules(
         assert zygote.starts == 1
         zygote.run(loaded, columns({}))
         assert zygote.starts == 2
+
+
+def test_a_sandbox_that_takes_long_to_start_serves_more_runs() -> None:
+    assert share_of(RUNTIMES["numpy"]) == share_of(RUNTIMES["flwr"]) == CAPSULES_PER_ZYGOTE
+    for runtime in ("torch", "torch_geometric", "flwr_torch"):
+        assert share_of(RUNTIMES[runtime]) == CAPSULES_PER_TORCH_ZYGOTE
 
 
 def test_a_dead_zygote_is_an_outcome_and_the_next_run_has_a_new_one(
