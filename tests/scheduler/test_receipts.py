@@ -181,31 +181,45 @@ def test_a_receipt_for_another_statement_is_found(world, tmp_path):
     assert audited(tmp_path / "evidence", world).journal.failed == ("order.receipts",)
 
 
-def test_an_answer_that_the_release_overtook_is_committed_later(world, tmp_path):
-    """The conclusion is taken in, its campaign released, and only then its worker answered."""
+def test_a_receipt_is_stored_with_what_it_acknowledges(world, tmp_path):
+    """A release cannot overtake the receipt for its conclusion: one transaction holds both."""
 
     async def scenario():
         waited = exchange._wait_for_news
 
-        async def released_in_between(desk, document, known):
-            await world.turn()
+        async def never_after_reports(desk, document, known):
+            assert not document.reports
             await waited(desk, document, known)
 
-        exchange._wait_for_news = released_in_between
+        exchange._wait_for_news = never_after_reports
         try:
             await released(world)
         finally:
             exchange._wait_for_news = waited
-        (late,) = [row for row in await kept(world) if row.commitment is None]
-        assert [answer.accepted for answer in receipts_of(late)] == [True]
-        assert await committing.commit_waiting(world.desk) == 1
-        assert await committing.commit_waiting(world.desk) == 0
-        await world.turn()
+        assert [row for row in await kept(world) if row.commitment is None] == []
 
     asyncio.run(scenario())
     verdict = audited(tmp_path / "evidence", world)
     assert verdict.ok, [line for line in verdict.journal.lines if not line.ok]
     assert line_of(verdict, "order.receipts").found.startswith("4 acknowledgements kept; 0 ")
+
+
+def test_what_is_signed_after_the_release_is_committed_later(world):
+    """An answer is signed again when the orders key was replaced, even if its campaign ended."""
+
+    async def scenario():
+        await released(world)
+        newest = max(await kept(world), key=lambda row: row.created_at)
+        again = Envelope.parse(newest.envelope).raw + b"\n"  # other bytes, the same document
+
+        def keep(tx):
+            committing.keep(tx, world.desk, committing.ORDERS, again, newest.campaign)
+
+        await world.desk.run("answer-exchange", keep)
+        assert await committing.commit_waiting(world.desk) == 1
+        assert await committing.commit_waiting(world.desk) == 0
+
+    asyncio.run(scenario())
 
 
 def test_orders_of_a_running_campaign_wait_for_its_end(world):
