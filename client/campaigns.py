@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from client import rounds
+from client import proofs, roots, rounds
 from client.errors import CampaignEnded, InputRefused
-from client.session import Session, within
+from client.session import Session, up_to_date, within
 from client.verbs import is_asked, read_file, remote
 from durable.files import make_directory, write_atomic
 from protos.cadastre.v1 import campaigns_pb2, campaigns_pb2_grpc, states_pb2
@@ -19,8 +20,9 @@ from terminal.output import Output
 from terminal.progress import Progress
 from trust.documents.campaign import Release
 from trust.documents.root import Duty
+from trust.documents.signed import Signed
 from trust.entropy import SYSTEM
-from trust.errors import Malformed
+from trust.errors import Malformed, TrustError
 from trust.ids import Digest
 from wire.errors import BadMessage, Unreachable
 
@@ -137,7 +139,7 @@ def report(arguments: argparse.Namespace) -> int:
 
     async def visit(session: Session) -> Any:
         answer = await _call(session, "Report", arguments.campaign)
-        release = session.identity.root.verify(Release, answer.release, Duty.ORDERS)
+        release = await _release(session, answer.release)
         if Digest.of(answer.report) != release.document.report:
             raise Malformed(
                 "the report's bytes are not those that the release names",
@@ -160,6 +162,16 @@ def report(arguments: argparse.Namespace) -> int:
     else:
         output.line(shown)
     return exits.OK
+
+
+async def _release(session: Session, raw: bytes) -> Signed[Release]:
+    """The release in `raw`, under the newest root or under the one at its place in the log."""
+    with suppress(TrustError):
+        return session.identity.root.verify(Release, raw, Duty.ORDERS)
+    session = await up_to_date(session)
+    known = await roots.in_force(session)
+    place = (await proofs.prove(session, Digest.of(raw))).index
+    return known.at(place).verify(Release, raw, Duty.ORDERS)
 
 
 def _readable(report: bytes, *, as_json: bool) -> Any:

@@ -46,9 +46,14 @@ class Identity:
 
     folder: Path
     member: Member
-    root: TrustedRoot
+    roots: tuple[TrustedRoot, ...]  # from the pinned one on
     certificate: x509.Certificate
     tls: ec.EllipticCurvePrivateKey = field(repr=False)
+
+    @property
+    def root(self) -> TrustedRoot:
+        """The newest root that this terminal knows."""
+        return self.roots[-1]
 
     @property
     def tls_identity(self) -> TlsIdentity:
@@ -74,7 +79,7 @@ class Identity:
         member = replace(self.member, roots=self.member.roots + 1)
         write_atomic(self.folder / f"root-{self.member.roots}.json", raw)
         write_atomic(self.folder / "member.json", schema.encode(member))
-        return replace(self, root=following, member=member)
+        return replace(self, roots=(*self.roots, following), member=member)
 
 
 def draw_keys(folder: Path, entropy: Entropy) -> tuple[PrivateKey, ec.EllipticCurvePrivateKey]:
@@ -135,7 +140,7 @@ def load(folder: Path) -> Identity:
             f"the certificate in {folder} is not for the key beside it",
             remedy="restore the folder from one backup, or join again in another folder",
         )
-    return Identity(folder, member, root.walk(chain, member.pin), certificate, tls)
+    return Identity(folder, member, root.versions(chain, member.pin), certificate, tls)
 
 
 def _tls_key(folder: Path) -> ec.EllipticCurvePrivateKey:

@@ -10,7 +10,7 @@ from typing import Any
 from client import provenance, rounds
 from client.errors import InputRefused
 from client.provenance import Evidence, Origin
-from client.session import Session, within
+from client.session import Session, up_to_date, within
 from client.verbs import remote
 from durable.errors import StorageFailed
 from durable.files import make_directory, sync_directory, write_atomic
@@ -66,7 +66,7 @@ def show(arguments: argparse.Namespace) -> int:
     """Print one model's provenance; the rounds' figures are the scheduler's until an export."""
 
     async def visit(session: Session) -> Origin:
-        return await provenance.origin(session, arguments.campaign)
+        return await provenance.origin(await up_to_date(session), arguments.campaign)
 
     found = within(arguments.identity, visit)
     output = Output(as_json=arguments.json)
@@ -92,6 +92,7 @@ def export(arguments: argparse.Namespace) -> int:
         raise InputRefused(f"{out} is not an empty folder", remedy="name a new folder")
 
     async def visit(session: Session) -> tuple[Origin, Evidence]:
+        session = await up_to_date(session)
         found = await provenance.origin(session, arguments.campaign)
         with Progress(len(found.release.document.openings), "rounds verified") as bar:
             return found, await provenance.follow(session, found, bar.reach)

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from client import proofs
+from client import proofs, roots
 from client.errors import CampaignEnded, ModelNotReady, ModelUnverified
 from client.proofs import Proven
+from client.roots import Roots
 from client.session import Session
 from client.verbs import is_asked
 from jobs import archive, lineage
@@ -48,6 +49,7 @@ class Origin:
     vote: Signed[Authorisation]
     release: Signed[Release]
     proofs: Mapping[str, Proven]  # "authorisation", "release"
+    roots: Roots
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,11 @@ async def origin(session: Session, campaign: str) -> Origin:
     bundle = await _bundle(session, _digest(view.bundle, "bundle"))
     lineage.require_state(bundle)
     _require_released(view)
+    known = await _roots(session)
     release_proof = await _proven(
         session, _digest(view.release, "release"), Kind.RELEASE, "release"
     )
-    release = _verified(session, Release, release_proof.envelope, Duty.ORDERS, "release")
+    release = _verified(known, Release, release_proof, Duty.ORDERS, "release")
     # A true release of an older campaign would verify just as well.
     named = release.document.campaign
     if named != view.campaign or not is_asked(named, campaign):
@@ -84,7 +87,7 @@ async def origin(session: Session, campaign: str) -> Origin:
         Kind.AUTHORISATION,
         "authorisation",
     )
-    vote = _verified(session, Authorisation, vote_proof.envelope, Duty.COLLEGE, "authorisation")
+    vote = _verified(known, Authorisation, vote_proof, Duty.COLLEGE, "authorisation")
     found = Origin(
         view,
         bundle,
@@ -92,6 +95,7 @@ async def origin(session: Session, campaign: str) -> Origin:
         vote,
         release,
         {"authorisation": vote_proof, "release": release_proof},
+        known,
     )
     Lineage(bundle, vote, release)  # that the three belong together
     return found
@@ -109,11 +113,11 @@ async def follow(session: Session, found: Origin, reached: Callable[[int], None]
     for number, digest in enumerate(found.release.document.openings, start=1):
         what = f"opening of round {number}"
         proof = await _proven(session, digest, Kind.OPENING, what)
-        opening = _verified(session, Opening, proof.envelope, Duty.ORDERS, what)
+        opening = _verified(found.roots, Opening, proof, Duty.ORDERS, what)
         proven[f"opening-{number}"] = proof
         what = f"plan of round {number}"
         proof = await _proven(session, opening.document.plan, Kind.PLAN, what)
-        plans.append(_verified(session, Plan, proof.envelope, Duty.ORDERS, what))
+        plans.append(_verified(found.roots, Plan, proof, Duty.ORDERS, what))
         proven[f"plan-{number}"] = proof
         openings.append(opening)
     concluded = [plan.document.after for plan in plans[1:]]
@@ -174,6 +178,13 @@ async def _proven(session: Session, digest: Digest, kind: Kind, what: str) -> Pr
     return found
 
 
+async def _roots(session: Session) -> Roots:
+    try:
+        return await roots.in_force(session)
+    except (TrustError, BadMessage) as error:
+        raise ModelUnverified(error.sentence, remedy=error.remedy) from error
+
+
 async def _blob(session: Session, digest: Digest, what: str) -> bytes:
     try:
         return await blobs.get(session.channel, digest)
@@ -183,9 +194,10 @@ async def _blob(session: Session, digest: Digest, what: str) -> bytes:
         ) from error
 
 
-def _verified(session: Session, cls: type[D], raw: bytes, duty: Duty, what: str) -> Signed[D]:
+def _verified(known: Roots, cls: type[D], proof: Proven, duty: Duty, what: str) -> Signed[D]:
+    """The document in `proof`, signed by who had the duty where it stands in the log."""
     try:
-        found = session.identity.root.verify(cls, raw, duty)
+        found = known.at(proof.index).verify(cls, proof.envelope, duty)
     except TrustError as error:
         raise ModelUnverified(f"the {what} does not verify: {error.sentence}") from error
     return found

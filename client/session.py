@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -62,6 +62,11 @@ async def open_session(folder: Path, clock: Clock) -> AsyncIterator[Session]:
     require_current_root(me, clock)
     async with open_channel(me.member.work_address, me.authority_pem, me.tls_identity) as channel:
         yield Session(me, channel)
+
+
+async def up_to_date(session: Session) -> Session:
+    """`session` under the newest root that the site serves; an old one knows no later key."""
+    return replace(session, identity=await _follow_roots(session.identity))
 
 
 def require_current_root(me: Identity, clock: Clock) -> None:

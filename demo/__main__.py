@@ -43,6 +43,7 @@ def main() -> int:
     home = Path(tempfile.mkdtemp(prefix="cadastre-demo-"))
     home.chmod(0o711)
     processes = Processes(OUT / "logs", narrator.detail)
+    processes.watch_footprint()
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # stop as by Ctrl-C
     try:
         chosen = [story for name, story in VARIANTS.items() if os.environ.get(name)]

@@ -41,7 +41,6 @@ from trust import certificates
 from trust.certificates import Role
 from trust.clock import Clock, SystemClock
 from trust.entropy import SYSTEM
-from trust.log.entry import Kind
 from trust.log.policy import Policy
 
 _LOG = logging.getLogger("cadastre.scheduler")
@@ -194,7 +193,7 @@ async def log_roots(desk: Desk, roots: Sequence[bytes]) -> None:
     for raw in roots:
         await desk.run(
             "log-root",
-            lambda tx, raw=raw: outbox.publish_raw(tx, desk, Kind.ROOT, raw),  # type: ignore[misc]
+            lambda tx, raw=raw: outbox.publish_root(tx, desk, raw),  # type: ignore[misc]
         )
 
 

@@ -91,12 +91,20 @@ def rotate(current: TrustedRoot, raw: bytes) -> TrustedRoot:
 
 def walk(chain: Sequence[bytes], pin: Digest) -> TrustedRoot:
     """The newest root of `chain`, whose first element has the digest `pin`."""
+    return versions(chain, pin)[-1]
+
+
+def versions(chain: Sequence[bytes], pin: Digest) -> tuple[TrustedRoot, ...]:
+    """Every root of `chain`, oldest first; the first element has the digest `pin`.
+
+    Raises RootRefused or SignatureInvalid.
+    """
     if not chain or len(chain) > MAXIMUM_CHAIN:
         raise RootRefused(f"a chain of roots has 1 to {MAXIMUM_CHAIN} versions")
-    trusted = trust_pinned(chain[0], pin)
+    trusted = [trust_pinned(chain[0], pin)]
     for raw in chain[1:]:
-        trusted = rotate(trusted, raw)
-    return trusted
+        trusted.append(rotate(trusted[-1], raw))
+    return tuple(trusted)
 
 
 def _own_keys(root: Root) -> DutyKeys:

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from sqlmodel import col, func, select
+from sqlmodel import col, func, select, update
 
 from durable.blobs import BlobFolder
 from scheduler.errors import DatabaseRestored, NotLogged
@@ -108,6 +108,18 @@ def publish_raw(
         tx.session.flush()
         tx.rings.add(PACE)
     return digest
+
+
+def publish_root(tx: Transaction, shelf: Shelf, envelope: bytes) -> Digest:
+    """Queue a territory root; the first time, every entry needs a proof by its witnesses.
+
+    Workers and terminals believe the newest root's witnesses only, and old proofs show others.
+    """
+    digest = Digest.of(envelope)
+    query = select(LogRow.id).where(LogRow.kind == Kind.ROOT.value, LogRow.digest == digest)
+    if tx.session.exec(query).first() is None:
+        tx.session.exec(update(LogRow).values(proof=None))
+    return publish_raw(tx, shelf, Kind.ROOT, envelope)
 
 
 def proof_of(tx: Transaction, digest: str) -> str:

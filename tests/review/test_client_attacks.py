@@ -86,7 +86,7 @@ def speaking(root: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict
     answers: dict[str, Any] = {}
     trusted = roots.trust_pinned(root, Digest.of(root))
     member = Member("ada", "operator", Digest.of(root), 1, "127.0.0.1:1", "http://127.0.0.1:1")
-    me = Identity(folder, member, trusted, None, None)  # type: ignore[arg-type]
+    me = Identity(folder, member, (trusted,), None, None)  # type: ignore[arg-type]
 
     def within(_folder: Path, visit: Any) -> Any:
         return asyncio.run(visit(Hostile(me, Channel(), answers)))  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
+import client.campaigns
 import client.models
 from client import identity
 from client.errors import CampaignEnded, InputRefused, ModelNotReady, ModelUnverified
@@ -24,8 +25,9 @@ from jobs.errors import LineageBroken, NoModel
 from jobs.lineage import Lineage
 from protos.cadastre.v1 import audit_pb2, campaigns_pb2
 from scheduler.rpc import people
-from scheduler.service import campaigns
+from scheduler.service import campaigns, outbox
 from scheduler.service.transfers import Transfers
+from scheduler.site import Site, SiteServer
 from terminal import exits
 from tests.scheduler.ports import house
 from trust import certificates, dsse, schema
@@ -35,11 +37,15 @@ from trust.documents import signed
 from trust.documents.campaign import Opening, Plan, Release
 from trust.documents.governance import Authorisation
 from trust.documents.reporting import Conclusion
+from trust.documents.root import Duty, DutyKeys
 from trust.entropy import SYSTEM
+from trust.errors import SignatureInvalid
 from trust.ids import Digest
+from trust.keys import PrivateKey
 from trust.log.entry import Kind, LogEntry
 from trust.log.policy import Policy
 from trust.log.proof import verify_proof
+from trust.root import rotate
 from wire.enrolment import Membership
 
 
@@ -79,9 +85,10 @@ async def train(world, rounds=3):
     return campaign
 
 
-def terminal(made, folder, role=Role.OPERATOR):
+def terminal(made, folder, role=Role.OPERATOR, chain=None, site="http://127.0.0.1:9"):
     """The folder of a member who has joined, as `cadastre operator join` leaves it."""
     desk = made.world.desk
+    chain = chain or (made.world.root_envelope,)
     _, tls = identity.draw_keys(folder, SYSTEM)
     leaf = certificates.issue(
         desk.authority.key,
@@ -93,10 +100,7 @@ def terminal(made, folder, role=Role.OPERATOR):
         now=made.world.clock.now(),
     )
     address = f"127.0.0.1:{made.port}"
-    chain = (made.world.root_envelope,)
-    identity.establish(
-        folder, Membership(desk.root, chain, leaf, "ana", role.value, address), "http://127.0.0.1:9"
-    )
+    identity.establish(folder, Membership(desk.root, chain, leaf, "ana", role.value, address), site)
     return folder
 
 
@@ -487,6 +491,122 @@ def test_another_rounds_result_or_a_missing_round_is_refused(world, run):
         for junk in (b"", b"{}", release.envelope.raw):
             with pytest.raises(LineageBroken, match="conclusion of round 2"):
                 trace(world, vote, release, plans, openings, raw | {"conclusion of round 2": junk})
+
+    run(story())
+
+
+# --- keys that were replaced since ---
+
+
+async def rotated(world, *, orders=None, college=None, logged=True):
+    """The next root, which names other keys; the scheduler runs under it and logs it."""
+    old = world.desk.root.document
+    duties = dict(old.duties)
+    if orders is not None:
+        duties[Duty.ORDERS] = DutyKeys((orders.public,), 1)
+    if college is not None:
+        duties[Duty.COLLEGE] = DutyKeys(tuple(key.public for key in college), 2)
+    document = replace(old, version=old.version + 1, duties=duties)
+    envelope = signed.sign(document, [world.keys["root"]]).envelope
+    world.desk.root = rotate(world.desk.root, envelope.raw)
+    world.desk.facts.clear()  # a scheduler gets the next root when it starts
+    if logged:
+        await log_root(world, envelope.raw)
+    return envelope.raw
+
+
+async def log_root(world, raw):
+    await world.desk.run("log-root", lambda tx: outbox.publish_raw(tx, world.desk, Kind.ROOT, raw))
+    await world.turn()
+
+
+def new_keys(count):
+    return [PrivateKey.generate(SYSTEM) for _ in range(count)]
+
+
+async def shown(me, campaign):
+    return await command(client.models.show, words(me, campaign=campaign))
+
+
+def test_a_model_released_under_an_older_root_still_verifies(world, tmp_path, run, capsys):
+    async def story():
+        world.follow()
+        await log_root(world, world.root_envelope)
+        campaign = await train(world)
+        (world.desk.orders,) = orders = new_keys(1)
+        following = await rotated(world, orders=orders[0], college=new_keys(3))
+        async with house(world) as made:
+            me = terminal(made, tmp_path / "me", chain=(world.root_envelope, following))
+            out = tmp_path / "model"
+            assert await shown(me, campaign) == exits.OK
+            asked = words(me, campaign=campaign, out=out)
+            assert await command(client.models.export, asked) == exits.OK
+            told = json.loads((out / "provenance.json").read_bytes())
+            assert len(told["rounds"]) == 3
+            report = words(me, campaign=campaign, out=None)
+            assert await command(client.campaigns.report, report) == exits.OK
+
+    run(story())
+
+
+def test_what_a_replaced_key_signs_after_its_successor_was_logged_is_refused(world, tmp_path, run):
+    async def story():
+        world.follow()
+        await log_root(world, world.root_envelope)
+        following = await rotated(world, orders=new_keys(1)[0])
+        campaign = await train(world)  # the scheduler signs on with the old key
+        async with house(world) as made:
+            me = terminal(made, tmp_path / "me", chain=(world.root_envelope, following))
+            with pytest.raises(ModelUnverified, match="the release does not verify") as caught:
+                await shown(me, campaign)
+            assert exits.of(caught.value) == exits.UNVERIFIED
+            report = words(me, campaign=campaign, out=None)
+            with pytest.raises(SignatureInvalid):
+                await command(client.campaigns.report, report)
+
+    run(story())
+
+
+def test_a_scheduler_that_leaves_the_next_root_out_of_the_log_is_refused(world, tmp_path, run):
+    """Where no one can see when the old key ended, nothing that it signed is believed."""
+
+    async def story():
+        world.follow()
+        await log_root(world, world.root_envelope)
+        campaign = await train(world)
+        (world.desk.orders,) = orders = new_keys(1)
+        following = await rotated(world, orders=orders[0], logged=False)
+        async with house(world) as made:
+            me = terminal(made, tmp_path / "me", chain=(world.root_envelope, following))
+            with pytest.raises(ModelUnverified, match="root version 2 is not in the log") as caught:
+                await shown(me, campaign)
+            assert exits.of(caught.value) == exits.UNVERIFIED
+
+    run(story())
+
+
+def test_a_terminal_that_joined_before_the_rotation_follows_it(world, tmp_path, run):
+    """Its certificate is half a day from renewal; the model was signed a minute ago."""
+
+    async def story():
+        world.follow()
+        await log_root(world, world.root_envelope)
+        (world.desk.orders,) = orders = new_keys(1)
+        following = await rotated(world, orders=orders[0])
+        campaign = await train(world)
+        roots = [world.root_envelope, following]
+        site = SiteServer(Site(world.desk, roots, list), "127.0.0.1", 0)
+        site.start()
+        try:
+            async with house(world) as made:
+                me = terminal(made, tmp_path / "me", site=f"http://127.0.0.1:{site.port}")
+                assert await shown(me, campaign) == exits.OK
+                assert identity.load(me).root.document.version == 2
+                other = terminal(made, tmp_path / "you", site=f"http://127.0.0.1:{site.port}")
+                report = words(other, campaign=campaign, out=None)
+                assert await command(client.campaigns.report, report) == exits.OK
+        finally:
+            site.stop()
 
     run(story())
 

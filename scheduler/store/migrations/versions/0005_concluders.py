@@ -17,15 +17,21 @@ _NAMED = (
 
 
 def upgrade() -> None:
-    """Nobody who is there was named: an operator makes a new token for whoever concludes."""
+    """Nobody who is there was named: an operator makes a new token for whoever concludes.
+
+    Added in place: a table made anew would have to be dropped first, and others refer to it.
+    """
+    inspector = sa.inspect(op.get_bind())
     for table, comment in _NAMED:
-        with op.batch_alter_table(table) as altered:
-            altered.add_column(
-                sa.Column(
-                    "concludes",
-                    sa.Boolean(),
-                    nullable=False,
-                    server_default=sa.false(),
-                    comment=comment,
-                )
-            )
+        if any(column["name"] == "concludes" for column in inspector.get_columns(table)):
+            continue  # for some days the first schema made it
+        op.add_column(
+            table,
+            sa.Column(
+                "concludes",
+                sa.Boolean(),
+                nullable=False,
+                server_default=sa.false(),
+                comment=comment,
+            ),
+        )
