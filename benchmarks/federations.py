@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,19 +56,28 @@ def program(path: Path = BUNDLE) -> Program:
     return read_program(bundle.raw, bundle.manifest.needs.libraries)
 
 
-def altered(*, suffix: str = "", rounds: int | None = None) -> Program:
-    """The bundle with `suffix` after its algorithm (a lying owner's), or fewer `rounds`."""
+@cache
+def altered(*, suffix: str = "", rounds: int | None = None, room: int | None = None) -> Program:
+    """The bundle with `suffix` after its algorithm (a lying owner's), fewer `rounds`, or `room`.
+
+    `room` is how many numbers a model may have: all that a bundle for larger models changes.
+    """
     files = {path.name: path.read_bytes() for path in sorted(BUNDLE.iterdir()) if path.is_file()}
     files["algorithm.py"] += suffix.encode()
     honest = program().bundle_file.manifest
+    told = files["bundle.toml"].decode()
     if rounds is not None:
-        whole = f"[rounds]\nmaximum = {honest.rounds.maximum}\n"
-        fewer = files["bundle.toml"].replace(
-            whole.encode(), f"[rounds]\nmaximum = {rounds}\n".encode()
-        )
-        assert fewer != files["bundle.toml"]
-        files["bundle.toml"] = fewer
+        told = _replaced(told, f"[rounds]\nmaximum = {honest.rounds.maximum}\n", str(rounds), 1)
+    if room is not None:
+        told = _replaced(told, f"shape = [{honest.state['model'].shape[0]}]\n", str(room), 4)
+    files["bundle.toml"] = told.encode()
     return read_program(archive.pack(files), honest.needs.libraries)
+
+
+def _replaced(told: str, line: str, number: str, times: int) -> str:
+    """`told` with another `number` in `line`, which is in it so many `times`."""
+    assert told.count(line) == times
+    return told.replace(line, re.sub(r"\d+", number, line))
 
 
 def settings(**chosen: object) -> bytes:
@@ -145,9 +155,12 @@ class Federation:
         )
         if played.state is None:
             raise MeasurementFailed("no model came out: " + "; ".join(played.complaints))
-        row = np.asarray(played.state["kept"], np.float64)
-        judged = baselines.score(algorithm(), self.whole, row, plain(blob))
+        judged = self.judged(blob, played.state["kept"])
         return Outcome(judged, int(played.facts["rounds"]), played)
+
+    def judged(self, blob: bytes, row: Column) -> Score:
+        """How well the model `row` does on the whole graph."""
+        return baselines.score(algorithm(), self.whole, np.asarray(row, np.float64), plain(blob))
 
     def local(self, blob: bytes, rounds: int) -> Score:
         """The mean of clients that each train alone, judged on the whole graph."""

@@ -1,7 +1,8 @@
 """Dividing a public graph among clients, as the published comparisons do.
 
 By communities (FederatedScope-GNN's "louvain": Louvain's communities, the largest first, dealt to
-clients of equal size) or at random (FedGCN). A client keeps the edges between its own nodes;
+clients of equal size), by number (FedGCN's logged runs) or at random (what they are said to be). A
+client keeps the edges between its own nodes;
 with one hop it also gets its neighbours beyond its border with their features, but without their
 labels: FedGCN's exchange before training, for public graphs only.
 """
@@ -94,6 +95,17 @@ def by_communities(graph: Citations, clients: int, seed: int) -> list[Whole]:
         dealt[turn] += part
         turn = (turn + 1) % clients
     return [np.array(sorted(nodes), np.int64) for nodes in dealt]
+
+
+def by_number(graph: Citations) -> list[Whole]:
+    """The nodes of each client: papers in their order, as many clients as classes.
+
+    Client i gets as many papers as class i has. This is what FedGCN's first code makes of an
+    "IID" share of 1: it deals from a sorted list. On Cora the first client holds all 140 training
+    nodes of the published split, so it alone learns.
+    """
+    ends = np.cumsum(np.bincount(graph.labels))[:-1]
+    return np.split(np.arange(graph.papers, dtype=np.int64), ends)
 
 
 def at_random(graph: Citations, clients: int, seed: int) -> list[Whole]:

@@ -52,6 +52,19 @@ def test_every_built_in_manifest_is_admitted(name: str) -> None:
     assert read.bundle.name == name
 
 
+def test_a_state_has_as_many_numbers_as_the_guide_says() -> None:
+    learning = (opening.built_in_folder("federated_gnn") / "bundle.toml").read_text()
+    others = 3 * 92231 + 4
+    most, more = (
+        learning + f"\n[state.rest]\nshape = [{count - others}]\n"
+        for count in (1 << 20, (1 << 20) + 1)
+    )
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "authors.md").read_text()
+    assert f"at most {1 << 20:,} numbers in all" in guide
+    assert "rest" in manifest.read(most.encode()).state
+    assert "state: more than 1048576 numbers in all" in refusal(more)
+
+
 # (what an author wrote instead, what the refusal must say)
 MISTAKES = [
     ("step = 1", "stepp = 1", ["release.modes.stepp: unknown key; did you mean step?"]),

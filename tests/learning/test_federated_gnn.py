@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed (the extra `learning`)")
 pytest.importorskip("torch_geometric", reason="torch_geometric is not installed")
 
+from benchmarks import cora as cora_table  # noqa: E402
 from benchmarks import federations  # noqa: E402
 from benchmarks.errors import MeasurementFailed  # noqa: E402
 from benchmarks.federations import Federation  # noqa: E402
@@ -160,8 +161,36 @@ def test_other_ways_to_learn_learn(
 def test_a_model_without_room_ends_the_campaign_with_a_reason(
     zygote: Zygote, clients: Federation
 ) -> None:
-    with pytest.raises(MeasurementFailed, match="room for 92231"):
+    with pytest.raises(MeasurementFailed, match="184391 numbers, the bundle has room for 92231"):
         clients.train(zygote, federations.settings(model="sage", hidden=64))
+
+
+def test_a_bundle_with_more_room_carries_graphsage_of_64_units(
+    zygote: Zygote, clients: Federation
+) -> None:
+    """All that differs is four lengths in bundle.toml."""
+    heard = Rounds()
+    roomy = federations.altered(rounds=4, room=cora_table.SAGE_ROOM)
+    blob = federations.settings(seed=SEED, model="sage", hidden=64)
+    found = clients.train(zygote, blob, using=roomy, progress=heard)
+    assert found.played.verdicts == {"accepted": 20}
+    assert max(heard.accuracy) > 0.6
+    assert found.played.state is not None
+    assert np.count_nonzero(found.played.state["model"]) > 180_000
+
+
+def test_room_that_a_model_does_not_need_changes_nothing(
+    zygote: Zygote, clients: Federation
+) -> None:
+    blob = federations.settings(seed=SEED, epochs=2)
+    exact = clients.train(zygote, blob, using=federations.altered(rounds=2)).played
+    roomy = clients.train(zygote, blob, using=federations.altered(rounds=2, room=100_000)).played
+    assert exact.report == roomy.report
+    assert exact.state is not None
+    assert roomy.state is not None
+    size = len(exact.state["model"])
+    assert exact.state["model"].tobytes() == roomy.state["model"][:size].tobytes()
+    assert not roomy.state["model"][size:].any()
 
 
 def test_the_sum_of_a_hundred_clients_fits_its_ring() -> None:
@@ -184,6 +213,15 @@ def test_neighbours_beyond_the_border_come_without_their_labels(cora: Citations)
     assert (ends < own).any(axis=0).all()
     crossing = (np.isin(cora.edges, parts[0]).sum(axis=0) == 1).sum()
     assert len(extended["edges"]["source"]) - len(alone["edges"]["source"]) == crossing
+
+
+def test_by_number_the_first_client_holds_all_training_nodes(cora: Citations) -> None:
+    """Why FedGCN's logged runs without an exchange have one client that learns."""
+    parts = partitions.by_number(cora)
+    assert [len(part) for part in parts] == np.bincount(cora.labels).tolist()
+    assert np.concatenate(parts).tolist() == list(range(2708))
+    training = [(cora.split[part] == citations.TRAINING).sum() for part in parts]
+    assert training == [140, 0, 0, 0, 0, 0, 0]
 
 
 def test_communities_are_dealt_to_clients_of_one_size(cora: Citations) -> None:

@@ -4,8 +4,8 @@ Each round every capsule trains the common model on its own subgraph and answers
 model moved, times a weight that grows with its training nodes; `conclude` divides the two sums,
 takes the step, and keeps the model with the least loss over the validation nodes.
 
-A model is one row of SIZE numbers: the parameters of a two-layer network in their order, then
-zeros where the network is smaller.
+A model is one row of numbers: the parameters of a two-layer network in their order, then zeros up
+to the length that `bundle.toml` gives every model of this bundle.
 """
 
 import hashlib
@@ -17,8 +17,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GCNConv, SAGEConv
 from torch_geometric.utils import to_undirected
 
-FEATURES, CLASSES = 1433, 7  # of the graph; with SIZE, what a bundle for another graph changes
-SIZE = 92231  # as in bundle.toml
+FEATURES, CLASSES = 1433, 7  # of the graph: what a bundle for another graph changes
 TRAINING, VALIDATION, TEST = 1, 2, 3  # the column `split`; any other value: none of them
 LONGEST = 2.0  # as the clip bound: no round moves the model further than one full client may
 LEAST_WEIGHT = 1e-3  # below it there is nobody to learn from
@@ -33,9 +32,6 @@ class Network(torch.nn.Module):
         hidden = parameters["hidden"]
         self.first, self.second = layer(FEATURES, hidden), layer(hidden, CLASSES)
         self.dropout = float(parameters["dropout"])
-        size = sum(values.numel() for values in self.parameters())
-        if size > SIZE:
-            raise ValueError(f"the model has {size} numbers, the bundle has room for {SIZE}")
 
     def forward(self, graph):
         """Scores of shape (nodes, CLASSES)."""
@@ -44,9 +40,9 @@ class Network(torch.nn.Module):
         return self.second(within, graph.edge_index)
 
     def read(self):
-        """The parameters as SIZE numbers."""
+        """The parameters as one row."""
         row = torch.cat([values.detach().reshape(-1) for values in self.parameters()])
-        return np.pad(row.double().numpy(), (0, SIZE - len(row)))
+        return row.double().numpy()
 
     def write(self, row):
         """Set the parameters to what `read` would return; computation is in 32 bits."""
@@ -67,8 +63,7 @@ def initial(parameters):
         else np.zeros(values.numel())
         for values in network.parameters()
     ]
-    row = np.concatenate(rows)
-    return np.pad(row, (0, SIZE - len(row)))
+    return np.concatenate(rows)
 
 
 def predictions(capsule, row, parameters):
@@ -86,12 +81,12 @@ def contribute(capsule, parameters):
     network.write(start)
     metrics = _metrics(network, graph)
     if not metrics[1]:
-        return {"update": np.zeros(SIZE), "weight": np.zeros(1), "metrics": metrics}
+        return {"update": np.zeros(len(start)), "weight": np.zeros(1), "metrics": metrics}
     torch.manual_seed(_draw(capsule, parameters))
     _train(network, graph, parameters)
     weight = min(metrics[1] / parameters["full_weight"], 1.0)
     return {
-        "update": (network.read() - start) * weight,
+        "update": (_filled(network.read(), len(start)) - start) * weight,
         "weight": np.array([weight]),
         "metrics": metrics,
     }
@@ -101,7 +96,7 @@ def conclude(aggregate, parameters):
     """The next model, and how good the one that this round began with was."""
     state, model = parameters["state"], _current(parameters)
     weight = aggregate["weight"][0]
-    mean = aggregate["update"] / weight if weight > LEAST_WEIGHT else np.zeros(SIZE)
+    mean = aggregate["update"] / weight if weight > LEAST_WEIGHT else np.zeros(len(model))
     mean = mean * min(1.0, LONGEST / max(float(np.linalg.norm(mean)), 1e-12))
     velocity = float(parameters["momentum"]) * state["velocity"] + mean
     step = float(parameters["server_rate"]) * velocity
@@ -127,7 +122,15 @@ def conclude(aggregate, parameters):
 
 def _current(parameters):
     """The model that this round begins with. The first state is zeros, the same for everybody."""
-    return initial(parameters) if parameters["round"] == 1 else parameters["state"]["model"]
+    model = parameters["state"]["model"]
+    return _filled(initial(parameters), len(model)) if parameters["round"] == 1 else model
+
+
+def _filled(row, room):
+    """`row` with zeros behind it, `room` numbers in all."""
+    if len(row) > room:
+        raise ValueError(f"the model has {len(row)} numbers, the bundle has room for {room}")
+    return np.pad(row, (0, room - len(row)))
 
 
 def _graph(capsule):
