@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from demo.footprint import Tally, Usage
-from demo.processes import Processes
+from loopback.processes import Processes
 
 BURNT = 1.0  # CPU seconds of each algorithm
 # As a worker's broker: a sandbox, an algorithm in a forked child, the sandbox goes cold.

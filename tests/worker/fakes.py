@@ -39,6 +39,8 @@ class FakeScheduler:
     given: set[AttemptId] = field(default_factory=set)
     renewals: int = 0
     closed: bool = False
+    along: tuple[bytes, ...] = ()  # blobs that come with orders
+    fetched: list[Digest] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.changed = asyncio.Condition()
@@ -134,9 +136,10 @@ class FakeScheduler:
             self.scene.authorisation,
             Exhibit(territory.statement(facts), b""),
         )
-        return Answer(raw, exhibits if given else (), consents)
+        return Answer(raw, exhibits if given else (), consents, self.along if given else ())
 
     async def fetch(self, digest: Digest) -> bytes:
+        self.fetched.append(digest)
         return self.scene.blobs[digest]
 
     async def put(self, data: bytes) -> None:

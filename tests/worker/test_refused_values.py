@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import pytest
 from test_agent import Stage, stage  # noqa: F401 - the fixture
 
 from protos.cadastre.v1 import problem_pb2
 from trust.ids import Digest
 from wire.status import RemoteProblem
+from worker import conversation
 from worker.agent import Agent
 
 
-def test_a_report_goes_alone_when_its_values_are_not_due(stage: Stage) -> None:  # noqa: F811
+def test_a_report_goes_alone_when_its_values_are_not_due(
+    stage: Stage,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(conversation, "INLINE_BYTES", 0)  # too large to go with their report
     order = stage.scene.territory.order(stage.scene.plan)
     refused: list[Digest] = []
 
