@@ -525,11 +525,11 @@ def test_a_batch_that_was_taken_in_before_the_exclusion_leases_nothing_after_it(
         workers = [await world.worker(f"o{n}", capsules=4) for n in range(2)]
         for worker in workers:
             await worker.exchange()
-        await world.start()
-        await world.turn()
-        raw = workers[0].batch()
+        raw = workers[0].batch()  # taken in; there is nothing to say yet, so it polls
 
         async def banned_in_between(desk, document, known):
+            await world.start()
+            await world.turn()
             await exclusion.exclude(world.desk, workers[0].name, "lied")
 
         original, exchange._wait_for_news = exchange._wait_for_news, banned_in_between

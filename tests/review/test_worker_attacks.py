@@ -78,10 +78,10 @@ def test_nothing_leaves_and_nothing_starts_before_this_life_was_answered(stage: 
         honest = stage.scheduler.exchange
         refusals = 0
 
-        async def exchange(reports: bytes) -> Answer:
+        async def exchange(reports: bytes, values: tuple[bytes, ...] = ()) -> Answer:
             nonlocal refusals
             if reports == raw:
-                return await honest(reports)  # the old answer, with its order
+                return await honest(reports, values)  # the old answer, with its order
             refusals += 1
             async with stage.scheduler.changed:
                 stage.scheduler.changed.notify_all()
