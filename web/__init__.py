@@ -1,0 +1,1 @@
+"""The page kit of every web surface: templates, assets, languages, listings, live pages, charts."""

@@ -1,0 +1,174 @@
+"""Telling sentences, numbers and times in one language.
+
+Numbers and dates follow the language's customs (Babel); absolute times are in the territory's
+zone and always accompanied by a machine-readable UTC moment where they stand on a page.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from decimal import Decimal
+from typing import cast
+
+from babel import Locale, dates, numbers
+from markupsafe import Markup, escape
+
+from web.catalogues import Catalogues
+from web.languages import Language
+from web.sentences import PLACEHOLDER, Sentence, Value, say
+
+_LOCALES = {Language.FR: Locale.parse("fr_FR"), Language.EN: Locale.parse("en_GB")}
+_DIGITS = "#,##0.###"
+_SIZES = {
+    Language.FR: ("o", "Kio", "Mio", "Gio", "Tio"),
+    Language.EN: ("B", "KiB", "MiB", "GiB", "TiB"),
+}
+_SHORTEST = timedelta(seconds=1)
+_YES, _NO = say("yes"), say("no")
+# French counts nought as one ("0 nœud"), English as many ("0 workers").
+_ONE = {Language.FR: frozenset({0, 1, -1}), Language.EN: frozenset({1, -1})}
+
+
+@dataclass(frozen=True)
+class Speech:
+    """One language's voice; `now` is when the page is made, so that relative times agree."""
+
+    language: Language
+    catalogues: Catalogues
+    now: datetime
+    zone: tzinfo = UTC
+
+    def text(self, said: Value | None) -> str:
+        """Any value as text; a sentence is translated and its values told in turn."""
+        match said:
+            case None:
+                return ""
+            case Sentence():
+                return self._sentence(said)
+            case bool():
+                return self._sentence(_YES if said else _NO)
+            case int() | float() | Decimal():
+                return self.number(said)
+            case datetime():
+                return self.moment(said)
+            case date():
+                return self.day(said)
+            case timedelta():
+                return self.duration(said)
+        return said
+
+    def message(self, message: str, /, **values: object) -> str:
+        """`_()` of templates: a value that is markup stays markup, everything else is escaped."""
+        if any(hasattr(value, "__html__") for value in values.values()):
+            return self._markup(Sentence(message), values)
+        return self._sentence(Sentence(message, cast("dict[str, Value]", values)))
+
+    def counted(self, one: str, many: str, number: int, /, **values: Value) -> str:
+        """`ngettext()` of templates."""
+        return self._sentence(Sentence(one, {"number": number, **values}, many, number))
+
+    def number(self, value: float | Decimal, digits: int | None = None) -> str:
+        """With the language's separators; `digits` after the point, at most three otherwise."""
+        shape = _DIGITS if digits is None else "#,##0" + ("." + "0" * digits if digits else "")
+        return numbers.format_decimal(value, format=shape, locale=self.locale)
+
+    def percent(self, share: float, digits: int = 0) -> str:
+        """A share of one in per cent."""
+        shape = "#,##0" + ("." + "0" * digits if digits else "")
+        text = numbers.format_decimal(share * 100, format=shape, locale=self.locale)
+        return f"{text}\u202f%" if self.language is Language.FR else f"{text}%"
+
+    def size(self, count: int) -> str:
+        """Bytes in binary units, three significant digits."""
+        amount, unit = float(count), 0
+        units = _SIZES[self.language]
+        while amount >= 1024 and unit < len(units) - 1:
+            amount, unit = amount / 1024, unit + 1
+        digits = 0 if unit == 0 or amount >= 100 else 1
+        return f"{self.number(amount, digits)}\u00a0{units[unit]}"
+
+    def moment(self, when: datetime) -> str:
+        """Date and time in the territory's zone; today's without its date."""
+        local = when.astimezone(self.zone)
+        if local.date() == self.now.astimezone(self.zone).date():
+            return dates.format_time(local, "HH:mm:ss", tzinfo=self.zone, locale=self.locale)
+        time = dates.format_time(local, "HH:mm", tzinfo=self.zone, locale=self.locale)
+        return f"{self.day(local.date())}, {time}"
+
+    def utc(self, when: datetime) -> str:
+        """Date and time in UTC, for who compares with logs."""
+        return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+    def day(self, when: date) -> str:
+        """A date with its month as a word."""
+        return dates.format_date(when, "d MMM y", locale=self.locale)
+
+    def short_day(self, when: date) -> str:
+        """A date without its year, for ticks."""
+        return dates.format_date(when, "d MMM", locale=self.locale)
+
+    def ago(self, when: datetime) -> str:
+        """How long ago, or in how long, from `now`."""
+        away = when - self.now
+        if abs(away) < _SHORTEST:
+            away = -_SHORTEST
+        return dates.format_timedelta(away, add_direction=True, threshold=1.2, locale=self.locale)
+
+    def duration(self, length: timedelta) -> str:
+        """The two largest units: 1 h 12 min, 3 d 4 h."""
+        seconds = round(abs(length.total_seconds()))
+        names = ("j" if self.language is Language.FR else "d", "h", "min", "s")
+        parts = [
+            (seconds // 86400, names[0]),
+            (seconds // 3600 % 24, names[1]),
+            (seconds // 60 % 60, names[2]),
+            (seconds % 60, names[3]),
+        ]
+        while len(parts) > 1 and not parts[0][0]:
+            parts.pop(0)
+        kept = [f"{count}\u00a0{name}" for count, name in parts[:2] if count] or [
+            f"0\u00a0{names[3]}"
+        ]
+        return ("-" if length < timedelta() else "") + " ".join(kept)
+
+    @property
+    def milliseconds(self) -> int:
+        """`now` since 1970, which scripts count on from."""
+        return round(self.now.timestamp() * 1000)
+
+    @property
+    def zone_name(self) -> str:
+        """The zone's name, as scripts and people know it."""
+        return str(getattr(self.zone, "key", "UTC"))
+
+    @property
+    def locale(self) -> Locale:
+        """Babel's."""
+        return _LOCALES[self.language]
+
+    def _form(self, said: Sentence) -> str:
+        found = self.catalogues.find(self.language, said.message)
+        several = bool(said.many) and said.number not in _ONE[self.language]
+        if found is None:
+            return said.many if several else said.message
+        return found.many if several and found.many else found.one
+
+    def _sentence(self, said: Sentence) -> str:
+        values = said.values
+        return PLACEHOLDER.sub(
+            lambda hole: self.text(values[hole[1]]) if hole[1] in values else hole[0],
+            self._form(said),
+        )
+
+    def _markup(self, said: Sentence, values: dict[str, object]) -> Markup:
+        text = str(escape(self._form(said)))
+
+        def fill(hole: re.Match[str]) -> str:
+            value = values.get(hole[1], "")
+            return str(
+                escape(value if hasattr(value, "__html__") else self.text(cast("Value", value)))
+            )
+
+        return Markup(PLACEHOLDER.sub(fill, text))  # noqa: S704 - every part was escaped above
