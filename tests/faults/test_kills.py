@@ -15,7 +15,8 @@ import time
 
 import pytest
 from mortals import pause
-from town import HOSTS, Town, town
+from striking import strike
+from town import Town, town
 
 pytestmark = pytest.mark.processes
 
@@ -37,26 +38,6 @@ DECK = (
     "status",
 )
 GAP_SECONDS = (0.05, 1.5)
-
-
-def strike(place: Town, victim: str, draw: random.Random) -> str:
-    """Kill one; what died."""
-    hosts, mortals = place.workers[:HOSTS], place.mortals
-    host = draw.choice(hosts)
-    if victim == "group":
-        mortals.kill(host)
-    elif victim == "agent":
-        mortals.kill_alone(host)
-    elif victim == "broker":
-        if not mortals.kill_broker(host):
-            mortals.kill(host)  # between two brokers: then the whole machine
-    elif victim == "conclude":
-        host = place.workers[-1]
-        mortals.kill(host)
-    else:
-        host = victim
-        mortals.kill(victim)
-    return host
 
 
 def campaigns_under_fire(place: Town, kills: int, draw: random.Random) -> list[str]:

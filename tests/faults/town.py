@@ -10,22 +10,20 @@ ledger of every worker must hold exactly one charge per capsule and campaign.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
-import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mortals import Mortals, TooLate, until
+import standing
+from mortals import until
+from standing import Standing
 
 from capsule_runtime.ledger import Ledger
-from loopback.processes import CommandFailed
-from loopback.territory import Site, Territory
+from loopback.territory import Site
 from scheduler.log.storage import PUBLIC
 from trust.clock import SystemClock
 from trust.errors import LogRefused
@@ -48,8 +46,6 @@ RHO = "0.001"
 FIRST_MARK = 0xB6_5D_3A_C8_00
 MARKS = [FIRST_MARK + number for number in range(CELLS)]
 HASTY = Path(__file__).with_name("hasty_scheduler.py")
-ENDED = {"released", "failed", "cancelled"}
-CAMPAIGN_SECONDS = 240.0
 UP_SECONDS = 60.0
 
 MAPPING = """\
@@ -152,120 +148,89 @@ columns.mark = {{ minimum = 0, maximum = 9 }}
 """
 
 
-class Town:
+class Town(Standing):
     """The processes, and what must hold of them whatever happens."""
 
     manifest, algorithm = MANIFEST, ALGORITHM
+    rounds = 1  # of each campaign
 
     def __init__(self, home: Path, campaigns: int, protection: str) -> None:
-        self.home = home
-        self.lines: list[str] = []
-        self.mortals = Mortals(home / "logs", self.lines.append)
-        self.grid = Territory(self.mortals, home)
-        self.run = self.mortals.run
+        super().__init__(home, SITES)
         self.campaigns: list[str] = []
         self._allowed = campaigns
-        self._manifest = self.manifest.replace('"clear"', f'"{protection}"')
+        self._protection = protection
         self.bundle = ""
         self.temporary = home  # where its processes put temporary files
 
-    @property
-    def workers(self) -> list[str]:
-        """The names of the worker processes; the last one concludes."""
-        return [state.name for state in self.grid.workers]
-
-    @property
-    def asked(self) -> tuple[str, str]:
-        """Where the scheduler asks helper and keyholder."""
-        return self.grid.helper, self.grid.keyholder
-
     def found(self) -> None:
         """Everything up to the point where a campaign can start."""
-        self.grid.found()
+        super().found()
         self.replace_scheduler(HASTY)
-        self.grid.enrol(SITES)
-        owners = [self._seal(host) for host in range(HOSTS)]
+        for host in range(HOSTS):
+            self._seal(host)
         self.grid.start_workers()
-        self._vote()
-        for folder in owners:
-            self.run("consent", "grant", folder, "--bundle", self.bundle)
-            registry = ("--registry", self.grid.registry)
-            self.run("consent", "submit", folder, *registry, "--as", self.grid.operator)
+        self.bundle = self.vote("roll_call", self.manifest)
 
-    def replace_scheduler(self, program: Path) -> None:
-        """Stop the scheduler and run `program` on its state; its ports answer afterwards."""
-        self.mortals.stop("work")
-        state = self.home / "scheduler"
-        self.mortals.serve("work", state, *self.asked, program=(program,))
-        for port in ("work", "enrol", "http"):
-            self.mortals.wait_until("work", self.mortals.answers(self.grid.ports[port]))
+    def vote(self, name: str, manifest: str) -> str:
+        """The town's algorithm under `manifest`, with every owner's consent; its digest."""
+        source = self.home / name
+        source.mkdir()
+        protected = manifest.replace('"clear"', f'"{self._protection}"')
+        (source / "bundle.toml").write_text(protected)
+        (source / "algorithm.py").write_text(self.algorithm)
+        return self.admit(source, campaigns=self._allowed)
 
     def start(self) -> str:
-        """Start a campaign; its id. Its round waits until every worker has shown itself."""
-        view = self.run("campaign", "start", self.bundle, "--as", self.grid.operator)
-        self.campaigns.append(view["campaign"])
-        return str(view["campaign"])
-
-    def view(self, campaign: str) -> dict[str, Any]:
-        """The campaign as its operator sees it; empty while the scheduler is not up."""
-        shown = self.mortals.attempt("campaign", "show", campaign, "--as", self.grid.operator)
-        view: dict[str, Any] = json.loads(shown.stdout) if shown.returncode == 0 else {}
-        return view
-
-    def follow(self, campaign: str, seconds: float = CAMPAIGN_SECONDS) -> dict[str, Any]:
-        """Its last view, once it has ended. Raises TooLate with what it waits for."""
-        last: dict[str, Any] = {}
-
-        def ended() -> bool:
-            self.mortals.require_alive()
-            last.update(self.view(campaign))
-            return last.get("state") in ENDED
-
-        try:
-            until(f"{campaign} ends", ended, seconds)
-        except TooLate as error:
-            raise TooLate(f"{error}; last seen {last}") from None
-        return last
+        """Start a campaign; its id."""
+        self.campaigns.append(self.launch(self.bundle))
+        return self.campaigns[-1]
 
     def require_exact(self, campaign: str) -> None:
         """Released, and every capsule in it exactly once."""
-        view = self.follow(campaign)
-        assert view["state"] == "released", view
+        self.require_released(campaign)
         report = self.run("campaign", "report", campaign, "--as", self.grid.operator)
         arrays = report["arrays"]
         assert arrays["cells"]["cells"] == [1] * CELLS, arrays
         assert arrays["marks"]["cells"] == [sum(MARKS)], arrays
 
     def require_charged_once(self) -> None:
-        """Each worker's ledger has one charge per capsule and campaign, and its chain holds.
+        """Each worker's ledger has one charge per capsule and round; the workers stop for it."""
+        self.stop_workers()
+        for host in range(HOSTS):
+            rows = self.charges(host)
+            wanted = {
+                (capsule, campaign, number)
+                for capsule in self.capsules(host)
+                for campaign in self.campaigns
+                for number in range(1, self.rounds + 1)
+            }
+            counted = Counter(row[:3] for row in rows)
+            assert counted == Counter(dict.fromkeys(wanted, 1)), counted - Counter(wanted)
+            assert len({row[3] for row in rows}) <= 1
 
-        The workers are stopped for it: an open ledger is nobody else's to read.
-        """
+    def stop_workers(self) -> None:
+        """An open ledger is nobody else's to read."""
         for state in self.grid.workers:
             self.mortals.stop(state.name)
-        for host, state in enumerate(self.grid.workers[:HOSTS]):
-            copy = self.home / f"ledger-of-{state.name}"
-            copy.mkdir()
-            for file in state.glob("ledger.sqlite*"):
-                shutil.copy2(file, copy / file.name)
-            Ledger(copy, SystemClock()).close()  # recomputes the whole chain
-            capsules = {path.stem for path in (self._owners(host) / "capsules").glob("*.capsule")}
-            connection = sqlite3.connect(copy / "ledger.sqlite")
-            try:
-                rows = connection.execute(
-                    # A seal ends a transaction and charges nobody.
-                    "SELECT kind, capsule, campaign, round, rho FROM entry WHERE kind <> 'seal'"
-                ).fetchall()
-            finally:
-                connection.close()
-            wanted = {
-                ("reserve", capsule, campaign, 1)
-                for capsule in capsules
-                for campaign in self.campaigns
-            }
-            counted = Counter(row[:4] for row in rows)
-            assert counted == Counter(dict.fromkeys(wanted, 1)), counted - Counter(wanted)
-            assert len({row[4] for row in rows}) <= 1
+
+    def capsules(self, host: int) -> set[str]:
+        """The ids of a host's capsules."""
+        return {path.stem for path in (self.owners[host] / "capsules").glob("*.capsule")}
+
+    def charges(self, host: int) -> list[tuple[str, str, int, str]]:
+        """(capsule, campaign, round, rho) of a stopped host's ledger, whose chain holds."""
+        state = self.grid.workers[host]
+        copy = self.home / f"ledger-of-{state.name}"
+        copy.mkdir()
+        for file in state.glob("ledger.sqlite*"):
+            shutil.copy2(file, copy / file.name)
+        Ledger(copy, SystemClock()).close()  # recomputes the whole chain
+        with closing(sqlite3.connect(copy / "ledger.sqlite")) as connection:
+            # A seal ends a transaction and charges nobody.
+            query = "SELECT kind, capsule, campaign, round, rho FROM entry WHERE kind <> 'seal'"
+            rows = connection.execute(query).fetchall()
+        assert {kind for kind, *_ in rows} <= {"reserve"}
+        return [tuple(row[1:]) for row in rows]
 
     def entries(self) -> list[LogEntry]:
         """What the log holds, from its own files, once the witness has cosigned all of it."""
@@ -291,15 +256,10 @@ class Town:
 
     def require_audited(self) -> None:
         """The log is whole, from its own files and from an auditor's."""
-        raw = self.grid.root.read_bytes()
         kinds = self.kinds()
-        for kind in (Kind.OPENING, Kind.RELEASE):
-            assert kinds[kind] == len(self.campaigns)
-        evidence = self.home / "evidence"
-        self.run("log", "evidence", "--out", evidence, "--as", self.grid.auditor)
-        pinned = self.home / "policy.txt"
-        pinned.write_text(f"cadastre-audit-policy-v1\nroot {Digest.of(raw)}\n")
-        self.run("audit", "verify", evidence, "--policy", pinned)
+        assert kinds[Kind.OPENING] == self.rounds * len(self.campaigns)
+        assert kinds[Kind.RELEASE] == len(self.campaigns)
+        self.require_evidence()
 
     def status(self, worker: str) -> dict[str, Any]:
         """What `cadastre worker status` shows; empty while it does not run."""
@@ -308,10 +268,7 @@ class Town:
         told: dict[str, Any] = json.loads(shown.stdout) if shown.returncode == 0 else {}
         return told
 
-    def _owners(self, host: int) -> Path:
-        return self.home / "owners" / str(host + 1)
-
-    def _seal(self, host: int) -> Path:
+    def _seal(self, host: int) -> None:
         owners = self.home / "owners"
         owners.mkdir(mode=0o700, exist_ok=True)
         mapping, table = owners / "mapping.toml", owners / "numbers.csv"
@@ -319,24 +276,7 @@ class Town:
         numbers = range(host * CAPSULES, (host + 1) * CAPSULES)
         rows = (f"{number},{MARKS[number]}\n" for number in numbers)
         table.write_text("number,mark\n" + "".join(rows))
-        folder, state = self._owners(host), self.grid.workers[host]
-        card = ("--worker", state / "card.json")
-        self.run("capsule", "seal", table, "--mapping", mapping, "--out", folder, *card)
-        self.run("capsule", "host", folder, "--state", state)
-        return folder
-
-    def _vote(self) -> None:
-        source, folder = self.home / "roll_call", self.home / "bundles"
-        source.mkdir()
-        folder.mkdir()
-        (source / "bundle.toml").write_text(self._manifest)
-        (source / "algorithm.py").write_text(self.algorithm)
-        image = self.run("worker", "image", "--state", self.grid.workers[0])["image"]
-        author = ("--key", folder / "author", "--new-key", "--out", folder)
-        self.bundle = self.run("bundle", "sign", source, *author)["digest"]
-        archive = next(folder.glob("roll_call-*.cadastre"))
-        self.run("bundle", "submit", archive, "--as", self.grid.operator)
-        self.grid.authorise(archive, image, campaigns=self._allowed, rho="0.5")
+        self.host(host, table, mapping)
 
 
 T = TypeVar("T", bound=Town)
@@ -351,22 +291,6 @@ def town(campaigns: int = 100, protection: str = "clear") -> Iterator[Town]:
 
 @contextmanager
 def founded(kind: type[T], campaigns: int, protection: str) -> Iterator[T]:
-    """A founded territory in a directory that the workers' own user can reach."""
-    # Workers of a root test run as their own user, who can't enter pytest's private folders.
-    home = Path(tempfile.mkdtemp(prefix="cadastre-faults-"))
-    home.chmod(0o711)
-    made = kind(home, campaigns, protection)
-    started = time.monotonic()
-    try:
-        made.found()
-        made.lines.append(f"founded in {time.monotonic() - started:.1f} s")
+    """A town of some kind, ready for its first campaign."""
+    with standing.founded(lambda home: kind(home, campaigns, protection)) as made:
         yield made
-    except (AssertionError, CommandFailed):
-        for log in sorted(made.mortals.logs.glob("*.log")):
-            print(f"--- {log.name}\n{made.mortals.tail(log.stem, 4000)}")
-        print("\n".join(made.lines[-40:]))
-        raise
-    finally:
-        made.mortals.stop_all()
-        if "CADASTRE_KEEP" not in os.environ:
-            shutil.rmtree(home, ignore_errors=True)
