@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import standing
+from known import tell
 from mortals import until
 from standing import Standing
 
@@ -168,6 +169,8 @@ class Town(Standing):
         self.replace_scheduler(HASTY)
         for host in range(HOSTS):
             self._seal(host)
+        for state in self.grid.workers:
+            tell(state)
         self.grid.start_workers()
         self.bundle = self.vote("roll_call", self.manifest)
 
