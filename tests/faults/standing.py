@@ -21,10 +21,12 @@ from mortals import Mortals, TooLate, until
 from jobs import archive, description
 from loopback.processes import CommandFailed
 from loopback.territory import Site, Territory
+from terminal import exits
 from trust.ids import Digest
 
 ENDED = {"released", "failed", "cancelled"}
 CAMPAIGN_SECONDS = 240.0
+PROOF_SECONDS = 60.0
 
 
 class Standing:
@@ -132,7 +134,15 @@ class Standing:
     def export(self, campaign: str) -> Path:
         """The folder of the released model; the command verifies every round of it."""
         out = self.home / f"model-of-{campaign}"
-        self.run("model", "export", campaign, "--out", out, "--as", self.grid.operator)
+        words = ("model", "export", campaign, "--out", out, "--as", self.grid.operator)
+
+        def exported() -> bool:
+            """A release is told before the witness has cosigned the log that holds it."""
+            ended = self.mortals.attempt(*words)
+            assert ended.returncode in {exits.OK, exits.NOT_READY}, ended.stderr
+            return ended.returncode == exits.OK
+
+        until("the release is proven to be in the log", exported, PROOF_SECONDS)
         return out
 
     def require_evidence(self) -> None:
