@@ -125,6 +125,7 @@ def _show(arguments: argparse.Namespace) -> int:
         "author": str(signature.document.author) if signature else "not signed",
         "data classes": [data_class.value for data_class in manifest.needs.classes],
         "bytes": len(bundle.raw),
+        **description.carried(manifest),
     }
     tables: list[dict[str, Cell]] = [
         {"table": table, "columns": ", ".join(names)}

@@ -57,6 +57,20 @@ def privacy(manifest: Manifest) -> dict[str, Any]:
     }
 
 
+def carried(manifest: Manifest) -> dict[str, Any]:
+    """What travels between rounds and is kept for auditors, in MiB; nothing without a state.
+
+    Every round's parameters stay with the scheduler as long as its log entries do.
+    """
+    if not manifest.state:
+        return {}
+    each = sum(8 * math.prod(array.shape) for array in manifest.state.values()) / 2**20
+    return {
+        "state, MiB to every worker and round": round(each, 2),
+        "states kept by the scheduler, MiB at most": round(each * manifest.rounds.maximum, 1),
+    }
+
+
 def defaults(manifest: Manifest) -> dict[str, str]:
     """The parameters' declared defaults, as a person would type them."""
     return {

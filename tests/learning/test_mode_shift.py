@@ -341,3 +341,12 @@ def test_the_ledger_is_charged_for_model_and_progress() -> None:
     assert description.privacy(MANIFEST)["ledger charge (rho, zCDP)"] == "0.5"
     assert description.privacy(MANIFEST)["epsilon at delta 1e-6"] == pytest.approx(5.22, abs=0.01)
     assert {rule.unit.value for rule in MANIFEST.rules()} == {"person"}
+
+
+def test_voters_see_what_every_round_leaves_with_the_scheduler() -> None:
+    shown = description.carried(MANIFEST)
+    assert shown["states kept by the scheduler, MiB at most"] == pytest.approx(
+        MANIFEST.rounds.maximum * 8 * 49 / 2**20, abs=0.05
+    )
+    one_round = MANIFEST.model_copy(update={"state": {}})
+    assert description.carried(one_round) == {}
