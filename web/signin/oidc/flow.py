@@ -8,13 +8,14 @@ access token, no refresh token, no ID token.
 from __future__ import annotations
 
 import threading
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 from authlib.common.errors import AuthlibBaseError
 from authlib.oauth2.client import OAuth2Client
@@ -183,7 +184,7 @@ class Flow:
     def _client(self, basic: bool) -> Any:  # noqa: FBT001 - from one place each
         configuration = self.issuer.configuration
         method = "client_secret_basic" if basic else "client_secret_post"
-        return OAuth2Client(
+        client = OAuth2Client(
             _Session(self.issuer.fetcher),
             client_id=configuration.client_id,
             client_secret=configuration.client_secret or None,
@@ -192,6 +193,8 @@ class Flow:
             redirect_uri=self._redirect,
             code_challenge_method="S256",
         )
+        client.register_client_auth_method(("client_secret_basic", _basic))
+        return client
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -201,6 +204,14 @@ class Flow:
             yield
         finally:
             self._places.release()
+
+
+def _basic(client: Any, method: str, uri: str, headers: dict[str, str], body: str) -> Any:
+    """RFC 6749, section 2.3.1: both parts are form-encoded first, which authlib leaves out."""
+    del method
+    pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}"
+    headers["Authorization"] = "Basic " + b64encode(pair.encode()).decode()
+    return uri, headers, body
 
 
 class _Session:
