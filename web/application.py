@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trust.entropy import SYSTEM, Entropy
 from trust.problem import Problem
 from web import files, languages, problems, themes
-from web.errors import BadParameter, MethodRefused, NoSuchPage, WebError
+from web.errors import BadParameter, MethodRefused, NoSuchPage
 from web.headers import Headers
 from web.kit import Kit
 from web.sentences import say
@@ -143,7 +143,7 @@ def _routing(error: Exception) -> Problem:
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         return MethodRefused()
     if status == HTTPStatus.BAD_REQUEST:
-        return BadParameter("body", say("The request's body cannot be read"))
+        return BadParameter("body", say("the request's body cannot be read"))
     raise error
 
 

@@ -93,5 +93,5 @@ def forms(catalogue: Catalog) -> dict[str, Message]:
     return found
 
 
-def _both(text: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    return (text,) if isinstance(text, str) else tuple(text)
+def _both(text: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (text,) if isinstance(text, str) else tuple(text or ("",))

@@ -12,6 +12,17 @@ from decimal import Decimal
 
 from web.sentences import Sentence
 
+Plain = str | int | float | bool | None
+
+
+class Shown:
+    """A value with a look of its own."""
+
+    @property
+    def plain(self) -> Plain | Sentence:
+        """What machines are given."""
+        raise NotImplementedError
+
 
 class Tone(enum.StrEnum):
     """How a state feels: it chooses colour and icon, the word says the rest."""
@@ -25,57 +36,77 @@ class Tone(enum.StrEnum):
 
 
 @dataclass(frozen=True)
-class Status:
+class Status(Shown):
     """A state: `code` for machines, `word` and `tone` for people."""
 
     code: str
     word: Sentence
     tone: Tone
 
+    @property
+    def plain(self) -> str:
+        return self.code
+
 
 @dataclass(frozen=True)
-class Ident:
+class Ident(Shown):
     """An id or digest: shown short, copied whole, linked where it leads somewhere."""
 
     full: str
     href: str = ""
     letters: int = 12  # of the part behind a prefix like `sha256:` or `campaign-`
 
+    @property
+    def plain(self) -> str:
+        return self.full
+
 
 @dataclass(frozen=True)
-class Link:
+class Link(Shown):
     """Words that lead to a page of ours."""
 
     href: str
     text: str | Sentence
 
+    @property
+    def plain(self) -> str | Sentence:
+        return self.text
+
 
 @dataclass(frozen=True)
-class Size:
+class Size(Shown):
     """A number of bytes."""
 
     count: int
 
+    @property
+    def plain(self) -> int:
+        return self.count
+
 
 @dataclass(frozen=True)
-class Share:
+class Share(Shown):
     """A part of one, shown in per cent and as a bar."""
 
     part: float
     digits: int = 0
 
+    @property
+    def plain(self) -> float:
+        return self.part
+
 
 @dataclass(frozen=True)
-class Measure:
+class Measure(Shown):
     """A number with its unit, which the unit's own custom writes (kWh, gCO2e)."""
 
     amount: float
     unit: str
     digits: int | None = None
 
+    @property
+    def plain(self) -> float:
+        return self.amount
 
-Plain = str | int | float | bool | None
-Cell = (
-    Plain | Decimal | datetime | date | timedelta | Sentence
-    | Status | Ident | Link | Size | Share | Measure
-)  # fmt: skip
+
+Cell = Plain | Decimal | datetime | date | timedelta | Sentence | Shown

@@ -45,7 +45,7 @@ class NoSuchPage(WebError):
     advice = mark("check the address, or start again from the first page")
 
     def __init__(self, said: Sentence | None = None) -> None:
-        super().__init__(said or say("There is nothing at this address"))
+        super().__init__(said or say("there is nothing at this address"))
 
 
 class MethodRefused(WebError):
@@ -56,7 +56,7 @@ class MethodRefused(WebError):
     status = HTTPStatus.METHOD_NOT_ALLOWED
 
     def __init__(self) -> None:
-        super().__init__(say("This address does not answer to that kind of request"))
+        super().__init__(say("this address does not answer to that kind of request"))
 
 
 class FormRefused(WebError):
@@ -75,7 +75,7 @@ class TooManyReaders(WebError):
     advice = mark("close pages that nobody looks at, or reload this one in a minute")
 
     def __init__(self) -> None:
-        super().__init__(say("Too many pages follow live news at the moment"))
+        super().__init__(say("too many pages follow live news at the moment"))
 
 
 class CatalogueRefused(WebError):

@@ -56,7 +56,7 @@ class Asset:
 
     @cached_property
     def packed(self) -> bytes | None:
-        """The same in gzip, None where that is not worth it; no date in it: same bytes each time."""
+        """The same in gzip, None where that is not worth it; undated, so the same each time."""
         if len(self.data) < _WORTH_PACKING or self.kind == "image/png":
             return None
         return gzip.compress(self.data, 9, mtime=0)

@@ -38,7 +38,7 @@ class Form:
         if self.text(name) != word:
             raise BadParameter(
                 name,
-                say("To confirm, type “{word}” exactly", word=word),
+                say("to confirm, type “{word}” exactly", word=word),
                 helps=say("type the word as it is shown beside the field; nothing was done"),
             )
 
@@ -51,7 +51,7 @@ async def read(request: Request, largest: int = LARGEST) -> Form:
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != MEDIA_TYPE:
-        raise FormRefused(say("A form is sent as {kind}", kind=MEDIA_TYPE))
+        raise FormRefused(say("a form is sent as {kind}", kind=MEDIA_TYPE))
     return parse(await _body(request, largest))
 
 
@@ -66,17 +66,17 @@ def parse(body: bytes) -> Form:
             max_num_fields=MOST_FIELDS,
         )
     except ValueError as error:  # UnicodeError is one
-        raise FormRefused(say("The form cannot be read")) from error
+        raise FormRefused(say("the form cannot be read")) from error
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise FormRefused(say("The form has a field twice"))
+        raise FormRefused(say("the form has a field twice"))
     return Form(fields)
 
 
 async def _body(request: Request, largest: int) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > largest:
-        raise FormRefused(say("The form is larger than {most} bytes", most=largest))
+        raise FormRefused(say("the form is larger than {most} bytes", most=largest))
     kept = getattr(request, "_body", None)  # as Starlette itself keeps what was read
     if kept is not None:
         return bytes(kept)
@@ -85,10 +85,10 @@ async def _body(request: Request, largest: int) -> bytes:
         async for part in request.stream():
             size += len(part)
             if size > largest:
-                raise FormRefused(say("The form is larger than {most} bytes", most=largest))
+                raise FormRefused(say("the form is larger than {most} bytes", most=largest))
             parts.append(part)
     except ClientDisconnect as error:
-        raise FormRefused(say("The form did not arrive whole")) from error
+        raise FormRefused(say("the form did not arrive whole")) from error
     body = b"".join(parts)
     request._body = body  # noqa: SLF001 - where Request.body() looks before it reads
     return body

@@ -11,14 +11,23 @@ from urllib.parse import urlencode
 
 from jinja2 import Environment
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from trust.clock import Clock
-from web import catalogues, files, languages, templating, themes, visitors
+from web import catalogues, files, formats, languages, templating, themes, visitors
 from web.brand import Brand
+from web.formats import Format
 from web.languages import Language
+from web.listing.forms import as_csv, as_json
+from web.listing.page import Listing
+from web.listing.state import ListState
+from web.listing.state import read as read_state
+from web.listing.table import Table
 from web.sentences import Sentence
 from web.speech import Speech
+
+# What an address shows depends on these as well.
+VARY = "Cookie, Accept, Accept-Language"
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,10 @@ class Kit:
         """How `language` is spoken at this moment."""
         return Speech(language, self.catalogues, self.clock.now(), self.zone)
 
+    def language(self, request: Request) -> Language:
+        """The language that `request` is answered in."""
+        return languages.of(request)
+
     def page(
         self,
         request: Request,
@@ -90,26 +103,23 @@ class Kit:
         trail: Sequence[Crumb] = (),
         status: int = HTTPStatus.OK,
         headers: Mapping[str, str] | None = None,
-        **model: object,
+        **model: Any,
     ) -> Response:
         """A whole page in the visitor's language."""
         speech = self.speech(languages.of(request))
         visitor = visitors.of(request)
-        text = self.environment.get_template(template).render(
-            **self._words(speech),
-            **model,
+        text = self._render(
+            template,
+            speech,
+            {**model, "visitor": visitor, "csrf_field": visitors.CSRF_FIELD},
             title=title,
             trail=trail,
             brand=self.brand,
-            visitor=visitor,
-            csrf_field=visitors.CSRF_FIELD,
             theme=themes.of(request),
             themes=list(themes.Theme),
             languages=list(Language),
             navigation=[
-                entry
-                for entry in self.navigation
-                if not entry.roles or entry.roles & visitor.roles
+                entry for entry in self.navigation if not entry.roles or entry.roles & visitor.roles
             ],
             footer=self.footer,
             here=request.url.path,
@@ -117,23 +127,64 @@ class Kit:
         )
         answer = HTMLResponse(text, status_code=status, headers=headers)
         answer.headers["Content-Language"] = speech.language
-        answer.headers["Vary"] = "Cookie, Accept, Accept-Language"
+        answer.headers["Vary"] = VARY
         return answer
+
+    def state(self, request: Request, table: Table[Any]) -> ListState:
+        """What the address asks of a list. Raises BadParameter."""
+        return read_state(
+            table, request.query_params.multi_items(), self.clock.now(), formats.of(request)
+        )
+
+    def listing(
+        self,
+        request: Request,
+        template: str,
+        listing: Listing[Any],
+        *,
+        title: Sentence | str = "",
+        trail: Sequence[Crumb] = (),
+        **model: Any,
+    ) -> Response:
+        """A list as a page (`template` calls `ui.listing(listing)`), as JSON or as CSV."""
+        asked = formats.of(request)
+        if asked is Format.HTML:
+            return self.page(
+                request,
+                template,
+                title=title or listing.table.caption,
+                trail=trail,
+                listing=listing,
+                **model,
+            )
+        language = languages.of(request)
+        speech = self.speech(language)
+        headers = {"Content-Language": language.value, "Vary": VARY}
+        if listing.next is not None:
+            headers["Link"] = f'<{listing.state.place(listing.next)}>; rel="next"'
+        if asked is Format.JSON:
+            return JSONResponse(as_json(listing, speech), headers=headers)
+        headers["Content-Disposition"] = f'attachment; filename="{listing.table.name}.csv"'
+        return Response(as_csv(listing, speech), headers=headers, media_type="text/csv")
 
     def fragment(self, template: str, language: Language, **model: object) -> str:
         """A part of a page, for a live stream: it knows no visitor, so one serves them all."""
-        words = self._words(self.speech(language))
-        return self.environment.get_template(template).render(**words, **model)
+        return self._render(template, self.speech(language), model)
 
-    def _words(self, speech: Speech) -> dict[str, object]:
-        return {
+    def _render(
+        self, template: str, speech: Speech, model: Mapping[str, object], **more: object
+    ) -> str:
+        words: dict[str, object] = {
             "speech": speech,
             "_": speech.message,
             "ngettext": speech.counted,
             "asset": self.assets.path,
             "version": self.assets.version,
             "now": speech.now,
+            **model,
         }
+        macros = self.environment.get_template("web/macros.html").make_module(words)
+        return self.environment.get_template(template).render(**words, ui=macros, **more)
 
 
 def _switch(request: Request) -> Callable[..., str]:

@@ -18,7 +18,7 @@ from trust.problem import Kind, Problem
 from web import formats, languages
 from web.errors import WebError
 from web.formats import Format
-from web.kit import Kit
+from web.kit import VARY, Kit
 from web.sentences import Sentence, Value, mark, say
 
 MEDIA_TYPE = "application/problem+json"
@@ -86,7 +86,9 @@ def unforeseen(incident: str) -> Shown:
         code=INTERNAL,
         status=HTTPStatus.INTERNAL_SERVER_ERROR,
         title=Sentence(_TITLES[Kind.INTERNAL]),
-        cause=say("An unexpected failure was recorded under the number {incident}", incident=incident),
+        cause=say(
+            "an unexpected failure was recorded under the number {incident}", incident=incident
+        ),
         remedy=say("tell an administrator that number: the program's journal has the details"),
         ids={"incident": incident},
         retryable=False,
@@ -112,8 +114,6 @@ def answer(kit: Kit, request: Request, said: Shown) -> Response:
     )
     if said.retryable:
         made.headers["Retry-After"] = str(RETRY_AFTER)
-    # Part of a page that is there already: its own script says what is wrong with it.
-    made.headers["HX-Reswap"] = "none"
     return made
 
 
@@ -134,7 +134,7 @@ def _document(kit: Kit, request: Request, said: Shown) -> Response:
         "retryable": said.retryable,
         "ids": said.ids,
     }
-    headers = {"Vary": "Cookie, Accept, Accept-Language"}
+    headers = {"Vary": VARY}
     if not said.foreign:
         headers["Content-Language"] = language.value
     return JSONResponse(content, said.status, headers=headers, media_type=MEDIA_TYPE)

@@ -2,7 +2,7 @@
 
 A view model holds sentences, not text: `say("waiting for {missing} consents", missing=12)`. They
 are told in French or English where they are rendered (`web.speech`). The English message is the
-key of both catalogues. Babel extracts literal first arguments of `say`, `count` and `mark`.
+key of both catalogues. Babel extracts literal first arguments of `say`, `plural` and `mark`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def say(message: str, /, **values: Value) -> Sentence:
     return Sentence(message, values)
 
 
-def count(one: str, many: str, /, number: int, **values: Value) -> Sentence:
+def plural(one: str, many: str, /, number: int, **values: Value) -> Sentence:
     """A sentence about `number` things, which both forms may name as `{number}`."""
     return Sentence(one, {"number": number, **values}, many, number)
 

@@ -6,28 +6,29 @@ zone and always accompanied by a machine-readable UTC moment where they stand on
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
-from typing import Protocol, cast
+from typing import cast
 
 from babel import Locale, dates, numbers
 from markupsafe import Markup, escape
 
 from web.catalogues import Catalogues
 from web.languages import Language
-from web.sentences import PLACEHOLDER, Sentence, Value
+from web.sentences import PLACEHOLDER, Sentence, Value, say
 
 _LOCALES = {Language.FR: Locale.parse("fr_FR"), Language.EN: Locale.parse("en_GB")}
 _DIGITS = "#,##0.###"
-_SIZES = {Language.FR: ("o", "Kio", "Mio", "Gio", "Tio"), Language.EN: ("B", "KiB", "MiB", "GiB", "TiB")}
+_SIZES = {
+    Language.FR: ("o", "Kio", "Mio", "Gio", "Tio"),
+    Language.EN: ("B", "KiB", "MiB", "GiB", "TiB"),
+}
 _SHORTEST = timedelta(seconds=1)
+_YES, _NO = say("yes"), say("no")
 # French counts nought as one ("0 nœud"), English as many ("0 workers").
 _ONE = {Language.FR: frozenset({0, 1, -1}), Language.EN: frozenset({1, -1})}
-
-
-class _Safe(Protocol):
-    def __html__(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Speech:
             case Sentence():
                 return self._sentence(said)
             case bool():
-                return self._sentence(Sentence("yes" if said else "no"))
+                return self._sentence(_YES if said else _NO)
             case int() | float() | Decimal():
                 return self.number(said)
             case datetime():
@@ -93,7 +94,8 @@ class Speech:
         local = when.astimezone(self.zone)
         if local.date() == self.now.astimezone(self.zone).date():
             return dates.format_time(local, "HH:mm:ss", tzinfo=self.zone, locale=self.locale)
-        return f"{self.day(local.date())}, {dates.format_time(local, 'HH:mm', tzinfo=self.zone, locale=self.locale)}"
+        time = dates.format_time(local, "HH:mm", tzinfo=self.zone, locale=self.locale)
+        return f"{self.day(local.date())}, {time}"
 
     def utc(self, when: datetime) -> str:
         """Date and time in UTC, for who compares with logs."""
@@ -102,6 +104,10 @@ class Speech:
     def day(self, when: date) -> str:
         """A date with its month as a word."""
         return dates.format_date(when, "d MMM y", locale=self.locale)
+
+    def short_day(self, when: date) -> str:
+        """A date without its year, for ticks."""
+        return dates.format_date(when, "d MMM", locale=self.locale)
 
     def ago(self, when: datetime) -> str:
         """How long ago, or in how long, from `now`."""
@@ -122,8 +128,20 @@ class Speech:
         ]
         while len(parts) > 1 and not parts[0][0]:
             parts.pop(0)
-        kept = [f"{count}\u00a0{name}" for count, name in parts[:2] if count] or [f"0\u00a0{names[3]}"]
+        kept = [f"{count}\u00a0{name}" for count, name in parts[:2] if count] or [
+            f"0\u00a0{names[3]}"
+        ]
         return ("-" if length < timedelta() else "") + " ".join(kept)
+
+    @property
+    def milliseconds(self) -> int:
+        """`now` since 1970, which scripts count on from."""
+        return round(self.now.timestamp() * 1000)
+
+    @property
+    def zone_name(self) -> str:
+        """The zone's name, as scripts and people know it."""
+        return str(getattr(self.zone, "key", "UTC"))
 
     @property
     def locale(self) -> Locale:
@@ -147,9 +165,10 @@ class Speech:
     def _markup(self, said: Sentence, values: dict[str, object]) -> Markup:
         text = str(escape(self._form(said)))
 
-        def fill(hole: object) -> str:
-            name = hole[1]  # type: ignore[index]
-            value = values.get(name, "")
-            return str(escape(value if hasattr(value, "__html__") else self.text(cast("Value", value))))
+        def fill(hole: re.Match[str]) -> str:
+            value = values.get(hole[1], "")
+            return str(
+                escape(value if hasattr(value, "__html__") else self.text(cast("Value", value)))
+            )
 
         return Markup(PLACEHOLDER.sub(fill, text))  # noqa: S704 - every part was escaped above

@@ -34,7 +34,7 @@ def environment(rooms: Mapping[str, str]) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(seen=several_lines, rfc3339=to_text, short=short)
+    made.filters.update(seen=several_lines, rfc3339=to_text, short=short, capital=upper_first)
     made.tests.update(
         status=lambda value: isinstance(value, cells.Status),
         ident=lambda value: isinstance(value, cells.Ident),
@@ -47,6 +47,11 @@ def environment(rooms: Mapping[str, str]) -> Environment:
         told=lambda value: isinstance(value, Sentence | date | timedelta),
     )
     return made
+
+
+def upper_first(text: str) -> str:
+    """A sentence's beginning; refusals are written to follow a colon."""
+    return text[:1].upper() + text[1:]
 
 
 def short(ident: cells.Ident) -> str:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from graph.commuting import Trip, commutes
 from graph.errors import PictureRefused
 from graph.model import TerritoryGraph
-from graph.pictures import svg
+from graph.pictures import stages, svg
+from graph.pictures.stages import Stage, Streams
 from graph.pictures.words import WORDINGS, Wording
 
 WIDTH, HEIGHT = 980.0, 640.0
@@ -25,18 +26,6 @@ _LINE = 15.0  # between two labels
 # The largest places have a line of their own; the others share one.
 MOST_PLACES = 12
 _OTHERS = "others"
-Streams = Mapping[tuple[str, str, str], float]  # home, way, work -> persons
-
-
-@dataclass(frozen=True)
-class _Stage:
-    """One column of bars: where each begins and how many persons it stands for."""
-
-    x: float
-    heading: str
-    anchor: str
-    persons: Mapping[str, float]
-    tops: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -57,12 +46,12 @@ def draw(graph: TerritoryGraph, language: str) -> bytes:
     persons = math.fsum(streams.values())
     if persons <= 0:
         raise PictureRefused("the graph has no commuting flows")
-    sums = [_sums(streams, part) for part in range(3)]
+    sums = [stages.sums(streams, part) for part in range(3)]
     scale = (HEIGHT - _HEAD - _FOOT - _GAP * (max(map(len, sums)) - 1)) / persons
     names = _names(graph, words)
     paper = _Paper(words, names, scale, {way: i for i, way in enumerate(sorted(sums[1]))})
     homes, ways, works = (
-        _stage(x, heading, anchor, one, scale)
+        stages.stage(x, heading, anchor, one, scale=scale, top=_HEAD, gap=_GAP)
         for x, heading, anchor, one in zip(
             (_SIDE, (WIDTH - _BAR) / 2, WIDTH - _SIDE - _BAR),
             (words.homes, words.ways, words.works),
@@ -73,7 +62,7 @@ def draw(graph: TerritoryGraph, language: str) -> bytes:
     )
     name = graph.name_fr if language == "fr" else graph.name_en
     title = f"{words.streams_title} - {name}"
-    shares = ", ".join(f"{names[way]} {words.number(ways.persons[way])}" for way in ways.persons)
+    shares = ", ".join(f"{names[way]} {words.number(ways.sums[way])}" for way in ways.sums)
     day = graph.dated.date().isoformat()
     return svg.picture(
         width=WIDTH,
@@ -83,8 +72,8 @@ def draw(graph: TerritoryGraph, language: str) -> bytes:
         about=f"{words.streams_about} {words.dated} {day} : {shares}.",
         content=[
             _patterns(len(paper.patterns)),
-            *_ribbons(homes, ways, _between(streams, 0, 1), paper),
-            *_ribbons(ways, works, _between(streams, 1, 2), paper),
+            *_ribbons(homes, ways, stages.between(streams, 0, 1), paper),
+            *_ribbons(ways, works, stages.between(streams, 1, 2), paper),
             *_bars(homes, paper),
             *_bars(ways, paper),
             *_bars(works, paper),
@@ -108,7 +97,7 @@ def _streams(trips: Iterable[Trip]) -> Streams:
         sizes[trip.origin] += trip.persons
         sizes[trip.target] += trip.persons
     largest = set(sorted(sizes, key=lambda place: (-sizes[place], place))[:MOST_PLACES])
-    found: dict[tuple[str, str, str], float] = defaultdict(float)
+    found: dict[tuple[str, ...], float] = defaultdict(float)
     for trip in listed:
         home, work = (
             place if place in largest else _OTHERS for place in (trip.origin, trip.target)
@@ -117,72 +106,26 @@ def _streams(trips: Iterable[Trip]) -> Streams:
     return dict(found)
 
 
-def _sums(streams: Streams, part: int) -> dict[str, float]:
-    """Persons per home, way or work, most first."""
-    found: dict[str, float] = defaultdict(float)
-    for ends, persons in streams.items():
-        found[ends[part]] += persons
-    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _between(streams: Streams, first: int, second: int) -> dict[tuple[str, str], float]:
-    found: dict[tuple[str, str], float] = defaultdict(float)
-    for ends, persons in streams.items():
-        found[ends[first], ends[second]] += persons
-    return found
-
-
-def _stage(
-    x: float, heading: str, anchor: str, persons: Mapping[str, float], scale: float
-) -> _Stage:
-    tops, y = {}, _HEAD
-    for name, count in persons.items():
-        tops[name] = y
-        y += count * scale + _GAP
-    return _Stage(x, heading, anchor, persons, tops)
-
-
 def _ribbons(
-    left: _Stage, right: _Stage, between: Mapping[tuple[str, str], float], paper: _Paper
+    left: Stage, right: Stage, among: Mapping[tuple[str, str], float], paper: _Paper
 ) -> Iterator[str]:
-    """One band per pair; at each bar they are stacked in the order of the bars opposite."""
-    leaving, arriving = dict(left.tops), dict(right.tops)
-    start, end = left.x + _BAR, right.x
-    for first in left.persons:
-        for second in right.persons:
-            persons = between.get((first, second), 0.0)
-            if persons <= 0:
-                continue
-            height = persons * paper.scale
-            top, other = leaving[first], arriving[second]
-            leaving[first] += height
-            arriving[second] += height
-            path = _ribbon((start, top), (end, other), height)
-            way = first if first in paper.patterns else second
-            said = (
-                f"{paper.names[first]} {paper.words.to} {paper.names[second]} : "
-                f"{paper.words.number(persons)} {paper.words.persons}"
-            )
-            yield svg.titled(
-                "path", said, d=path, fill=f"url(#way{paper.patterns[way]})", fill_opacity=0.75
-            )
+    """One band per pair, hatched as its way."""
+    for one in stages.ribbons(left, right, among, scale=paper.scale, bar=_BAR):
+        way = one.first if one.first in paper.patterns else one.second
+        said = (
+            f"{paper.names[one.first]} {paper.words.to} {paper.names[one.second]} : "
+            f"{paper.words.number(one.amount)} {paper.words.persons}"
+        )
+        fill = f"url(#way{paper.patterns[way]})"
+        yield svg.titled("path", said, d=one.path, fill=fill, fill_opacity=0.75)
 
 
-def _ribbon(start: tuple[float, float], end: tuple[float, float], height: float) -> str:
-    """A path whose upper and lower edges are the same curve, `height` apart."""
-    x0, x1, xm = map(svg.number, (start[0], end[0], (start[0] + end[0]) / 2))
-    y0, y1 = svg.number(start[1]), svg.number(end[1])
-    y2, y3 = svg.number(end[1] + height), svg.number(start[1] + height)
-    upper = f"M{x0} {y0} C{xm} {y0} {xm} {y1} {x1} {y1}"
-    return f"{upper} V{y2} C{xm} {y2} {xm} {y3} {x0} {y3} Z"
-
-
-def _bars(stage: _Stage, paper: _Paper) -> Iterator[str]:
+def _bars(stage: Stage, paper: _Paper) -> Iterator[str]:
     where = {"end": stage.x - 8, "middle": stage.x + _BAR / 2, "start": stage.x + _BAR + 8}
     x = where[stage.anchor]
     yield svg.text(stage.heading, x=x, y=_HEAD - 12, text_anchor=stage.anchor, font_weight="bold")
     lowest = 0.0
-    for name, persons in stage.persons.items():
+    for name, persons in stage.sums.items():
         height = persons * paper.scale
         # Thin bars stand closer than letters are high: their labels move down together.
         lowest = max(stage.tops[name] + height / 2 + 4, lowest + _LINE)

@@ -33,12 +33,12 @@ def element(name: str, content: Iterable[str] = (), **attributes: Attribute) -> 
 
 def text(words: str, **attributes: Attribute) -> str:
     """Escaped words at a place."""
-    return element("text", [_plain(words)], **attributes)
+    return element("text", [plain(words)], **attributes)
 
 
 def titled(name: str, words: str, content: Iterable[str] = (), **attributes: Attribute) -> str:
     """An element that says what it is when a reader or a pointer rests on it."""
-    return element(name, [element("title", [_plain(words)]), *content], **attributes)
+    return element(name, [element("title", [plain(words)]), *content], **attributes)
 
 
 def picture(
@@ -46,8 +46,8 @@ def picture(
 ) -> bytes:
     """The whole document: an image with a name and a description for screen readers."""
     head = [
-        element("title", [_plain(title)], id="title"),
-        element("desc", [_plain(about)], id="about"),
+        element("title", [plain(title)], id="title"),
+        element("desc", [plain(about)], id="about"),
         element("rect", width=width, height=height, fill=PAPER),
     ]
     body = element(
@@ -65,11 +65,8 @@ def picture(
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'.encode()
 
 
-def _told(value: Attribute) -> str:
-    return value if isinstance(value, str) else number(value)
-
-
-def _plain(words: str) -> str:
+def plain(words: str) -> str:
+    """`words` as text of an element: escaped, without what XML cannot hold."""
     # Letters that XML 1.0 forbids (most controls, halves of pairs) have no escape: they go.
     allowed = (
         letter
@@ -77,3 +74,7 @@ def _plain(words: str) -> str:
         if letter in "\t\n" or (letter >= " " and not "\ud800" <= letter <= "\udfff")
     )
     return escape("".join(letter for letter in allowed if letter not in "\ufffe\uffff"))
+
+
+def _told(value: Attribute) -> str:
+    return value if isinstance(value, str) else number(value)

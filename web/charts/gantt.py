@@ -1,0 +1,150 @@
+"""Who worked when: one lane per unit or worker, one bar per attempt, retries beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from graph.pictures import svg
+from web.cells import Cell, Status, Tone
+from web.charts import scales
+from web.charts.chart import WIDTH, Chart, Words, line, picture
+from web.charts.scales import Scale
+from web.sentences import say
+from web.speech import Speech
+
+_ROW, _BAR, _NAME, _HEAD, _FOOT, _RIGHT = 28.0, 18.0, 150.0, 6.0, 28.0, 14.0
+_NARROWEST = 3.0
+_ROOM_FOR_MARK = 16.0
+_LETTERS = 20
+# What stands inside a bar, so that black and white tell the same: 8 by 8, from the middle.
+_MARKS = {
+    Tone.GOOD: "M-3.5 0.3 -1 3 3.7 -3",
+    Tone.BUSY: "M-2 -3 3 0 -2 3Z",
+    Tone.WAIT: "M0 -3.5V0L2.4 1.6",
+    Tone.WARN: "M0 -3.5V1M0 3.2V3.4",
+    Tone.BAD: "M-3 -3 3 3M3 -3 -3 3",
+    Tone.OFF: "M-3.2 0H3.2",
+}
+
+
+@dataclass(frozen=True)
+class Span:
+    """An attempt; `end` is None while it lasts."""
+
+    start: datetime
+    end: datetime | None
+    status: Status
+    label: str = ""
+    href: str = ""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A line of the chart."""
+
+    name: str
+    spans: Sequence[Span]
+    href: str = ""
+
+
+def gantt(name: str, caption: Words, lanes: Sequence[Lane], speech: Speech) -> Chart:
+    """Bars from their start to their end, or to now. A lane's name and a bar may be links."""
+    spans = [span for lane in lanes for span in lane.spans]
+    first = min((span.start for span in spans), default=speech.now - timedelta(hours=1))
+    last = max((span.end or speech.now for span in spans), default=speech.now)
+    last = max(last, first + timedelta(minutes=1))
+    across = Scale(first.timestamp(), last.timestamp(), _NAME, WIDTH - _RIGHT)
+    height = _HEAD + _ROW * len(lanes) + _FOOT
+    content = []
+    for tick in scales.moments(first, last, speech):
+        x = across(tick.timestamp())
+        content.append(line(x, 0, x, height - _FOOT, "grid"))
+        words = scales.label(tick, speech, last - first)
+        content.append(svg.text(words, x=x, y=height - 9, text_anchor="middle"))
+    for number, lane in enumerate(lanes):
+        y = _HEAD + _ROW * number
+        named = svg.text(
+            _short(lane.name), x=_NAME - 10, y=y + 14, text_anchor="end", class_="name"
+        )
+        content.append(_linked(named, lane.href))
+        content += [_bar(lane, span, y, across, speech) for span in lane.spans]
+    if any(span.end is None for span in spans):
+        x = across(speech.now.timestamp())
+        content.append(line(x, 0, x, height - _FOOT, "now"))
+    return Chart(
+        caption=caption,
+        svg=picture(
+            name,
+            title=speech.text(caption),
+            about=speech.text(
+                say(
+                    "{lanes} lines with {spans} attempts between {first} and {last}.",
+                    lanes=len(lanes),
+                    spans=len(spans),
+                    first=first,
+                    last=last,
+                )
+            ),
+            height=height,
+            content=content,
+            interactive=True,
+        ),
+        headings=[
+            say("line"),
+            say("attempt"),
+            say("state"),
+            say("begun"),
+            say("ended"),
+            say("took"),
+        ],
+        rows=[_row(lane, span, speech) for lane in lanes for span in lane.spans],
+    )
+
+
+def _bar(lane: Lane, span: Span, y: float, across: Scale, speech: Speech) -> str:
+    end = span.end or speech.now
+    x = across(span.start.timestamp())
+    width = max(across(end.timestamp()) - x, _NARROWEST)
+    told = ", ".join(
+        part
+        for part in (
+            lane.name,
+            span.label,
+            speech.text(span.status.word),
+            f"{speech.moment(span.start)} \u2013 {speech.moment(span.end) if span.end else '…'}",
+            speech.duration(end - span.start),
+        )
+        if part
+    )
+    drawn = svg.titled(
+        "rect", told, x=x, y=y, width=width, height=_BAR, rx=3, class_=f"fill-{span.status.tone}"
+    )
+    if width >= _ROOM_FOR_MARK:
+        place = f"translate({svg.number(x + 9)} {svg.number(y + _BAR / 2)})"
+        drawn += svg.element("path", d=_MARKS[span.status.tone], transform=place, class_="mark")
+    return _linked(drawn, span.href, told)
+
+
+def _linked(drawn: str, href: str, told: str = "") -> str:
+    if not href:
+        return drawn
+    if told:
+        return svg.element("a", [drawn], href=href, aria_label=told)
+    return svg.element("a", [drawn], href=href)
+
+
+def _row(lane: Lane, span: Span, speech: Speech) -> list[Cell]:
+    return [
+        lane.name,
+        span.label or None,
+        span.status,
+        span.start,
+        span.end,
+        (span.end or speech.now) - span.start,
+    ]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LETTERS else text[: _LETTERS - 1] + "…"

@@ -1,0 +1,1 @@
+"""Live fragments: rendered once per tick, sent to everybody who looks."""
