@@ -89,8 +89,8 @@ class Provider:
 
 def start(redirect: str, left: str, **wanted: Any) -> Provider:
     """A provider for one client, listening."""
-    options = {"client_id": "cadastre", "redirect_uri": redirect, "left_uri": left}
-    options |= {"people": PEOPLE, **wanted}
+    options = {"client_id": "cadastre", "redirect_uri": redirect, "left_uri": left, **wanted}
+    options["people"] = PEOPLE
     process = subprocess.Popen(
         ["node", "provider.mjs", json.dumps(options)],
         cwd=installed(),

@@ -109,7 +109,9 @@ class Browser:
         name, _, value = pair.partition("=")
         said = {part.partition("=")[0].lower(): part.partition("=")[2] for part in rest}
         if name.startswith("__Host-"):
-            assert "secure" in said and said.get("path") == "/" and "domain" not in said
+            assert "secure" in said
+            assert said.get("path") == "/"
+            assert "domain" not in said
         if "secure" in said:
             assert self.origin.startswith("https://")
         if said.get("max-age") == "0":
@@ -158,7 +160,10 @@ def exchange(
     async def send(message: Message) -> None:
         said.append(message)
 
-    asyncio.run(app(scope, receive, send))
+    async def run() -> None:
+        await app(scope, receive, send)
+
+    asyncio.run(run())
     start = said[0]
     return Answer(
         start["status"],

@@ -202,7 +202,9 @@ class SignInStoreContract:
         assert store.use_once(one.id, NOW)
         assert not store.use_once(one.id, NOW)
         found = store.find_credential(one.id)
-        assert found is not None and found.used == NOW and not found.good(NOW)
+        assert found is not None
+        assert found.used == NOW
+        assert not found.good(NOW)
         assert not store.use_once(credential().id, NOW)
 
     def test_a_one_time_token_is_used_once_however_many_try(self, store: SignInStore) -> None:
@@ -217,7 +219,8 @@ class SignInStoreContract:
         assert not store.revoke(one.id, NOW)
         assert not store.use_once(one.id, NOW)
         found = store.find_credential(one.id)
-        assert found is not None and found.revoked == NOW
+        assert found is not None
+        assert found.revoked == NOW
 
     def test_a_kind_is_taken_back_and_no_other(self, store: SignInStore) -> None:
         starts = [credential(kind=CredentialKind.START) for _ in range(2)]

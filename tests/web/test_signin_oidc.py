@@ -96,8 +96,8 @@ def test_the_request_carries_state_nonce_and_pkce(site: Site, provider: Provider
 def test_somebody_without_a_role_is_told_whom_to_ask(site: Site) -> None:
     browser = site.browser()
     answer = sign_in(browser, "nobody")
-    assert answer.status == 403
-    assert "no-role" in answer.text and "équipe de la grille" in answer.text
+    assert answer.location == "/sign-in?refused=no-role"
+    assert "équipe de la grille" in browser.get(answer.location).text
     assert site.store._sessions == {}
     assert browser.get("/workers").status == 303
 
@@ -106,7 +106,8 @@ def test_roles_open_what_they_open(site: Site) -> None:
     browser = site.browser()
     sign_in(browser, "bea")
     refused = browser.get("/workers")
-    assert refused.status == 403 and "role-missing" in refused.text
+    assert refused.status == 403
+    assert "role-missing" in refused.text
 
 
 def test_a_state_comes_back_once(site: Site) -> None:
@@ -117,7 +118,7 @@ def test_a_state_comes_back_once(site: Site) -> None:
     jar = dict(browser.jar)
     assert browser.get(target).status == 303
     replayed = Browser(site.app, LOOPBACK, jar=jar).get(target)
-    assert replayed.status == 403 and "sign-in-lost" in replayed.text
+    assert replayed.location == "/sign-in?refused=sign-in-lost"
 
 
 def test_a_code_is_redeemed_once(site: Site) -> None:
@@ -129,7 +130,7 @@ def test_a_code_is_redeemed_once(site: Site) -> None:
     second = query(visitor.follow(browser.get("/sign-in/away").location, LOOPBACK))
     mixed = {**second, "code": first["code"]}
     answer = browser.get("/sign-in/return?" + "&".join(f"{k}={v}" for k, v in mixed.items()))
-    assert answer.status == 502 and "issuer-answer-refused" in answer.text
+    assert answer.location == "/sign-in?refused=issuer-answer-refused"
 
 
 def test_signing_out_leads_to_the_provider_and_back(site: Site) -> None:
@@ -207,13 +208,14 @@ def test_a_wrong_secret_signs_nobody_in(provider: Provider, tmp_path: Path) -> N
     issuer = configured(tmp_path, provider.issuer, client_secret_file="other")
     browser = site_of(issuer).browser()
     answer = sign_in(browser, "ada")
-    assert answer.status == 502 and "another secret" not in answer.text
+    assert answer.location == "/sign-in?refused=issuer-answer-refused"
 
 
 def test_a_provider_that_went_away_is_said_to_be_away(tmp_path: Path) -> None:
     issuer = configured(tmp_path, "http://127.0.0.1:9")
     answer = site_of(issuer).browser().get("/sign-in/away")
-    assert answer.status == 503 and "issuer-unreachable" in answer.text
+    assert answer.status == 503
+    assert "issuer-unreachable" in answer.text
 
 
 def test_the_lock_file_names_no_registry() -> None:

@@ -36,7 +36,8 @@ def test_the_first_operator_comes_in_by_the_printed_token_and_makes_a_key(site: 
     assert "administration" in page.text
     shown = browser.send(page, "/account/keys", label="this computer")
     key = re.search(r"cadastre-sign-in-v1\.[A-Za-z0-9_-]{64}", shown.text)
-    assert shown.status == 200 and key
+    assert shown.status == 200
+    assert key
     assert shown.header("cache-control") == "no-store"
     # The next day, from another browser: the one-time token opens nothing, the key does.
     site.clock.advance(24 * 3600)
@@ -128,7 +129,8 @@ def test_new_keys_want_a_recent_sign_in(site: Site) -> None:
     page = browser.get("/account")
     site.clock.advance(16 * 60)
     refused = browser.send(page, "/account/keys")
-    assert refused.status == 403 and "sign-in-stale" in refused.text
+    assert refused.status == 403
+    assert "sign-in-stale" in refused.text
     assert "again=1" in browser.get("/account").text
 
 
@@ -152,7 +154,7 @@ def test_a_part_of_a_page_sends_the_whole_page_to_the_sign_in(site: Site) -> Non
 def test_a_stream_ends_soon_after_its_session(site: Site) -> None:
     browser = site.enter(Role.OPERATOR)
     (session,) = site.store._sessions.values()
-    site.watched = [session.person.subject]  # type: ignore[attr-defined]
+    site.watched = session.person.subject
     answer = browser.get("/live")
     assert answer.status == 200
     assert 4 <= answer.body.count(b"tick") <= 8

@@ -18,7 +18,17 @@ from web.signin.access import DOOR, anybody, somebody
 from web.signin.cookies import Purpose
 from web.signin.credentials import LONGEST_TEXT, Credential, CredentialKind
 from web.signin.entrance import CALLBACK, Entered, Entrance
-from web.signin.errors import NoSuchCredential, SignInLost
+from web.signin.errors import (
+    IssuerAnswerRefused,
+    IssuerDeclined,
+    IssuerUnreachable,
+    NoRole,
+    NoSuchCredential,
+    SignInError,
+    SignInLost,
+    TooManySessions,
+    TooManyTries,
+)
 from web.signin.gate import SIGN_IN, SIGN_OUT, client
 from web.signin.local_path import local_path
 from web.signin.roles import LONGEST_NAME, Role, in_order
@@ -56,11 +66,32 @@ def pages(kit: Kit, entrance: Entrance) -> APIRouter:
     return router
 
 
+def _refusals(contact: str) -> dict[str, SignInError]:
+    """What a way back from the issuer can end with, by the code in the address it leads to."""
+    found = [
+        SignInLost(),
+        IssuerDeclined(),
+        IssuerAnswerRefused(""),
+        IssuerUnreachable(""),
+        NoRole(contact),
+        TooManyTries(),
+        TooManySessions(),
+    ]
+    return {one.code: one for one in found}
+
+
 def _entering(router: APIRouter, kit: Kit, entrance: Entrance) -> None:
+    told = _refusals(entrance.contact)
+
     @router.get(SIGN_IN, dependencies=[anybody(forms=True)])
-    def sign_in(request: Request, next: str = "", again: str = "") -> Response:  # noqa: A002
+    def sign_in(
+        request: Request,
+        next: str = "",  # noqa: A002
+        again: str = "",
+        refused: str = "",
+    ) -> Response:
         back_to = local_path(next)
-        if visits.of(request).person and not again:
+        if visits.of(request).person and not (again or refused):
             return _go(back_to)
         issuer = entrance.flow.issuer.configuration.label if entrance.flow else ""
         return kit.page(
@@ -71,6 +102,7 @@ def _entering(router: APIRouter, kit: Kit, entrance: Entrance) -> None:
             away=_AWAY,
             back_to=back_to,
             again=bool(again),
+            refused=told.get(refused),
             longest=LONGEST_TEXT,
         )
 
@@ -86,12 +118,16 @@ def _entering(router: APIRouter, kit: Kit, entrance: Entrance) -> None:
 
     @router.get(CALLBACK, dependencies=[anybody()])
     def back(request: Request) -> Response:
+        # The address holds a code and a state: whatever happens, its page is another one.
         forgery.require_person(request.headers, own=False)
         visit = visits.of(request)
         answer = dict(request.query_params.multi_items())
-        if len(answer) != len(request.query_params.multi_items()):
-            raise SignInLost
-        entered = entrance.arrive(answer, visit.door, client(request), visit.ticket)
+        try:
+            if len(answer) != len(request.query_params.multi_items()):
+                raise SignInLost
+            entered = entrance.arrive(answer, visit.door, client(request), visit.ticket)
+        except SignInError as refused:
+            return _go(f"{SIGN_IN}?refused={refused.code}")
         return _enter(entrance, visit, entered, entered.back_to)
 
     @router.post(SIGN_IN, dependencies=[anybody()])

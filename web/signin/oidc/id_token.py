@@ -194,13 +194,15 @@ def _key(each: object) -> Key | None:
         return None
     kinds: dict[object, type[RSAKey | ECKey]] = {"RSA": RSAKey, "EC": ECKey}
     kind = kinds.get(each.get("kty"))
-    if kind is None or "d" in each:
+    if kind is None or "d" in each or (kind is RSAKey and _bits(each.get("n")) < LEAST_RSA_BITS):
         return None
     try:
-        key = kind.import_key(each)
-        size = key.raw_value.key_size
+        return kind.import_key(each)
     except (JoseError, ValueError, TypeError, KeyError):
         return None
-    if isinstance(key, RSAKey) and size < LEAST_RSA_BITS:
-        return None
-    return key
+
+
+def _bits(number: object) -> int:
+    """How long a number of a JWK is; 0 for what is none."""
+    raw = read_letters(number) if isinstance(number, str) else None
+    return int.from_bytes(raw, "big").bit_length() if raw else 0
