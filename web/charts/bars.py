@@ -13,7 +13,8 @@ from web.charts.scales import Scale
 from web.sentences import say
 from web.speech import Speech
 
-_ROW, _BAR, _NAME, _VALUE, _FOOT = 30.0, 18.0, 190.0, 90.0, 26.0
+_ROW, _BAR, _VALUE, _FOOT = 30.0, 18.0, 70.0, 26.0
+_LETTER, _WIDEST = 7.4, 200.0  # units a letter of a name, and all of it
 _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 280.0, 60.0, 12.0, 16.0, 42.0
 _MOST_LABELS = 12  # under a histogram; more would lie on each other
 _LETTERS = 26  # of a bar's name
@@ -34,7 +35,9 @@ def bars(
 ) -> Chart:
     """Lying bars, a row each, in the order given."""
     low, high = scales.rounded(_ends(items))
-    across = Scale(low, high, _NAME, WIDTH - _VALUE)
+    longest = max((len(speech.text(item.name)) for item in items), default=0)
+    left = min(24 + _LETTER * longest, _WIDEST)
+    across = Scale(low, high, left, WIDTH - _VALUE)
     height = _ROW * len(items) + _FOOT + 8
     content = [
         part
@@ -51,7 +54,7 @@ def bars(
         inside = [
             svg.titled("rect", told, x=start, y=y, width=max(end - start, 1), height=_BAR, rx=3,
                        class_="f1"),
-            svg.text(_short(speech.text(item.name)), x=_NAME - 10, y=y + 14, text_anchor="end",
+            svg.text(_short(speech.text(item.name)), x=left - 10, y=y + 14, text_anchor="end",
                      class_="name"),
             svg.text(speech.number(item.value), x=max(end, across(item.high or 0)) + 8, y=y + 14,
                      class_="strong halo"),

@@ -11,7 +11,7 @@ from graph.pictures import svg
 from web.cells import Cell
 from web.sentences import Sentence
 
-WIDTH = 720.0
+WIDTH = 600.0  # units of drawing; styles keep a unit near a pixel
 Words = Sentence | str
 
 

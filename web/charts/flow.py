@@ -84,9 +84,10 @@ def flow(
 
 
 def _bars(column: Stage, called: Mapping[str, str], scale: float, speech: Speech) -> list[str]:
-    places = {"end": column.x - 8, "middle": column.x + _BAR / 2, "start": column.x + _BAR + 8}
-    x = places[column.anchor]
-    found = [svg.text(column.heading, x=x, y=16, text_anchor=column.anchor, class_="strong")]
+    # Of a column in the middle the names stand on its ribbons, beside the bars that they are of.
+    x = column.x - 8 if column.anchor == "end" else column.x + _BAR + 8
+    anchor = "end" if column.anchor == "end" else "start"
+    found = [svg.text(column.heading, x=x, y=16, text_anchor=anchor, class_="strong")]
     lowest = 0.0
     for one, amount in column.sums.items():
         height = amount * scale
@@ -95,7 +96,7 @@ def _bars(column: Stage, called: Mapping[str, str], scale: float, speech: Speech
         found += [
             svg.element("rect", x=column.x, y=column.tops[one], width=_BAR,
                         height=max(height, 0.5), class_="bar-end"),
-            svg.text(label, x=x, y=lowest, text_anchor=column.anchor, class_="name halo"),
+            svg.text(label, x=x, y=lowest, text_anchor=anchor, class_="name halo"),
         ]  # fmt: skip
     return found
 

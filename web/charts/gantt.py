@@ -14,7 +14,8 @@ from web.charts.scales import Scale
 from web.sentences import say
 from web.speech import Speech
 
-_ROW, _BAR, _NAME, _HEAD, _FOOT, _RIGHT = 28.0, 18.0, 150.0, 6.0, 28.0, 14.0
+_ROW, _BAR, _HEAD, _FOOT, _RIGHT = 28.0, 18.0, 6.0, 28.0, 22.0
+_LETTER, _WIDEST = 7.4, 160.0  # units a letter of a lane's name, and all of it
 _NARROWEST = 3.0
 _ROOM_FOR_MARK = 16.0
 _LETTERS = 20
@@ -55,7 +56,9 @@ def gantt(name: str, caption: Words, lanes: Sequence[Lane], speech: Speech) -> C
     first = min((span.start for span in spans), default=speech.now - timedelta(hours=1))
     last = max((span.end or speech.now for span in spans), default=speech.now)
     last = max(last, first + timedelta(minutes=1))
-    across = Scale(first.timestamp(), last.timestamp(), _NAME, WIDTH - _RIGHT)
+    longest = max((len(lane.name) for lane in lanes), default=0)
+    left = min(24 + _LETTER * longest, _WIDEST)
+    across = Scale(first.timestamp(), last.timestamp(), left, WIDTH - _RIGHT)
     height = _HEAD + _ROW * len(lanes) + _FOOT
     content = []
     for tick in scales.moments(first, last, speech):
@@ -65,9 +68,7 @@ def gantt(name: str, caption: Words, lanes: Sequence[Lane], speech: Speech) -> C
         content.append(svg.text(words, x=x, y=height - 9, text_anchor="middle"))
     for number, lane in enumerate(lanes):
         y = _HEAD + _ROW * number
-        named = svg.text(
-            _short(lane.name), x=_NAME - 10, y=y + 14, text_anchor="end", class_="name"
-        )
+        named = svg.text(_short(lane.name), x=left - 10, y=y + 14, text_anchor="end", class_="name")
         content.append(_linked(named, lane.href))
         content += [_bar(lane, span, y, across, speech) for span in lane.spans]
     if any(span.end is None for span in spans):

@@ -59,7 +59,7 @@ def sparkline(values: Sequence[float], about: str) -> Markup:
         drawn = [
             svg.element("path", d=area, class_="area f1"),
             svg.element("path", d=path, class_="line s1"),
-            svg.element("circle", cx=spots[-1][0], cy=spots[-1][1], r=3, class_="dot f1"),
+            svg.element("path", d=_path(spots[-1:]) + " h0", class_="tip s1"),
         ]
     body = svg.element(
         "svg",

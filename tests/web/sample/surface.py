@@ -22,6 +22,7 @@ from web.cells import Cell, Ident, Link, Measure, Share, Size, Status, Tone
 from web.charts import Bar, Lane, Line, Point, Span, Tile
 from web.kit import Crumb, Entry, Kit, Room
 from web.listing import Choice, Column, ListState, Since, Sort, Table, Text, in_memory
+from web.listing.openapi import description
 from web.live.broadcast import Broadcast
 from web.sentences import plural, say
 from web.speech import Speech
@@ -174,7 +175,7 @@ def surface(made: Kit, beat: Beat | None = None) -> tuple[FastAPI, Broadcast]:
         )  # fmt: skip
 
     @router.get("/workers")
-    @router.get("/api/v1/workers")
+    @router.get("/api/v1/workers", openapi_extra=description(WORKERS))
     def listed(request: Request) -> Response:
         state = made.state(request, WORKERS)
         found = in_memory(WORKERS, state, chosen(state), say("No node matches these filters."))
