@@ -120,6 +120,7 @@ class NoRole(SignInError):
 
     code = "no-role"
     status = HTTPStatus.FORBIDDEN
+    advice = mark("ask whoever gives the roles here for one, then sign in again")
 
     def __init__(self, contact: str) -> None:
         super().__init__(
