@@ -186,6 +186,13 @@ class SignInStoreContract:
         assert store.end_sessions_of(ADA.subject) == 0
         assert store.find_session(other.id) == other
 
+    def test_every_session_of_everybody_ends(self, store: SignInStore) -> None:
+        for one in (session(), session(), session(BEA)):
+            self.add(store, one)
+        assert store.end_every_session() == 3
+        assert store.end_every_session() == 0
+        assert store.sessions_of(ADA.subject) == store.sessions_of(BEA.subject) == ()
+
     # Credentials
 
     def test_a_credential_comes_back_whole(self, store: SignInStore) -> None:

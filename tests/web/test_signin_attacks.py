@@ -16,7 +16,7 @@ import pytest
 
 from tests.web.hostile_issuer import ACCESS, CODE, HostileIssuer, serving
 from tests.web.signin_browser import exchange, query
-from tests.web.signin_liar import come_back, leave, trusting
+from tests.web.signin_liar import come_back, leave, leave_again, trusting
 from tests.web.signin_site import HTTPS, LOOPBACK, START, Site, present
 from web.signin import lifetimes
 from web.signin.roles import Person, Role
@@ -277,7 +277,7 @@ def test_nothing_secret_is_logged_shown_or_part_of_an_address(
     site = trusting(issuer)
     site.entrance.credentials.start()
     browser = site.browser()
-    came = come_back(browser, issuer, leave(browser, issuer))
+    came = come_back(browser, issuer, leave_again(browser, issuer))
     page = browser.get("/account")
     shown = browser.send(page, "/account/tokens", label="n", **{"role-operator": "1"})
     token = shown.text.split("cadastre-api-v1.")[1][:64]

@@ -425,7 +425,7 @@ def test_fewer_roles_at_the_issuer_end_what_was_given_with_more(issuer: HostileI
     plain = {"operator": ["grid-operators"], "viewer": ["grid-viewers"]}
     site = trusting(issuer, roles=plain)
     first, second = site.browser(), site.browser()
-    come_back(first, issuer, leave(first, issuer))
+    come_back(first, issuer, leave_again(first, issuer))
     shown = first.send(
         first.get("/account"), "/account/tokens", label="n", **{"role-operator": "1"}
     )

@@ -174,7 +174,9 @@ class Entrance:
 
         For whoever administers the machine, when somebody leaves or their roles change.
         """
-        return self.sessions.end_all(subject), self.credentials.revoke_all(subject)
+        # Keys first: the other way round, one of them would open a session in between.
+        revoked = self.credentials.revoke_all(subject)
+        return self.sessions.end_all(subject), revoked
 
     def sweep(self) -> int:
         """Forget what is over; how many things that were. Called now and then by a clock."""

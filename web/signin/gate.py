@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from web import formats, forms, visitors
 from web.errors import FormRefused
 from web.formats import Format
+from web.live import frames
 from web.signin import access, forgery, lifetimes, visits
 from web.signin.access import require_declared
 from web.signin.cookies import Purpose
@@ -32,6 +33,7 @@ from web.signin.errors import (
     AccessUndeclared,
     ForgeryRefused,
     NotSignedIn,
+    RoleMissing,
     SignInStale,
     WrongHost,
 )
@@ -44,6 +46,7 @@ from web.visitors import Visitor
 
 SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
 _UNSAFE_FORM_BYTES = forms.LARGEST
+_TLS_ONLY = "max-age=31536000; includeSubDomains"
 _log = logging.getLogger("cadastre.web.sign-in")
 
 
@@ -77,6 +80,10 @@ class Gate:
         watched = _Watched(self._entrance, visit, scope, receive, send)
         try:
             await self._app(scope, watched.receive, watched.send)
+        except RoleMissing:
+            assert visit.person is not None
+            _log.warning("%s asked for what other roles may use", visit.person.tag)
+            raise
         except (NotSignedIn, SignInStale) as refused:
             if request.method != "GET" or formats.lenient(request) is not Format.HTML:
                 raise
@@ -104,10 +111,17 @@ class Gate:
         visit = Visit(door=from_letters(door, SECRET_BYTES) if door else None)
         shown = entrance.cookies.read(Purpose.SESSION, written)
         ticket = Ticket.read(shown) if shown else None
-        if ticket and (session := await run_in_threadpool(entrance.sessions.find, ticket)):
-            visit.ticket, visit.session = ticket, session
-            visit.person, visit.means = session.person, session.means
-            visit.proved = session.proved
+        if ticket is None:
+            return visit
+        # A live page asks for its stream again and again, whether anybody looks at it or not.
+        sign = headers.get("accept") != frames.MEDIA_TYPE
+        session = await run_in_threadpool(entrance.sessions.find, ticket, sign=sign)
+        if session is None:
+            visit.lapsed = True
+            return visit
+        visit.ticket, visit.session = ticket, session
+        visit.person, visit.means = session.person, session.means
+        visit.proved = session.proved
         return visit
 
     def _program(self, written: list[str]) -> Visit | None:
@@ -154,7 +168,7 @@ class Gate:
         forgery.require_own_page(headers, self._entrance.address.origin)
         secret = visit.ticket.secret if visit.ticket else visit.door
         if secret is None:
-            raise ForgeryRefused
+            raise NotSignedIn if visit.lapsed else ForgeryRefused
         if sent := headers.get(forgery.HEADER):
             if not forgery.belongs(sent, secret):
                 raise ForgeryRefused
@@ -216,6 +230,8 @@ class _Watched:
             headers.append("Set-Cookie", cookies.setting(Purpose.DOOR, to_letters(visit.door)))
         for cookie in visit.cookies:
             headers.append("Set-Cookie", cookie)
+        if self._entrance.address.secure:
+            headers["Strict-Transport-Security"] = _TLS_ONLY
         if visit.person is not None or visit.new_door or visit.cookies:
             # What this person saw stays nowhere: not with a proxy, not behind the back button.
             headers["Cache-Control"] = "no-store"

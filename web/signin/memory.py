@@ -69,6 +69,11 @@ class MemoryStore:
             }
             return before - len(self._sessions)
 
+    def end_every_session(self) -> int:
+        with self._lock:
+            ended, self._sessions = len(self._sessions), {}
+            return ended
+
     def sessions_of(self, subject: str) -> tuple[Session, ...]:
         with self._lock:
             return tuple(one for one in self._sessions.values() if one.person.subject == subject)

@@ -95,8 +95,11 @@ class Sessions:
         )
         return ticket
 
-    def find(self, ticket: Ticket) -> Session | None:
-        """The live session that `ticket` opens, noted as seen now; None when there is none."""
+    def find(self, ticket: Ticket, *, sign: bool = True) -> Session | None:
+        """The live session that `ticket` opens; None when there is none.
+
+        `sign` is whether the request is one of the person, and so keeps the session alive.
+        """
         session = self._opened(ticket)
         if session is None:
             return None
@@ -104,7 +107,7 @@ class Sessions:
         if session.over(now):
             self._store.end_session(session.id)
             return None
-        if now - session.seen >= lifetimes.TOUCH_EVERY:
+        if sign and now - session.seen >= lifetimes.TOUCH_EVERY:
             self._store.touch_session(session.id, now)
         return session
 
@@ -132,6 +135,10 @@ class Sessions:
         """End every session that has roles which the person has no more; how many."""
         beyond = [one for one in self.of(person.subject) if not one.person.roles <= person.roles]
         return sum(self._store.end_session(one.id) for one in beyond)
+
+    def end_everybodys(self) -> int:
+        """End every session there is; how many there were."""
+        return self._store.end_every_session()
 
     def of(self, subject: str) -> tuple[Session, ...]:
         """The live sessions of `subject`, the one seen last first."""

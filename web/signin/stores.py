@@ -52,6 +52,10 @@ class SessionStore(Protocol):
         """End all of that person's; how many there were."""
         ...
 
+    def end_every_session(self) -> int:
+        """End all of everybody's; how many there were."""
+        ...
+
     def sessions_of(self, subject: str) -> tuple[Session, ...]:
         """That person's sessions, over or not, in any order."""
         ...

@@ -25,6 +25,7 @@ class Visit:
     session: Session | None = None
     ticket: Ticket | None = field(default=None, repr=False)  # the session's
     door: bytes | None = field(default=None, repr=False)  # the door cookie's 32 bytes
+    lapsed: bool = False  # whether the browser still shows a session that has ended
     new_door: bool = False  # whether the answer has to set the door cookie
     decided: bool = False  # whether a declared requirement let this request through
     cookies: list[str] = field(default_factory=list, repr=False)  # Set-Cookie values to send

@@ -113,7 +113,7 @@ class Flow:
         subject = f"{self.name}#{claims['sub']}"
         name = next(filter(None, (_name(told.get(each)) for each in _NAMES)), "")
         person = Person(subject, name or tidy_name(claims["sub"]) or "?", roles)
-        return Arrival(person, id_token.proved_at(claims, self._clock.now()), told)
+        return Arrival(person, id_token.proved_at(claims), told)
 
     def farewell(self, back: str) -> str:
         """Where the browser can end its session at the issuer too; "" where there is no such page.

@@ -135,10 +135,13 @@ def verified(token: str, keys: KeySet, expected: Expected) -> dict[str, Any]:
     return plain
 
 
-def proved_at(claims: Mapping[str, Any], now: datetime) -> datetime:
-    """When the person proved who they are, as far as the issuer says so; else now."""
+def proved_at(claims: Mapping[str, Any]) -> datetime:
+    """When the person proved who they are; `UNKNOWN` where the issuer does not say so.
+
+    A sign-in without a word about it may be a silent one, of whoever sits there now.
+    """
     said = claims.get("auth_time")
-    return datetime.fromtimestamp(said, UTC) if _moment(said) else now
+    return datetime.fromtimestamp(said, UTC) if _moment(said) else lifetimes.UNKNOWN
 
 
 def _require_types(claims: Mapping[str, Any]) -> None:
