@@ -92,8 +92,8 @@ def require_declared(routes: Iterable[BaseRoute]) -> None:
 
 def declarations(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, list[Requirement]]]:
     """Every route's path with what it declares, routers within routers included."""
-    for route in _leaves(routes):
-        path = str(getattr(route, "path", type(route).__name__))
+    for route in routing.iter_route_contexts(list(routes)):
+        path = _path(route)
         if open_to_all(path):
             continue
         dependant = getattr(route, "dependant", None)
@@ -101,10 +101,16 @@ def declarations(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, list[Requir
         yield path, [_DECLARED[call] for call in calls if call in _DECLARED]
 
 
-def _leaves(routes: Iterable[BaseRoute]) -> Iterator[Any]:
-    # FastAPI flattened included routers until 0.138 and keeps them as branches later.
-    contexts = getattr(routing, "iter_route_contexts", None)
-    return iter(routes) if contexts is None else contexts(list(routes))
+def _path(route: Any) -> str:
+    """Where a route answers; for one that does not say so, what it is."""
+    for each in (
+        route,
+        getattr(route, "starlette_route", None),
+        getattr(route, "original_route", None),
+    ):
+        if found := getattr(each, "path", ""):
+            return str(found)
+    return type(route).__name__
 
 
 def _declared(requirement: Requirement) -> Dependency:
