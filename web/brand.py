@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import colorsys
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from web.errors import AssetRefused
@@ -16,8 +17,9 @@ from web.sentences import say
 
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 TEXT_CONTRAST, MARK_CONTRAST = 4.5, 3.0
-# The surfaces that brand colours stand on; assets/css/10-colours.css uses the same.
-LIGHT, DARK = "#ffffff", "#161b22"
+# The surfaces that links stand on, card, page, sunk and washes; assets/css/10-colours.css has them.
+LIGHT = ("#ffffff", "#f5f6f8", "#eef0f3", "#fdf0d9", "#fce6e8", "#e3f3e8", "#e4eff9", "#eceef1")
+DARK = ("#161b22", "#0e1217", "#1d242d", "#35270e", "#3b191d", "#15301f", "#152a40", "#252d37")
 _STEP = 0.02  # of lightness
 _LARGEST_LOGO = 20_000  # bytes; the whole first load is 150 kB
 Channels = tuple[float, float, float]
@@ -67,13 +69,13 @@ class Brand:
             f":root[data-theme=dark]{{{dim}}}\n"
         )
 
-    def _variables(self, surface: str) -> str:
-        primary = readable(self.primary, surface, TEXT_CONTRAST)
-        accent = readable(self.accent, surface, TEXT_CONTRAST)
+    def _variables(self, surfaces: Sequence[str]) -> str:
+        primary = readable(self.primary, surfaces, TEXT_CONTRAST)
+        accent = readable(self.accent, surfaces, TEXT_CONTRAST)
         return (
             f"--brand:{primary};--on-brand:{over(primary)};"
             f"--accent:{accent};--on-accent:{over(accent)};"
-            f"--brand-mark:{readable(self.primary, surface, MARK_CONTRAST)}"
+            f"--brand-mark:{readable(self.primary, surfaces, MARK_CONTRAST)}"
         )
 
 
@@ -83,11 +85,11 @@ def contrast(one: str, other: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def readable(colour: str, surface: str, least: float) -> str:
-    """`colour`, made lighter or darker until it stands out from `surface` by `least`."""
+def readable(colour: str, surfaces: Sequence[str], least: float) -> str:
+    """`colour`, made lighter or darker until it stands out from every surface by `least`."""
     hue, lightness, saturation = colorsys.rgb_to_hls(*_channels(colour))
-    step = _STEP if _luminance(surface) < 0.2 else -_STEP
-    while contrast(colour, surface) < least and 0.0 <= lightness <= 1.0:
+    step = _STEP if _luminance(surfaces[0]) < 0.2 else -_STEP
+    while min(contrast(colour, one) for one in surfaces) < least and 0.0 <= lightness <= 1.0:
         lightness += step
         colour = _spelled(colorsys.hls_to_rgb(hue, min(max(lightness, 0.0), 1.0), saturation))
     return colour

@@ -18,6 +18,8 @@ from governance.witness.errors import WitnessError
 from scheduler.domain.reasons import _SENTENCES, Reason
 from terminal import exits
 from trust.problem import Kind, Problem
+from web import problems
+from web.errors import WebError
 from wire.status import _STATUS
 
 HOUSE = Path(__file__).resolve().parents[2]
@@ -87,6 +89,8 @@ rest on them, never on sentences. [operations.md](operations.md) explains the ev
 - *kind* decides the exit code of a command and the gRPC status of a call; *HTTP* is given where a
   witness answers with a status of its own (c2sp.org/tlog-witness). The status server answers
   400 for a body that it does not take, 503 for its own troubles.
+- Web pages and their API answer with the status of the kind, and with the one of the *HTTP* column
+  where there is one: {pages}.
 - *again*: the same request may be repeated as it is, by a program.
 - *what helps* is what a refusal of the row says where the place that refuses knows nothing more
   exact; where it is empty, every such place says its own.
@@ -180,7 +184,8 @@ def document() -> str:
     for refusal in refusals():
         if name_of(refusal) in CARRIERS:
             continue
-        http = str(refusal.status.value) if issubclass(refusal, WitnessError) else ""
+        own = refusal.status if issubclass(refusal, WitnessError | WebError) else None
+        http = str(own.value) if own is not None else ""
         cells = (
             f"`{refusal.code}`",
             refusal.__module__.split(".")[0],
@@ -194,7 +199,8 @@ def document() -> str:
         )
         rows.append(f"| {' | '.join(cells)} |\n")
     reasons = [f"| `{each.value}` | {_SENTENCES[each]} |\n" for each in Reason if each.value]
-    return "".join([HEAD, *rows, REASONS, *sorted(reasons)])
+    pages = ", ".join(f"{kind.value} {problems.STATUS[kind].value}" for kind in Kind)
+    return "".join([HEAD.replace("{pages}", pages), *rows, REASONS, *sorted(reasons)])
 
 
 def test_the_document_is_the_code() -> None:

@@ -77,7 +77,7 @@ def territory(
             ],
         )  # fmt: skip
         if place.href:
-            drawn = svg.element("a", [drawn], href=place.href, aria_label=told)
+            drawn = svg.element("a", [drawn], href=place.href)
         content.append(drawn)
     content += _legend(low, high, height, speech, speech.text(unit))
     rows: list[list[Cell]] = [[place.name, place.value, place.note or None] for place in places]

@@ -10,10 +10,9 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from trust.clock import from_text, to_text
 from web.errors import BadParameter
 from web.listing.table import Key
 from web.sentences import say
@@ -32,7 +31,7 @@ class Cursor:
 
 def write(cursor: Cursor, sort: str, *, descending: bool) -> str:
     """The cursor as a parameter; it is good for this order alone."""
-    parts = [to_text(part) if isinstance(part, datetime) else part for part in cursor.key]
+    parts = [_moment(part) if isinstance(part, datetime) else part for part in cursor.key]
     text = json.dumps([sort, descending, cursor.back, *parts], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
@@ -53,6 +52,11 @@ def read(text: str, sort: str, types: Sequence[type[Key]], *, descending: bool) 
     return Cursor(key, back)
 
 
+def _moment(moment: datetime) -> str:
+    """To the microsecond: rows of one second would be lost or repeated otherwise."""
+    return moment.astimezone(UTC).isoformat()
+
+
 def _parts(text: str) -> list[Any]:
     if len(text) > _LONGEST or not text.isascii():
         raise ValueError
@@ -65,7 +69,10 @@ def _parts(text: str) -> list[Any]:
 
 def _part(part: object, kind: type[Key]) -> Key:
     if kind is datetime and isinstance(part, str):
-        return from_text(part)
+        moment = datetime.fromisoformat(part)
+        if moment.tzinfo is not UTC:
+            raise ValueError
+        return moment
     if kind is float and type(part) is int:
         return float(part)
     if type(part) is kind and not (isinstance(part, int) and abs(part) >= _LARGEST):

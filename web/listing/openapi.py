@@ -51,10 +51,9 @@ PROBLEM: dict[str, Any] = {
 
 def _page(table: Table[Any]) -> dict[str, Any]:
     columns = {
-        one.name: {"type": ["number" if one.number and one.schema == "string" else one.schema, "null"],
-                   "description": str(one.heading)}
+        one.name: {"type": [one.schema, "null"], "description": str(one.heading)}
         for one in table.columns
-    }  # fmt: skip
+    }
     properties = {
         "items": {
             "type": "array",

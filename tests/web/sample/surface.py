@@ -38,7 +38,7 @@ LOST = Status("lost", say("Lost"), Tone.BAD)
 OFF = Status("drained", say("Drained"), Tone.OFF)
 STATES = {one.code: one for one in (GOOD, BUSY, WAIT, LATE, LOST, OFF)}
 TOWNS = (
-    "Aubervilliers", "La Courneuve", "Épinay-sur-Seine", "L’Île-Saint-Denis", "Pierrefitte",
+    "Aubervilliers", "La Courneuve", "Épinay-sur-Seine", "L'Île-Saint-Denis", "Pierrefitte",
     "Saint-Denis", "Saint-Ouen", "Stains", "Villetaneuse",
 )  # fmt: skip
 HOSTILE = "<img src=x onerror=alert(1)> =HYPERLINK(1)"
@@ -166,8 +166,11 @@ def surface(made: Kit, beat: Beat | None = None) -> tuple[FastAPI, Broadcast]:
             title=say("The kit"),
             trail=[Crumb(say("Health"), "/")],
             good=GOOD, busy=BUSY, late=LATE, beat=shown.count,
-            why=say("waiting for the helper since {since}; last answer: below-minimum ({have} of {need})",
-                    since=made.clock.now() - timedelta(hours=1), have=17, need=20),
+            why=say(
+                "waiting for the helper since {since}; last answer: "
+                "below-minimum ({have} of {need})",
+                since=made.clock.now() - timedelta(hours=1), have=17, need=20,
+            ),
             energy=Measure(12.4, "kWh"),
             spark=charts.sparkline([3, 4, 8, 6, 9, 14, 11, 12, 18], "Waiting units"),
             facts=facts(made.clock.now()),
@@ -189,8 +192,8 @@ def surface(made: Kit, beat: Beat | None = None) -> tuple[FastAPI, Broadcast]:
     async def ban(request: Request) -> Response:
         form = await forms.read(request)
         form.confirmed("word", "atelier-3")
-        return made.page(request, "sample/workers.html", title=say("Nodes"),
-                         listing=in_memory(WORKERS, made.state(request, WORKERS), [], say("Done.")))  # fmt: skip
+        nothing = in_memory(WORKERS, made.state(request, WORKERS), [], say("Done."))
+        return made.page(request, "sample/workers.html", title=say("Nodes"), listing=nothing)
 
     @router.get("/refused")
     def refused() -> Response:
@@ -241,19 +244,30 @@ def facts(now: datetime) -> Sequence[tuple[object, Cell]]:
 
 def every_chart(speech: Speech) -> list[charts.Chart]:
     """One of each."""
-    now = speech.now
-    hours = [now - timedelta(hours=24 - hour) for hour in range(25)]
-    waits = Line(
-        say("waiting"), [Point(at, 40 + 30 * math.sin(n / 4)) for n, at in enumerate(hours)]
-    )
-    done = Line(say("done"), [Point(at, n * 4.0) for n, at in enumerate(hours)])
-    curve = Line(
-        say("accuracy"),
-        [Point(n, 0.8 - 0.5 / n, 0.76 - 0.5 / n, 0.84 - 0.5 / n) for n in range(1, 21)],
-    )
+    now, persons = speech.now, say("persons")
+    hours = [(n, now - timedelta(hours=24 - n)) for n in range(25)]
+    waits = Line(say("waiting"), [Point(at, 40 + 30 * math.sin(n / 4)) for n, at in hours])
+    done = Line(say("done"), [Point(at, n * 4.0) for n, at in hours])
+    reached = [(n, 0.8 - 0.5 / n) for n in range(1, 21)]
+    curve = Line(say("accuracy"), [Point(n, x, x - 0.04, x + 0.04) for n, x in reached])
+    far = [(n, 900 * math.exp(-n / 3)) for n in range(9)]
     spans = [
         Span(now - timedelta(minutes=50), now - timedelta(minutes=31), LOST, "1", "/workers"),
         Span(now - timedelta(minutes=30), now - timedelta(minutes=4), GOOD, "2"),
+    ]
+    lanes = [
+        Lane("unit-1", spans),
+        Lane("unit-2", [Span(now - timedelta(minutes=22), None, BUSY, "1")]),
+        Lane("unit-3", [Span(now - timedelta(minutes=40), now - timedelta(minutes=36), OFF, "1")]),
+    ]
+    modes = [
+        Bar("métro", 2211, 2150, 2270),
+        Bar("voiture", 1340, 1280, 1400),
+        Bar("vélo", 512, 450, 574),
+    ]
+    tiles = [
+        Tile(town, n % 3, n // 3, None if n == 4 else n * 11.0, href="/workers")
+        for n, town in enumerate(TOWNS)
     ]
     streams: dict[tuple[str, ...], float] = {
         (home, way, work): float(20 + 7 * a + 11 * b + 5 * c)
@@ -261,30 +275,17 @@ def every_chart(speech: Speech) -> list[charts.Chart]:
         for b, way in enumerate(("métro", "vélo"))
         for c, work in enumerate(TOWNS[5:8])
     }
+    ends = [say("home"), say("way"), say("work")]
+    right = say("share of right answers")
+    distances = [Bar(f"{5 * n}-{5 * n + 5}", x, x - 60, x + 60) for n, x in far]
     return [
-        charts.series("queue", say("Units over a day"), [waits, done], speech, unit=say("units"), steps=True),
-        charts.training("curve", say("Training"), [curve], speech, unit=say("share of right answers")),
-        charts.histogram(
-            "ages", say("Distance to work"),
-            [Bar(f"{5 * n}–{5 * n + 5}", v := 900 * math.exp(-n / 3), v - 60, v + 60) for n in range(9)],
-            speech, unit=say("persons"),
+        charts.series(
+            "queue", say("Units over a day"), [waits, done], speech, unit=say("units"), steps=True
         ),
-        charts.bars(
-            "modes", say("Ways to work"),
-            [Bar("métro", 2211, 2150, 2270), Bar("voiture", 1340, 1280, 1400), Bar("vélo", 512, 450, 574)],
-            speech, unit=say("persons"),
-        ),
-        charts.gantt(
-            "attempts", say("Attempts"),
-            [Lane("unit-1", spans), Lane("unit-2", [Span(now - timedelta(minutes=22), None, BUSY, "1")]),
-             Lane("unit-3", [Span(now - timedelta(minutes=40), now - timedelta(minutes=36), OFF, "1")])],
-            speech,
-        ),
-        charts.territory(
-            "map", say("Nodes by town"),
-            [Tile(town, n % 3, n // 3, None if n == 4 else n * 11.0, href="/workers") for n, town in enumerate(TOWNS)],
-            speech, unit=say("nodes"),
-        ),
-        charts.flow("flows", say("From home to work"), streams, [say("home"), say("way"), say("work")],
-                    speech, unit=say("persons")),
-    ]  # fmt: skip
+        charts.training("curve", say("Training"), [curve], speech, unit=right),
+        charts.histogram("far", say("Distance to work"), distances, speech, unit=persons),
+        charts.bars("modes", say("Ways to work"), modes, speech, unit=persons),
+        charts.gantt("attempts", say("Attempts"), lanes, speech),
+        charts.territory("map", say("Nodes by town"), tiles, speech, unit=say("nodes")),
+        charts.flow("flows", say("From home to work"), streams, ends, speech, unit=persons),
+    ]

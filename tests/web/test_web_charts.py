@@ -1,0 +1,236 @@
+"""Charts: sound SVG without styles, the same bytes each time, their data beside them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import timedelta
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.web.sample import surface
+from tests.web.sample.surface import BUSY, GOOD, HOSTILE, START
+from trust.clock import ManualClock
+from web import charts
+from web.charts import Area, Bar, Chart, Lane, Line, Point, Span, Tile, scales
+from web.languages import Language
+from web.sentences import say
+from web.speech import Speech
+
+KIT = surface.kit(ManualClock(START))
+FRENCH, ENGLISH = KIT.speech(Language.FR), KIT.speech(Language.EN)
+FEW = settings(max_examples=40, deadline=None)
+numbers = st.floats(-1e12, 1e12)
+
+
+def sound(chart: Chart) -> ET.Element:
+    root = ET.fromstring(chart.svg)
+    assert root.tag == "svg"
+    ids = [one.attrib["id"] for one in root.iter() if "id" in one.attrib]
+    assert len(ids) == len(set(ids))
+    assert root.find("title") is not None
+    assert root.find("desc") is not None
+    assert root.attrib["aria-labelledby"] in ids
+    assert root.attrib["aria-describedby"] in ids
+    links = list(root.iter("a"))
+    assert root.attrib["role"] in ({"group"} if links else {"img", "group"})
+    for one in root.iter():
+        assert one.tag in {
+            "svg",
+            "g",
+            "a",
+            "title",
+            "desc",
+            "path",
+            "rect",
+            "circle",
+            "line",
+            "text",
+        }
+        for name, value in one.attrib.items():
+            assert name != "style"
+            assert not name.startswith("on")
+            assert "nan" not in value.lower() or name in {"aria-label", "id"}
+            assert "inf" not in value.lower().split()
+    for row in chart.rows:
+        assert len(row) == len(chart.headings)
+    return root
+
+
+def texts(root: ET.Element) -> list[str]:
+    return [one.text or "" for one in root.iter("text")]
+
+
+@pytest.mark.parametrize("chart", range(7))
+def test_every_chart_is_sound_and_the_same_each_time(chart: int) -> None:
+    french, english = surface.every_chart(FRENCH)[chart], surface.every_chart(ENGLISH)[chart]
+    sound(french)
+    sound(english)
+    assert surface.every_chart(FRENCH)[chart].svg == french.svg
+    assert french.svg != english.svg
+    assert french.rows
+
+
+def test_ids_are_apart_on_one_page() -> None:
+    ids = [
+        one.attrib["id"]
+        for chart in surface.every_chart(FRENCH)
+        for one in ET.fromstring(chart.svg).iter()
+        if "id" in one.attrib
+    ]
+    assert len(ids) == len(set(ids))
+
+
+Empty = Callable[[Speech], Chart]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda speech: charts.series("x", "x", [], speech),
+        lambda speech: charts.series("x", "x", [Line("a", [])], speech),
+        lambda speech: charts.series("x", "x", [Line("a", [Point(START, 5)])], speech),
+        lambda speech: charts.series("x", "x", [Line("a", [Point(START, math.nan)])], speech),
+        lambda speech: charts.training("x", "x", [Line("a", [Point(1, 0.5)])], speech),
+        lambda speech: charts.histogram("x", "x", [], speech),
+        lambda speech: charts.histogram("x", "x", [Bar("a", 0)], speech),
+        lambda speech: charts.bars("x", "x", [], speech),
+        lambda speech: charts.bars("x", "x", [Bar("a", -5, -9, -1)], speech),
+        lambda speech: charts.gantt("x", "x", [], speech),
+        lambda speech: charts.gantt("x", "x", [Lane("a", [])], speech),
+        lambda speech: charts.gantt("x", "x", [Lane("a", [Span(START, START, GOOD)])], speech),
+        lambda speech: charts.territory("x", "x", [], speech),
+        lambda speech: charts.territory("x", "x", [Tile("a", 0, 0, None)], speech),
+        lambda speech: charts.territory("x", "x", [Area("a", [(0, 0), (1, 1)], 1)], speech),
+        lambda speech: charts.flow("x", "x", {}, ["a", "b"], speech),
+    ],
+)
+def test_little_or_nothing_is_drawn_too(draw: Empty) -> None:
+    sound(draw(FRENCH))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: charts.series(
+            "x", HOSTILE, [Line(HOSTILE, [Point(START, 1)])], FRENCH, unit=HOSTILE
+        ),
+        lambda: charts.bars("x", HOSTILE, [Bar(HOSTILE, 1, 0, 2)], FRENCH, unit=HOSTILE),
+        lambda: charts.histogram("x", HOSTILE, [Bar(HOSTILE, 1, 0, 2)], FRENCH, unit=HOSTILE),
+        lambda: charts.gantt(
+            "x", HOSTILE, [Lane(HOSTILE, [Span(START, None, BUSY, HOSTILE, "/x")], "/y")], FRENCH
+        ),
+        lambda: charts.territory("x", HOSTILE, [Tile(HOSTILE, 0, 0, 1, HOSTILE, "/x")], FRENCH),
+        lambda: charts.flow("x", HOSTILE, {(HOSTILE, "b"): 1.0}, [HOSTILE, "b"], FRENCH),
+        lambda: charts.flow("x", "x", {("a", "b"): 1.0}, ["a", "b"], FRENCH, names={"a": HOSTILE}),
+    ],
+)
+def test_names_are_text_not_markup(draw: Callable[[], Chart]) -> None:
+    root = sound(draw())
+    assert root.findall(".//img") == []
+
+
+points = st.lists(st.tuples(st.integers(0, 10**7), numbers), max_size=30)
+
+
+@FEW
+@given(points, st.booleans())
+def test_any_series_is_drawn_within_its_paper(found: list[tuple[int, float]], steps: bool) -> None:
+    line = Line("a", [Point(START + timedelta(seconds=at), value) for at, value in sorted(found)])
+    chart = charts.series("x", "x", [line], FRENCH, steps=steps)
+    root = sound(chart)
+    for one in root.iter("circle"):
+        assert 0 <= float(one.attrib["cx"]) <= 600
+        assert 0 <= float(one.attrib["cy"]) <= 260
+    assert len(chart.rows) == len({at for at, _ in found})
+
+
+@FEW
+@given(st.lists(st.tuples(st.text(max_size=30), numbers), max_size=20))
+def test_any_bars_are_drawn(found: list[tuple[str, float]]) -> None:
+    items = [Bar(name, value, value - 1, value + 1) for name, value in found]
+    for draw in (charts.bars, charts.histogram):
+        root = sound(draw("x", "x", items, FRENCH))
+        for one in root.iter("rect"):
+            assert float(one.attrib["width"]) > 0
+            assert float(one.attrib["height"]) > 0
+
+
+@FEW
+@given(numbers, numbers)
+def test_ticks_are_round_and_inside(one: float, other: float) -> None:
+    low, high = scales.rounded([one, other])
+    ticks = scales.ticks(low, high)
+    assert 2 <= len(ticks) <= 12
+    assert low <= min(one, other, 0)
+    assert high >= max(one, other, 0)
+
+
+def test_a_bar_is_as_long_as_its_value_says() -> None:
+    root = sound(charts.bars("x", "x", [Bar("a", 100), Bar("b", 50)], FRENCH))
+    first, second = (float(one.attrib["width"]) for one in root.iter("rect"))
+    assert first == pytest.approx(2 * second, abs=0.02)
+
+
+def test_attempts_tell_all_without_colour() -> None:
+    spans = [Span(START - timedelta(minutes=30), START, surface.LOST, "2", "/attempts/2")]
+    root = sound(charts.gantt("x", "x", [Lane("unit-7", spans)], ENGLISH))
+    link = root.find(".//a")
+    assert link is not None
+    assert link.attrib["href"] == "/attempts/2"
+    assert link.attrib["aria-label"] == "unit-7, 2, Lost, 13:32:05 \u2013 14:02:05, 30\u00a0min"
+    assert root.findall(".//path[@class='mark']")  # an icon inside the bar
+
+
+def test_what_lasts_reaches_to_now() -> None:
+    spans = [Span(START - timedelta(minutes=30), None, BUSY)]
+    chart = charts.gantt("x", "x", [Lane("unit-7", spans)], FRENCH)
+    root = sound(chart)
+    bar = root.find(".//rect")
+    now = root.find(".//line[@class='now']")
+    assert bar is not None
+    assert now is not None
+    end = float(bar.attrib["x"]) + float(bar.attrib["width"])
+    assert end == pytest.approx(float(now.attrib["x1"]), abs=0.05)
+    assert chart.rows[0][4] is None
+
+
+def test_a_territory_prints_every_value() -> None:
+    square = [(0.0, 0.0), (2.0, 0.0), (2.0, 2.0), (0.0, 2.0)]
+    places = [Area("Stains", square, 12.0), Area("Nord", [(x, y + 2) for x, y in square], None)]
+    root = sound(charts.territory("x", "x", places, FRENCH))
+    assert {"Stains", "12", "Nord", "\u2013"} <= set(texts(root))
+    north = next(one for one in root.iter("text") if one.text == "Nord")
+    south = next(one for one in root.iter("text") if one.text == "Stains")
+    assert float(north.attrib["y"]) < float(south.attrib["y"])
+
+
+def test_flows_are_as_high_as_their_sums() -> None:
+    streams = {("a", "x"): 30.0, ("b", "x"): 10.0}
+    chart = charts.flow("x", "x", streams, ["from", "to"], FRENCH)
+    heights = sorted(float(one.attrib["height"]) for one in sound(chart).iter("rect"))
+    assert heights[1] == pytest.approx(3 * heights[0], rel=0.01)
+    assert chart.rows == [["a", "x", 30.0], ["b", "x", 10.0]]
+
+
+def test_too_many_lines_are_a_fault_of_ours() -> None:
+    lines = [Line(str(n), [Point(START, n)]) for n in range(5)]
+    with pytest.raises(ValueError, match="at most 4"):
+        charts.series("x", "x", lines, FRENCH)
+
+
+def test_a_description_tells_the_ends_in_words() -> None:
+    chart = charts.series(
+        "x", "x", [Line(say("waiting"), [Point(START, 3), Point(START + timedelta(1), 9)])], ENGLISH
+    )
+    described = sound(chart).findtext("desc")
+    assert described == "waiting: from 3 to 9, between 3 and 9."
+
+
+def test_a_sparkline_says_what_it_is() -> None:
+    root = ET.fromstring(charts.sparkline([1, 2, 3], "Units"))
+    assert root.attrib["aria-label"] == "Units"
+    assert ET.fromstring(charts.sparkline([], "Units")).findall("path") == []

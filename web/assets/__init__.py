@@ -1,1 +1,0 @@
-"""Styles, scripts and pictures that pages load; `web.files` serves them under hashed names."""
