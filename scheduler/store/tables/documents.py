@@ -105,6 +105,7 @@ class LogRow(SQLModel, table=True):
             sqlite_where=text("proof IS NULL"),
             postgresql_where=text("proof IS NULL"),
         ),
+        Index("log_position", "position"),
         {"comment": "what the log holds or will hold next"},
     )
 
