@@ -106,6 +106,8 @@ class LogRow(SQLModel, table=True):
             postgresql_where=text("proof IS NULL"),
         ),
         Index("log_position", "position"),
+        Index("log_of_kind", "kind", "position"),
+        Index("log_of_campaign", "campaign", "position"),
         {"comment": "what the log holds or will hold next"},
     )
 

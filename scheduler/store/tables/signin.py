@@ -1,7 +1,7 @@
 """What the pages' sign-in remembers: sessions, tokens and keys, ways to the identity provider.
 
-Digests of secrets, never a secret. The port is `web.signin.stores`; these tables know nothing of it,
-so that a scheduler without pages has the same schema.
+Digests of secrets, never a secret. The port is `web.signin.stores`; these tables know nothing of
+it, so that a scheduler without pages has the same schema.
 """
 
 from __future__ import annotations

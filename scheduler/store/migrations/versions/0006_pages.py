@@ -90,3 +90,5 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'failed'"),
     )
     op.create_index("log_position", "log_entry", ["position"])
+    op.create_index("log_of_kind", "log_entry", ["kind", "position"])
+    op.create_index("log_of_campaign", "log_entry", ["campaign", "position"])
