@@ -336,3 +336,11 @@ class BatchUnfit(SchedulerError):
     code = "batch-unfit"
     kind = Kind.REFUSED
     advice = "the round gives no release; start the campaign again once its cause is mended"
+
+
+class PagesRefused(SchedulerError):
+    """The pages cannot be served as they were asked for."""
+
+    code = "pages-refused"
+    kind = Kind.INVALID
+    advice = "correct the --web- option that the sentence names, and start again"

@@ -149,6 +149,11 @@ def sentence(reason: Reason, **details: object) -> str:
     return _SENTENCES[reason].format_map(_Holes({k: quote(str(v)) for k, v in details.items()}))
 
 
+def template(reason: Reason) -> str:
+    """The sentence of `reason` with its holes open, as `{name}`."""
+    return _SENTENCES[reason]
+
+
 def own_code(code: str, otherwise: Reason) -> str:
     """Another institution's own code for its refusal, where it looks like one."""
     return code if len(code) <= _CODE_LETTERS and _CODE.fullmatch(code) else otherwise.value

@@ -10,7 +10,7 @@ from sqlmodel import col, select
 from scheduler.domain.backoff import Quota, draw_jitter
 from scheduler.domain.events import Cancel, Effect, Event, Judged, Returned, Stopped
 from scheduler.domain.reasons import Reason
-from scheduler.domain.states import FINAL_UNIT, AttemptState, UnitState
+from scheduler.domain.states import FINAL_UNIT, LIVE_ATTEMPT, AttemptState, UnitState
 from scheduler.domain.units import Attempt, Unit, transition
 from scheduler.service.bell import ANY_WORKER, PACE, for_campaign, for_worker
 from scheduler.service.desk import Desk
@@ -80,10 +80,7 @@ def apply(tx: Transaction, desk: Desk, row: UnitRow, event: Event) -> tuple[Effe
         if known is None:
             tx.session.add(_new_row(row.id, attempt))
         elif attempt_of(known) != attempt:
-            known.state, known.reason = attempt.state.value, attempt.reason.value
-            known.why, known.statement = attempt.why, attempt.statement
-            if attempt.state is not AttemptState.LEASED:
-                desk.meters.attempts.labels(attempt.state.value).inc()
+            _store_attempt(tx, desk, known, attempt)
     for effect in step.effects:
         match effect:
             case Judged():
@@ -141,6 +138,15 @@ def _store_unit(tx: Transaction, row: UnitRow, unit: Unit) -> None:
         tx.rings.add(ANY_WORKER if row.worker is None else for_worker(row.worker))
     if unit.state in FINAL_UNIT:
         tx.rings.add(PACE)
+
+
+def _store_attempt(tx: Transaction, desk: Desk, known: AttemptRow, attempt: Attempt) -> None:
+    known.state, known.reason = attempt.state.value, attempt.reason.value
+    known.why, known.statement = attempt.why, attempt.statement
+    if attempt.state not in LIVE_ATTEMPT:
+        known.ended_at = tx.now
+    if attempt.state is not AttemptState.LEASED:
+        desk.meters.attempts.labels(attempt.state.value).inc()
 
 
 def _new_row(unit: str, attempt: Attempt) -> AttemptRow:

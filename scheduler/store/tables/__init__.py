@@ -18,6 +18,7 @@ from scheduler.store.tables.members import (
     TokenRow,
     WorkerRow,
 )
+from scheduler.store.tables.signin import WebCredentialRow, WebDepartureRow, WebSessionRow
 
 __all__ = [
     "AttemptRow",
@@ -36,5 +37,8 @@ __all__ = [
     "RoundRow",
     "TokenRow",
     "UnitRow",
+    "WebCredentialRow",
+    "WebDepartureRow",
+    "WebSessionRow",
     "WorkerRow",
 ]

@@ -29,6 +29,7 @@ class CampaignRow(SQLModel, table=True):
             sqlite_where=text("state IN ('draft', 'running', 'concluding')"),
             postgresql_where=text("state IN ('draft', 'running', 'concluding')"),
         ),
+        Index("campaign_by_age", "created_at", "id"),
         {"comment": "runs of authorised bundles"},
     )
 
@@ -122,6 +123,13 @@ class UnitRow(SQLModel, table=True):
             sqlite_where=text("state IN ('waiting', 'ready', 'leased')"),
             postgresql_where=text("state IN ('waiting', 'ready', 'leased')"),
         ),
+        Index("unit_of_campaign", "campaign", "round", "id"),
+        Index(
+            "unit_failed",
+            "updated_at",
+            sqlite_where=text("state = 'failed'"),
+            postgresql_where=text("state = 'failed'"),
+        ),
         {"comment": "what one worker has to do in one round"},
     )
 
@@ -186,6 +194,7 @@ class AttemptRow(SQLModel, table=True):
     why: str = words("the same as a sentence")
     leased_at: datetime = moment("when")
     expires_at: datetime = moment("the lease ends by the scheduler's clock")
+    ended_at: datetime | None = moment("when it ended; NULL while it lives", optional=True)
     statement: str | None = words("digest of the accepted envelope", optional=True)
     report: str | None = words("a partial's random name", optional=True, unique=True)
     values_digest: str | None = words("digest of the values or result blob", optional=True)

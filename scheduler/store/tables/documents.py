@@ -105,6 +105,9 @@ class LogRow(SQLModel, table=True):
             sqlite_where=text("proof IS NULL"),
             postgresql_where=text("proof IS NULL"),
         ),
+        Index("log_position", "position"),
+        Index("log_of_kind", "kind", "position"),
+        Index("log_of_campaign", "campaign", "position"),
         {"comment": "what the log holds or will hold next"},
     )
 

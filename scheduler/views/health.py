@@ -1,0 +1,201 @@
+"""Health at a glance: what is wrong now, what failed lately, what is late, why nothing moves."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from sqlmodel import col, exists, func, or_, select
+
+from scheduler.domain.states import (
+    FINAL_CAMPAIGN,
+    FINAL_UNIT,
+    LIVE_ATTEMPT,
+    CampaignState,
+    UnitState,
+)
+from scheduler.service.desk import Desk
+from scheduler.service.roster import FRESH
+from scheduler.store.store import Transaction
+from scheduler.store.tables import AttemptRow, CampaignRow, LogRow, UnitRow, WorkerRow
+from scheduler.views.machines import machines
+from scheduler.views.runs import Run, lines_of
+from scheduler.views.units import Work, work_of
+
+DAY = timedelta(hours=24)
+SHOWN = 10  # lines of each part; further ones are in their lists
+_MOVING = [state.value for state in UnitState if state not in FINAL_UNIT]
+
+
+class Absent(Protocol):
+    """A witness that the log waits for; `scheduler.log.witnessing.Waiting` is one."""
+
+    @property
+    def witness(self) -> str: ...
+    @property
+    def since(self) -> datetime: ...
+    @property
+    def reason(self) -> str: ...
+
+
+class TroubleKind(enum.StrEnum):
+    """What an operator should see to."""
+
+    WITNESS = "witness-absent"
+    CLOCK = "clock-leapt"
+    ROOT = "root-expired"
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One of them; who, since when and why where that is known."""
+
+    kind: TroubleKind
+    who: str = ""
+    since: datetime | None = None
+    why: str = ""
+
+
+class Cause(enum.StrEnum):
+    """Why a unit counts as late."""
+
+    DEADLINE = "past-deadline"
+    SILENT = "worker-silent"
+    RETRIED = "attempt-ended"
+
+
+@dataclass(frozen=True)
+class LateUnit:
+    """A unit that should be further: its cause, and since when."""
+
+    work: Work
+    cause: Cause
+    since: datetime | None
+    ended: int  # attempts that ended without an accepted report
+
+
+@dataclass(frozen=True)
+class Health:
+    """Everything on the first page, of one moment."""
+
+    territory: str
+    at: datetime
+    troubles: tuple[Trouble, ...]
+    fresh: int
+    late: int
+    lost: int
+    moving: tuple[Run, ...]  # campaigns that have not ended, those that wait first
+    failed: tuple[Run, ...]  # campaigns of the last day
+    failed_units: int
+    late_units: tuple[LateUnit, ...]
+    queued: int  # documents that the log or its witnesses still lack
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing needs anybody: no trouble, nothing late, nothing lost or failed."""
+        return not (self.troubles or self.late_units or self.lost or self.failed)
+
+
+def health(desk: Desk, absent: Callable[[], Sequence[Absent]]) -> Health:
+    """The state of everything; `absent` says which witnesses the log waits for."""
+    now = desk.now()
+    found = Counter(machine.freshness for machine in machines(desk))
+
+    def gather(tx: Transaction) -> Health:
+        final = [state.value for state in FINAL_CAMPAIGN]
+        moving = tx.session.exec(
+            select(CampaignRow)
+            .where(col(CampaignRow.state).not_in(final))
+            .order_by(col(CampaignRow.reason) == "", col(CampaignRow.updated_at))
+            .limit(SHOWN + 1)
+        ).all()
+        failed = tx.session.exec(
+            select(CampaignRow)
+            .where(
+                CampaignRow.state == CampaignState.FAILED.value,
+                CampaignRow.updated_at >= now - DAY,
+            )
+            .order_by(col(CampaignRow.updated_at).desc())
+            .limit(SHOWN + 1)
+        ).all()
+        return Health(
+            territory=desk.territory,
+            at=now,
+            troubles=tuple(_troubles(desk, absent(), now)),
+            fresh=found["fresh"],
+            late=found["late"],
+            lost=found["lost"],
+            moving=tuple(lines_of(tx, list(moving))),
+            failed=tuple(lines_of(tx, list(failed))),
+            failed_units=_failed_units(tx, now),
+            late_units=tuple(_late(tx, now)),
+            queued=tx.session.exec(
+                select(func.count()).select_from(LogRow).where(col(LogRow.proof).is_(None))
+            ).one(),
+        )
+
+    return desk.store.read("view-health", gather)
+
+
+def _troubles(desk: Desk, absent: Sequence[Absent], now: datetime) -> list[Trouble]:
+    found = [Trouble(TroubleKind.WITNESS, one.witness, one.since, one.reason) for one in absent]
+    if desk.store.clock.leaping:
+        found.append(Trouble(TroubleKind.CLOCK))
+    if now >= desk.root.document.expires_at:
+        found.append(Trouble(TroubleKind.ROOT, since=desk.root.document.expires_at))
+    return found
+
+
+def _failed_units(tx: Transaction, now: datetime) -> int:
+    return tx.session.exec(
+        select(func.count())
+        .select_from(UnitRow)
+        .where(UnitRow.state == UnitState.FAILED.value, UnitRow.updated_at >= now - DAY)
+    ).one()
+
+
+def _late(tx: Transaction, now: datetime) -> list[LateUnit]:
+    """Units that move and should be further, those with the nearest deadline first."""
+    live = [state.value for state in LIVE_ATTEMPT]
+    ended = exists().where(
+        col(AttemptRow.unit) == col(UnitRow.id), col(AttemptRow.state).not_in(live)
+    )
+    silent = or_(col(WorkerRow.last_seen).is_(None), col(WorkerRow.last_seen) < now - FRESH)
+    rows = tx.session.exec(
+        select(UnitRow, WorkerRow)
+        .join(WorkerRow, col(WorkerRow.name) == col(UnitRow.worker), isouter=True)
+        .where(
+            col(UnitRow.state).in_(_MOVING),
+            or_(
+                col(UnitRow.deadline) <= now,
+                col(UnitRow.worker).is_not(None) & silent,
+                ended,
+            ),
+        )
+        .order_by(col(UnitRow.deadline), col(UnitRow.id))
+        .limit(SHOWN + 1)
+    ).all()
+    counts: dict[str, int] = dict(
+        tx.session.exec(
+            select(AttemptRow.unit, func.count())
+            .where(
+                col(AttemptRow.unit).in_([row.id for row, _ in rows]),
+                col(AttemptRow.state).not_in(live),
+            )
+            .group_by(AttemptRow.unit)
+        ).all()
+    )
+    return [_late_unit(row, worker, counts.get(row.id, 0), now) for row, worker in rows]
+
+
+def _late_unit(row: UnitRow, worker: WorkerRow | None, ended: int, now: datetime) -> LateUnit:
+    if row.deadline <= now:
+        return LateUnit(work_of(row), Cause.DEADLINE, row.deadline, ended)
+    seen = None if worker is None else worker.last_seen
+    if worker is not None and (seen is None or seen < now - FRESH):
+        return LateUnit(work_of(row), Cause.SILENT, seen, ended)
+    return LateUnit(work_of(row), Cause.RETRIED, row.updated_at, ended)

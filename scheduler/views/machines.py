@@ -1,0 +1,81 @@
+"""The workers as operators see them: fresh, late or lost, what they have, what they do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import col, func, select
+
+from scheduler.domain.planning import round_down
+from scheduler.domain.states import LIVE_ATTEMPT
+from scheduler.service.desk import Desk
+from scheduler.service.roster import freshness
+from scheduler.store.store import Transaction
+from scheduler.store.tables import AttemptRow, ConsentRow, MemberRow, WorkerRow
+from trust.documents.consent import Decision
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One worker. `capsules` with any live grant, rounded down to tens; never whose."""
+
+    worker: str
+    operator: str
+    site: str
+    freshness: str  # "fresh" | "late" | "lost" | "banned"
+    last_seen: datetime | None
+    level: str
+    libraries: tuple[str, ...]
+    capsules: int
+    leases: int
+    slots: int
+    contributes: bool
+    concludes: bool
+    draining: bool
+
+
+def machines(desk: Desk) -> list[Machine]:
+    """Every worker; a territory has hundreds, not millions."""
+
+    def gather(tx: Transaction) -> list[Machine]:
+        leases: dict[str, int] = dict(
+            tx.session.exec(
+                select(AttemptRow.worker, func.count())
+                .where(col(AttemptRow.state).in_([state.value for state in LIVE_ATTEMPT]))
+                .group_by(AttemptRow.worker)
+            ).all()
+        )
+        capsules: dict[str, int] = dict(
+            tx.session.exec(
+                select(ConsentRow.worker, func.count(func.distinct(ConsentRow.capsule)))
+                .where(
+                    ConsentRow.decision == Decision.GRANT.value, ConsentRow.expires_at > tx.now
+                )
+                .group_by(ConsentRow.worker)
+            ).all()
+        )
+        return [
+            Machine(
+                worker=row.name,
+                operator=member.operator,
+                site=member.site,
+                freshness=_freshness(row, member, tx.now),
+                last_seen=row.last_seen,
+                level=row.level,
+                libraries=tuple(row.libraries.split()),
+                capsules=round_down(capsules.get(row.name, 0)),
+                leases=leases.get(row.name, 0),
+                slots=row.slots,
+                contributes=row.contributes,
+                concludes=row.concludes,
+                draining=row.draining,
+            )
+            for row, member in tx.session.exec(select(WorkerRow, MemberRow).join(MemberRow)).all()
+        ]
+
+    return desk.store.read("view-machines", gather)
+
+
+def _freshness(row: WorkerRow, member: MemberRow, now: datetime) -> str:
+    return "banned" if member.banned_at is not None else freshness(row.last_seen, now)

@@ -1,0 +1,230 @@
+"""Campaigns: a page of them, and one with its rounds and the attempts that are worth a look."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import case
+from sqlmodel import col, func, select
+
+from scheduler.domain.planning import round_down
+from scheduler.domain.states import FINAL_UNIT
+from scheduler.service.desk import Desk
+from scheduler.service.finding import campaign_by
+from scheduler.store.store import Transaction
+from scheduler.store.tables import (
+    AttemptRow,
+    AuthorisationRow,
+    CampaignRow,
+    LogRow,
+    RoundRow,
+    UnitRow,
+)
+from scheduler.views.slices import Slice
+from scheduler.views.units import PlanProof, Try, Work, plan_proof, try_of, work_of
+from trust.log.entry import Kind
+
+LANES = 40  # units of a chart of attempts; those that did not end well come first
+_COLUMNS = ("created_at", "id")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A campaign's line. `round` is the newest one, 0 before the first."""
+
+    campaign: str
+    title: str
+    bundle: str
+    state: str
+    reason: str
+    why: str
+    round: int
+    rounds: int
+    started_by: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A round: how far it is, what it told, and where its plan stands. Capsules in tens."""
+
+    number: int
+    state: str
+    reason: str
+    why: str
+    issued_at: datetime
+    deadline: datetime
+    units: Mapping[str, int]  # by state
+    done: int
+    capsules: int
+    told: Mapping[str, float]
+    plan: PlanProof
+
+    @property
+    def part(self) -> float:
+        """The share of its capsules that were worked through; of a single ten, none or all."""
+        if self.capsules:
+            return min(1.0, self.done / self.capsules)
+        total = sum(self.units.values())
+        return self.units.get("satisfied", 0) / total if total else 0.0
+
+
+@dataclass(frozen=True)
+class RunDetail:
+    """A campaign with its rounds, the newest first, and the attempts of its newest round."""
+
+    run: Run
+    authorisation: str  # auth_…
+    epsilon_rho: str  # zCDP of all rounds together, as voted
+    release_index: int | None
+    stages: tuple[Stage, ...]
+    lanes: Sequence[tuple[Work, tuple[Try, ...]]] = field(default_factory=tuple)
+    hidden: int = 0  # units of the newest round that the chart leaves out
+
+
+def runs(desk: Desk, cut: Slice, *, state: str = "", prefix: str = "") -> list[Run]:
+    """Campaigns by age; `prefix` is the beginning of an id."""
+
+    def gather(tx: Transaction) -> list[Run]:
+        query = select(CampaignRow)
+        if state:
+            query = query.where(CampaignRow.state == state)
+        if prefix:
+            head = "camp_" + prefix.removeprefix("camp_")
+            query = query.where(col(CampaignRow.id) >= head, col(CampaignRow.id) < head + "\x7f")
+        columns = [CampaignRow.__table__.c[name] for name in _COLUMNS]  # type: ignore[attr-defined]
+        return _lines(tx, list(tx.session.exec(cut.cut(query, columns))))
+
+    return desk.store.read("view-runs", gather)
+
+
+def run(desk: Desk, text: str, *, stages: int = 20) -> RunDetail:
+    """The campaign with the id or unique prefix `text`. Raises Unknown, Ambiguous."""
+
+    def gather(tx: Transaction) -> RunDetail:
+        row = campaign_by(tx, text)
+        rounds = tx.session.exec(
+            select(RoundRow)
+            .where(RoundRow.campaign == row.id)
+            .order_by(col(RoundRow.number).desc())
+            .limit(stages)
+        ).all()
+        work = _progress(tx, row.id, [entry.number for entry in rounds])
+        lanes, hidden = _lanes(tx, row.id, rounds[0].number) if rounds else ([], 0)
+        release = None
+        if row.release is not None:
+            release = tx.session.exec(
+                select(LogRow.position).where(
+                    LogRow.digest == row.release, LogRow.kind == Kind.RELEASE.value
+                )
+            ).first()
+        return RunDetail(
+            run=_lines(tx, [row])[0],
+            authorisation=row.authorisation,
+            epsilon_rho=row.rho,
+            release_index=release,
+            stages=tuple(_stage(tx, entry, work.get(entry.number, {})) for entry in rounds),
+            lanes=lanes,
+            hidden=hidden,
+        )
+
+    return desk.store.read("view-run", gather)
+
+
+def lines_of(tx: Transaction, rows: list[CampaignRow]) -> list[Run]:
+    """The lines of rows that a query of another view read."""
+    return _lines(tx, rows)
+
+
+def _lines(tx: Transaction, rows: list[CampaignRow]) -> list[Run]:
+    ids = [row.id for row in rows]
+    newest: dict[str, int] = dict(
+        tx.session.exec(
+            select(RoundRow.campaign, func.max(RoundRow.number))
+            .where(col(RoundRow.campaign).in_(ids))
+            .group_by(RoundRow.campaign)
+        ).all()
+    )
+    titles: dict[str, str] = dict(
+        tx.session.exec(
+            select(AuthorisationRow.id, AuthorisationRow.title).where(
+                col(AuthorisationRow.id).in_([row.authorisation for row in rows])
+            )
+        ).all()
+    )
+    return [
+        Run(
+            campaign=row.id,
+            title=titles.get(row.authorisation, ""),
+            bundle=row.bundle,
+            state=row.state,
+            reason=row.reason,
+            why=row.why,
+            round=newest.get(row.id, 0),
+            rounds=row.rounds,
+            started_by=row.started_by,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
+        for row in rows
+    ]
+
+
+def _progress(
+    tx: Transaction, campaign: str, numbers: list[int]
+) -> dict[int, dict[str, tuple[int, int]]]:
+    """By round and state: how many units, and how many capsules they have worked through."""
+    worked = case((col(UnitRow.state) == "satisfied", UnitRow.capsules), else_=UnitRow.done)
+    query = (
+        select(UnitRow.round, UnitRow.state, func.count(), func.sum(worked))
+        .where(UnitRow.campaign == campaign, col(UnitRow.round).in_(numbers))
+        .group_by(col(UnitRow.round), UnitRow.state)
+    )
+    found: dict[int, dict[str, tuple[int, int]]] = {}
+    for number, state, count, done in tx.session.exec(query):
+        found.setdefault(number, {})[state] = (count, int(done or 0))
+    return found
+
+
+def _stage(tx: Transaction, row: RoundRow, work: Mapping[str, tuple[int, int]]) -> Stage:
+    told: dict[str, float] = json.loads(row.told or "{}")
+    return Stage(
+        number=row.number,
+        state=row.state,
+        reason=row.reason,
+        why=row.why,
+        issued_at=row.issued_at,
+        deadline=row.deadline,
+        units={state: count for state, (count, _) in work.items()},
+        done=round_down(min(row.capsules, sum(done for _, done in work.values()))),
+        capsules=round_down(row.capsules),
+        told=told,
+        plan=plan_proof(tx, row.plan),
+    )
+
+
+def _lanes(
+    tx: Transaction, campaign: str, number: int
+) -> tuple[list[tuple[Work, tuple[Try, ...]]], int]:
+    """The newest round's units with their attempts: failed first, then moving, then done."""
+    final = [state.value for state in FINAL_UNIT]
+    urgency = case(
+        (col(UnitRow.state) == "failed", 0), (col(UnitRow.state).not_in(final), 1), else_=2
+    )
+    of_round = (UnitRow.campaign == campaign, UnitRow.round == number)
+    rows = tx.session.exec(
+        select(UnitRow).where(*of_round).order_by(urgency, col(UnitRow.id)).limit(LANES)
+    ).all()
+    total = tx.session.exec(select(func.count()).select_from(UnitRow).where(*of_round)).one()
+    tries: dict[str, list[Try]] = {}
+    for attempt in tx.session.exec(
+        select(AttemptRow)
+        .where(col(AttemptRow.unit).in_([row.id for row in rows]))
+        .order_by(col(AttemptRow.number))
+    ):
+        tries.setdefault(attempt.unit, []).append(try_of(attempt))
+    return [(work_of(row), tuple(tries.get(row.id, ()))) for row in rows], total - len(rows)

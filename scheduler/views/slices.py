@@ -1,0 +1,35 @@
+"""Pages of long lists by key: after (or before) a row, never after so many rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import literal, tuple_
+
+Key = str | int | float | datetime
+
+
+@dataclass(frozen=True)
+class Slice:
+    """At most `limit` rows behind the row whose key is `after`; from the largest if `reverse`."""
+
+    limit: int
+    after: tuple[Key, ...] | None = None
+    reverse: bool = False
+
+    def cut(self, query: Any, columns: Sequence[Any]) -> Any:
+        """`query` in the order of `columns`, behind the cursor, limited.
+
+        Row values compare as one, so that an index over the columns is entered at the cursor.
+        """
+        if self.after is not None:
+            edge = tuple_(
+                *(literal(part, column.type) for part, column in zip(self.after, columns, strict=True))
+            )
+            row = tuple_(*columns)
+            query = query.where(row < edge if self.reverse else row > edge)
+        ordered = [column.desc() if self.reverse else column.asc() for column in columns]
+        return query.order_by(*ordered).limit(self.limit)

@@ -1,0 +1,184 @@
+"""Work units: of a campaign in long lists, and one with its attempts and the proof of its plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import col, select
+
+from scheduler.domain.planning import round_down
+from scheduler.errors import Ambiguous, Unknown
+from scheduler.service.desk import Desk
+from scheduler.service.finding import LEAST_PREFIX, campaign_by
+from scheduler.store.store import Transaction
+from scheduler.store.tables import (
+    AttemptRow,
+    AuthorisationRow,
+    CampaignRow,
+    LogRow,
+    MemberRow,
+    RoundRow,
+    UnitRow,
+)
+from scheduler.views.slices import Slice
+from trust.log.entry import Kind
+
+
+@dataclass(frozen=True)
+class Work:
+    """A unit's line; capsule counts are rounded down to tens."""
+
+    unit: str
+    campaign: str
+    round: int
+    kind: str
+    state: str
+    worker: str | None
+    reason: str
+    why: str
+    done: int
+    capsules: int
+    deadline: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class Try:
+    """One attempt; `ended_at` is None while it lives, and for some that ended long ago."""
+
+    attempt: str
+    number: int
+    worker: str
+    state: str
+    reason: str
+    why: str
+    leased_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+    statement: str | None
+
+
+@dataclass(frozen=True)
+class PlanProof:
+    """Where the plan that a unit rests on stands in the log; None where it does not yet."""
+
+    digest: str
+    index: int | None
+    proven: bool
+
+
+@dataclass(frozen=True)
+class UnitDetail:
+    """A unit, whose it is, and its attempts from the first on."""
+
+    work: Work
+    title: str
+    operator: str
+    not_before: datetime | None
+    maximum_attempts: int
+    tries: tuple[Try, ...]
+    plan: PlanProof
+
+
+def work_of(row: UnitRow) -> Work:
+    """The line of a row."""
+    return Work(
+        unit=row.id,
+        campaign=row.campaign,
+        round=row.round,
+        kind=row.kind,
+        state=row.state,
+        worker=row.worker,
+        reason=row.reason,
+        why=row.why,
+        done=round_down(row.capsules if row.state == "satisfied" else row.done),
+        capsules=round_down(row.capsules),
+        deadline=row.deadline,
+        updated_at=row.updated_at,
+    )
+
+
+def units(desk: Desk, campaign: str, cut: Slice, *, state: str = "", number: int = 0) -> list[Work]:
+    """Units of a campaign by round and id. Raises Unknown, Ambiguous."""
+
+    def gather(tx: Transaction) -> list[Work]:
+        query = select(UnitRow).where(UnitRow.campaign == campaign_by(tx, campaign).id)
+        if state:
+            query = query.where(UnitRow.state == state)
+        if number:
+            query = query.where(UnitRow.round == number)
+        columns = [UnitRow.__table__.c[name] for name in ("round", "id")]  # type: ignore[attr-defined]
+        return [work_of(row) for row in tx.session.exec(cut.cut(query, columns))]
+
+    return desk.store.read("view-units", gather)
+
+
+def unit(desk: Desk, text: str) -> UnitDetail:
+    """The unit with the id or unique prefix `text`. Raises Unknown, Ambiguous."""
+
+    def gather(tx: Transaction) -> UnitDetail:
+        row = _unit_by(tx, text)
+        campaign = tx.session.get(CampaignRow, row.campaign)
+        assert campaign is not None
+        authorisation = tx.session.get(AuthorisationRow, campaign.authorisation)
+        entry = tx.session.get(RoundRow, (row.campaign, row.round))
+        member = None if row.worker is None else tx.session.get(MemberRow, row.worker)
+        assert entry is not None
+        tries = tx.session.exec(
+            select(AttemptRow).where(AttemptRow.unit == row.id).order_by(col(AttemptRow.number))
+        )
+        return UnitDetail(
+            work=work_of(row),
+            title="" if authorisation is None else authorisation.title,
+            operator="" if member is None else member.operator,
+            not_before=row.not_before,
+            maximum_attempts=row.maximum_attempts,
+            tries=tuple(map(try_of, tries)),
+            plan=plan_proof(tx, entry.plan),
+        )
+
+    return desk.store.read("view-unit", gather)
+
+
+def try_of(row: AttemptRow) -> Try:
+    """The line of an attempt."""
+    return Try(
+        attempt=row.id,
+        number=row.number,
+        worker=row.worker,
+        state=row.state,
+        reason=row.reason,
+        why=row.why,
+        leased_at=row.leased_at,
+        expires_at=row.expires_at,
+        ended_at=row.ended_at,
+        statement=row.statement,
+    )
+
+
+def plan_proof(tx: Transaction, digest: str) -> PlanProof:
+    """Where a plan stands in the log."""
+    row = tx.session.exec(
+        select(LogRow).where(LogRow.digest == digest, LogRow.kind == Kind.PLAN.value)
+    ).first()
+    if row is None:
+        return PlanProof(digest, None, proven=False)
+    return PlanProof(digest, row.position, proven=row.proof is not None)
+
+
+def _unit_by(tx: Transaction, text: str) -> UnitRow:
+    tail = text.removeprefix("unit_")
+    plain = tail.isascii() and tail.isalnum() and len(tail) <= 64
+    query = select(UnitRow).where(
+        col(UnitRow.id) >= f"unit_{tail}", col(UnitRow.id) < f"unit_{tail}\x7f"
+    )
+    found = list(tx.session.exec(query.limit(2))) if plain else []
+    if not found or len(tail) < LEAST_PREFIX:
+        raise Unknown(
+            f"no work unit {text[:80]!r} is known here",
+            remedy=f"its campaign's page lists them; a prefix has {LEAST_PREFIX} or more letters",
+        )
+    if len(found) > 1:
+        raise Ambiguous(f"{text[:80]!r} fits several: type more of it")
+    return found[0]

@@ -1,0 +1,1 @@
+"""The operators' and auditors' pages: routes and templates over `scheduler.views`."""

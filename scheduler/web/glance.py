@@ -1,0 +1,254 @@
+"""From read models to what pages show: cells, alerts and charts; no route and no query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from scheduler.views.health import SHOWN, Health
+from scheduler.views.runs import Run, RunDetail, Stage
+from scheduler.views.units import PlanProof, Try, UnitDetail
+from scheduler.web import words
+from scheduler.web.reasons import told
+from scheduler.web.tables import campaign_ident, unit_ident
+from web import charts
+from web.cells import Cell, Ident, Link, Share, Status, Tone
+from web.charts import Chart, Lane, Span
+from web.sentences import Sentence, plural, say
+from web.speech import Speech
+
+WELL = Status("well", say("in order"), Tone.GOOD)
+LOOK = Status("look", say("needs a look"), Tone.WARN)
+BAD = Status("bad", say("needs you now"), Tone.BAD)
+Rows = Sequence[Sequence[Cell]]
+
+
+@dataclass(frozen=True)
+class Glance:
+    """The first page: one verdict, tiles, and the lines behind each number."""
+
+    verdict: Status
+    verdict_says: Sentence
+    troubles: Sequence[tuple[Sentence, Sentence]]
+    late: Rows
+    moving: Rows
+    failed: Rows
+    health: Health
+    more_late: bool
+
+    @property
+    def workers_state(self) -> Status:
+        """How the workers' tile feels."""
+        if self.health.lost:
+            return BAD
+        return LOOK if self.health.late else WELL
+
+
+def glance(found: Health) -> Glance:
+    """What the first page shows."""
+    return Glance(
+        verdict=_verdict(found),
+        verdict_says=_verdict_says(found),
+        troubles=[words.trouble(one) for one in found.troubles],
+        late=[
+            [
+                unit_ident(one.work.unit),
+                words.UNITS[one.work.state],
+                words.late_because(one),
+                told(one.work.why, one.work.reason),
+                campaign_ident(one.work.campaign),
+                one.work.deadline,
+            ]
+            for one in found.late_units[:SHOWN]
+        ],
+        moving=[_run_row(row) for row in found.moving[:SHOWN]],
+        failed=[_run_row(row) for row in found.failed[:SHOWN]],
+        health=found,
+        more_late=len(found.late_units) > SHOWN,
+    )
+
+
+def _verdict(found: Health) -> Status:
+    if found.troubles or found.lost:
+        return BAD
+    return WELL if found.well else LOOK
+
+
+def _verdict_says(found: Health) -> Sentence:
+    if found.well:
+        return say("Every worker is here, nothing is late, nothing failed in 24 hours.")
+    parts = [
+        part
+        for part, number in (
+            (
+                plural("{number} thing for the operator", "{number} things for the operator",
+                       len(found.troubles)),
+                len(found.troubles),
+            ),
+            (
+                plural("{number} worker lost", "{number} workers lost", found.lost),
+                found.lost,
+            ),
+            (
+                plural("{number} unit late", "{number} units late", len(found.late_units)),
+                len(found.late_units),
+            ),
+            (
+                plural("{number} campaign failed in 24 hours", "{number} campaigns failed in 24 hours",
+                       len(found.failed)),
+                len(found.failed),
+            ),
+        )
+        if number
+    ]  # fmt: skip
+    said = parts[0]
+    for part in parts[1:]:
+        said = say("{first}, {second}", first=said, second=part)
+    return said
+
+
+def _run_row(row: Run) -> list[Cell]:
+    return [
+        Link(f"/campaigns/{row.campaign}", row.title),
+        words.CAMPAIGNS[row.state],
+        told(row.why, row.reason) or say("It moves."),
+        row.updated_at,
+    ]
+
+
+def run_facts(found: RunDetail) -> list[tuple[Sentence, Cell]]:
+    """A campaign's facts."""
+    run = found.run
+    return [
+        (say("State"), words.CAMPAIGNS[run.state]),
+        (say("Why"), told(run.why, run.reason)),
+        (say("Round"), say("{number} of {most} at most", number=run.round, most=run.rounds)),
+        (say("Started"), run.created_at),
+        (say("Last change"), run.updated_at),
+        (say("Campaign"), Ident(run.campaign)),
+        (say("Bundle"), Ident(run.bundle)),
+        (say("Authorisation"), Ident(found.authorisation)),
+        (say("Started by"), run.started_by),
+        (say("Privacy budget as voted (zCDP)"), found.epsilon_rho),
+        (say("Release in the log"), _entry_link(found.release_index)),
+        (say("All of it in the log"), Link(f"/log?campaign={run.campaign}", say("its entries"))),
+    ]
+
+
+def stage_rows(found: RunDetail) -> Rows:
+    """A campaign's rounds, the newest first."""
+    return [
+        [
+            say("Round {number}", number=one.number),
+            words.ROUNDS.get(one.state),
+            Share(one.part),
+            _counts(one),
+            told(one.why, one.reason),
+            one.deadline,
+            plan_link(one.plan),
+        ]
+        for one in found.stages
+    ]
+
+
+def _counts(one: Stage) -> Sentence:
+    done = one.units.get("satisfied", 0)
+    failed = one.units.get("failed", 0)
+    total = sum(one.units.values())
+    if failed:
+        return say("{done} of {total} units, {failed} failed", done=done, total=total, failed=failed)
+    return say("{done} of {total} units", done=done, total=total)
+
+
+def metric_names(found: RunDetail) -> list[str]:
+    """What the rounds told, by name."""
+    return sorted({name for one in found.stages for name in one.told})
+
+
+def metric_rows(found: RunDetail) -> Rows:
+    """The numbers that rounds told, a row per round."""
+    names = metric_names(found)
+    return [
+        [say("Round {number}", number=one.number), *(one.told.get(name) for name in names)]
+        for one in found.stages
+        if one.told
+    ]
+
+
+def plan_link(plan: PlanProof) -> Cell:
+    """The way to a plan's entry in the log."""
+    if plan.index is None:
+        return say("not in the log yet")
+    return _entry_link(plan.index)
+
+
+def _entry_link(index: int | None) -> Cell:
+    return None if index is None else Link(f"/log/{index}", say("entry {index}", index=index))
+
+
+def attempts_chart(found: RunDetail, speech: Speech) -> Chart | None:
+    """The attempts of the newest round, a line per unit; None where there is none yet."""
+    lanes = [
+        Lane(work.unit[:13], [_span(one) for one in tries], f"/units/{work.unit}")
+        for work, tries in found.lanes
+        if tries
+    ]
+    if not lanes:
+        return None
+    return charts.gantt("attempts", say("Attempts of the newest round"), lanes, speech)
+
+
+def unit_chart(found: UnitDetail, speech: Speech) -> Chart | None:
+    """The attempts of one unit, a line for each."""
+    if not found.tries:
+        return None
+    lanes = [
+        Lane(speech.text(say("attempt {number}", number=one.number)), [_span(one)])
+        for one in found.tries
+    ]
+    return charts.gantt("attempts", say("Attempts over time"), lanes, speech)
+
+
+def _span(one: Try) -> Span:
+    live = one.state in {"leased", "reported"}
+    # An attempt from before ends were written down ended by its lease's end at the latest.
+    end = None if live else max(one.ended_at or one.expires_at, one.leased_at + timedelta(seconds=1))
+    return Span(one.leased_at, end, words.ATTEMPTS[one.state], str(one.number))
+
+
+def unit_facts(found: UnitDetail) -> list[tuple[Sentence, Cell]]:
+    """A unit's facts."""
+    work = found.work
+    return [
+        (say("State"), words.UNITS[work.state]),
+        (say("Why"), told(work.why, work.reason)),
+        (say("Task"), words.UNIT_KINDS[work.kind]),
+        (say("Campaign"), Link(f"/campaigns/{work.campaign}", found.title or work.campaign)),
+        (say("Round"), work.round),
+        (say("Worker"), Ident(work.worker) if work.worker else say("any that can")),
+        (say("Answers for it"), found.operator or None),
+        (say("Attempts"), say("{used} of {most} at most", used=len(found.tries),
+                              most=found.maximum_attempts)),
+        (say("Deadline"), work.deadline),
+        (say("Next attempt not before"), found.not_before),
+        (say("Capsules, in tens"), say("{done} of {total}", done=work.done, total=work.capsules)),
+        (say("Work unit"), Ident(work.unit)),
+        (say("Plan"), Ident(found.plan.digest)),
+    ]  # fmt: skip
+
+
+def try_rows(found: UnitDetail) -> Rows:
+    """A unit's attempts, the newest first."""
+    return [
+        [
+            one.number,
+            words.ATTEMPTS[one.state],
+            told(one.why, one.reason),
+            Ident(one.worker),
+            one.leased_at,
+            one.ended_at,
+            None if one.ended_at is None else one.ended_at - one.leased_at,
+        ]
+        for one in reversed(found.tries)
+    ]

@@ -1,0 +1,105 @@
+"""The signed log for everybody: what it holds, in words and in bytes, with what proves it."""
+
+from __future__ import annotations
+
+import json
+
+from fastapi import APIRouter, Request, Response
+
+from scheduler.errors import NotLogged
+from scheduler.service.desk import Desk
+from scheduler.views import ledger
+from scheduler.web import plainly, telling, words
+from scheduler.web.tables import LINES, cut
+from web.kit import Crumb, Kit
+from web.listing import of
+from web.listing.openapi import description
+from web.sentences import say
+from web.signin.access import anybody
+
+API = "/api/v1"
+_PROOF = "text/plain; charset=utf-8"  # a .tlog-proof is lines of text
+_LOG = Crumb(say("Log"), "/log")
+
+
+def log_pages(kit: Kit, desk: Desk) -> APIRouter:
+    """All of it is public: the log and every document in it are served without a sign-in."""
+    router = APIRouter()
+
+    @router.get("/log", dependencies=[anybody()], include_in_schema=False)
+    @router.get(f"{API}/log", dependencies=[anybody()], openapi_extra=description(LINES))
+    def listed(request: Request) -> Response:
+        state = kit.state(request, LINES)
+        rows = ledger.lines(
+            desk,
+            cut(state),
+            kind=state.filters.get("kind", ""),
+            campaign=state.filters.get("campaign", ""),
+            digest=state.filters.get("digest", ""),
+        )
+        why = say("The log has no entry yet.")
+        if state.filters:
+            why = say("No entry matches these filters.")
+        return kit.listing(
+            request,
+            "scheduler/log.html",
+            of(LINES, state, rows, why),
+            title=say("Log"),
+            head=ledger.head(desk),
+            origin=f"{desk.territory}/log",
+        )
+
+    @router.get("/log/checkpoint", dependencies=[anybody()], include_in_schema=False)
+    def checkpoint() -> Response:
+        return Response(ledger.head(desk).note, media_type=_PROOF)
+
+    @router.get("/log/{index}", dependencies=[anybody()], include_in_schema=False)
+    def one(request: Request, index: str) -> Response:
+        found = ledger.entry(desk, index)
+        return kit.page(
+            request,
+            "scheduler/entry.html",
+            title=say("Entry {index}: {what}", index=str(found.line.index),
+                      what=words.entry_word(found.line.kind)),
+            trail=[_LOG],
+            found=found,
+            told=telling.told(found),
+            facts=telling.facts(found),
+            signers=telling.signers(found),
+            proof_state=words.PROOFS[found.line.proven],
+            document=json.dumps(found.payload, indent=2, ensure_ascii=False),
+            name=_name(found.line.index),
+        )  # fmt: skip
+
+    @router.get("/log/{index}/proof", dependencies=[anybody()], include_in_schema=False)
+    def proof(index: str) -> Response:
+        found = ledger.entry(desk, index)
+        if found.proof is None:
+            raise NotLogged(
+                f"entry {found.line.index} is not yet cosigned by enough witnesses",
+                remedy="wait for the witnesses; the first page names who is missing",
+            )
+        return _download(found.proof.encode(), f"{_name(found.line.index)}.tlog-proof")
+
+    @router.get("/log/{index}/document", dependencies=[anybody()], include_in_schema=False)
+    def document(index: str) -> Response:
+        found = ledger.entry(desk, index)
+        return _download(found.envelope.encode(), f"{_name(found.line.index)}.json")
+
+    @router.get(f"{API}/log/{{index}}", dependencies=[anybody()])
+    def as_json(index: str) -> Response:
+        return plainly.answer(ledger.entry(desk, index))
+
+    return router
+
+
+def _name(index: int) -> str:
+    return f"entry-{index}"
+
+
+def _download(data: bytes, name: str) -> Response:
+    return Response(
+        data,
+        media_type=_PROOF if name.endswith("proof") else "application/json",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )

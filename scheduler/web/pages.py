@@ -1,0 +1,212 @@
+"""The operators' pages and their API: health, campaigns, units, workers. Reading only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from fastapi import APIRouter, Request, Response
+
+from scheduler.service.desk import Desk
+from scheduler.views import health, machines, runs, units
+from scheduler.views.health import Absent
+from scheduler.web import glance, plainly
+from scheduler.web.tables import MACHINES, RUNS, WORK, cut
+from web.cells import Status
+from web.kit import Crumb, Kit
+from web.languages import Language
+from web.listing import in_memory, of
+from web.listing.openapi import description
+from web.live.broadcast import Broadcast
+from web.sentences import say
+from web.signin.access import needs
+from web.signin.roles import Role
+from web.speech import Speech
+
+API = "/api/v1"
+# Who may see which machine does what: an author could time single machines with an algorithm.
+WATCHERS = (Role.OPERATOR, Role.AUDITOR, Role.VIEWER)
+_HOME = Crumb(say("Health"), "/")
+_CAMPAIGNS = Crumb(say("Campaigns"), "/campaigns")
+Live = dict[str, Broadcast]
+
+
+def pages(kit: Kit, desk: Desk, absent: Callable[[], Sequence[Absent]]) -> tuple[APIRouter, Live]:
+    """The routes, and the live parts that the server's end has to close."""
+    router = APIRouter(dependencies=[])
+    live = {
+        "health": Broadcast(
+            lambda _, language: _beat_of_health(kit, language, health.health(desk, absent)),
+            kit.clock,
+            version=kit.assets.version,
+        ),
+        "campaign": Broadcast(
+            lambda key, language: _beat_of_campaign(kit, language, runs.run(desk, key)),
+            kit.clock,
+            version=kit.assets.version,
+        ),
+    }
+    _health(router, kit, desk, absent, live["health"])
+    _campaigns(router, kit, desk, live["campaign"])
+    _units(router, kit, desk)
+    _workers(router, kit, desk)
+    return router, live
+
+
+def _health(
+    router: APIRouter,
+    kit: Kit,
+    desk: Desk,
+    absent: Callable[[], Sequence[Absent]],
+    live: Broadcast,
+) -> None:
+    @router.get("/", dependencies=[needs(*WATCHERS)], include_in_schema=False)
+    def first(request: Request) -> Response:
+        found = glance.glance(health.health(desk, absent))
+        return kit.page(
+            request, "scheduler/health.html", title=say("Health of the grid"), glance=found
+        )
+
+    @router.get("/live/health", dependencies=[needs(*WATCHERS)], include_in_schema=False)
+    def follow(request: Request) -> Response:
+        return live.stream(request)
+
+    @router.get(f"{API}/health", dependencies=[needs(*WATCHERS)])
+    def as_json() -> Response:
+        return plainly.answer(health.health(desk, absent))
+
+
+def _campaigns(router: APIRouter, kit: Kit, desk: Desk, live: Broadcast) -> None:
+    @router.get("/campaigns", dependencies=[needs(*WATCHERS)], include_in_schema=False)
+    @router.get(
+        f"{API}/campaigns", dependencies=[needs(*WATCHERS)], openapi_extra=description(RUNS)
+    )
+    def listed(request: Request) -> Response:
+        state = kit.state(request, RUNS)
+        rows = runs.runs(
+            desk,
+            cut(state),
+            state=state.filters.get("state", ""),
+            prefix=state.filters.get("campaign", ""),
+        )
+        why = say("A campaign begins once the cooperative has authorised an algorithm.")
+        if state.filters:
+            why = say("No campaign matches these filters.")
+        return kit.listing(request, "scheduler/listing.html", of(RUNS, state, rows, why))
+
+    @router.get("/campaigns/{prefix}", dependencies=[needs(*WATCHERS)], include_in_schema=False)
+    def one(request: Request, prefix: str) -> Response:
+        found = runs.run(desk, prefix)
+        return kit.page(
+            request,
+            "scheduler/campaign.html",
+            title=found.run.title or found.run.campaign,
+            trail=[_HOME, _CAMPAIGNS],
+            **_campaign(found, kit.speech(kit.language(request))),
+        )
+
+    @router.get(f"{API}/campaigns/{{prefix}}", dependencies=[needs(*WATCHERS)])
+    def as_json(prefix: str) -> Response:
+        return plainly.answer(runs.run(desk, prefix))
+
+    @router.get("/campaigns/{prefix}/units", dependencies=[needs(*WATCHERS)],
+                include_in_schema=False)  # fmt: skip
+    @router.get(
+        f"{API}/campaigns/{{prefix}}/units",
+        dependencies=[needs(*WATCHERS)],
+        openapi_extra=description(WORK),
+    )
+    def work(request: Request, prefix: str) -> Response:
+        state = kit.state(request, WORK)
+        campaign = runs.run(desk, prefix, stages=1).run
+        rows = units.units(
+            desk,
+            campaign.campaign,
+            cut(state),
+            state=state.filters.get("state", ""),
+            number=int(state.filters.get("round", "0")),
+        )
+        why = say("The first round is not planned yet.")
+        if state.filters:
+            why = say("No work unit matches these filters.")
+        own = Crumb(campaign.title, f"/campaigns/{campaign.campaign}")
+        return kit.listing(
+            request,
+            "scheduler/listing.html",
+            of(WORK, state, rows, why),
+            trail=[_HOME, _CAMPAIGNS, own],
+        )
+
+    @router.get("/live/campaigns/{prefix}", dependencies=[needs(*WATCHERS)],
+                include_in_schema=False)  # fmt: skip
+    def follow(request: Request, prefix: str) -> Response:
+        # Looked up first: a stream about nothing would be one that never says why it is silent.
+        return live.stream(request, runs.run(desk, prefix, stages=1).run.campaign)
+
+
+def _units(router: APIRouter, kit: Kit, desk: Desk) -> None:
+    @router.get("/units/{prefix}", dependencies=[needs(*WATCHERS)], include_in_schema=False)
+    def one(request: Request, prefix: str) -> Response:
+        found = units.unit(desk, prefix)
+        campaign = found.work.campaign
+        return kit.page(
+            request,
+            "scheduler/unit.html",
+            title=say("Work unit {unit}", unit=found.work.unit[:13]),
+            trail=[_HOME, _CAMPAIGNS, Crumb(found.title or campaign, f"/campaigns/{campaign}")],
+            facts=glance.unit_facts(found),
+            plan=found.plan,
+            tries=glance.try_rows(found),
+            chart=glance.unit_chart(found, kit.speech(kit.language(request))),
+        )
+
+    @router.get(f"{API}/units/{{prefix}}", dependencies=[needs(*WATCHERS)])
+    def as_json(prefix: str) -> Response:
+        return plainly.answer(units.unit(desk, prefix))
+
+
+def _workers(router: APIRouter, kit: Kit, desk: Desk) -> None:
+    @router.get("/workers", dependencies=[needs(*WATCHERS)], include_in_schema=False)
+    @router.get(
+        f"{API}/workers", dependencies=[needs(*WATCHERS)], openapi_extra=description(MACHINES)
+    )
+    def listed(request: Request) -> Response:
+        state = kit.state(request, MACHINES)
+        asked = state.filters
+        rows = [
+            row
+            for row in machines.machines(desk)
+            if row.freshness == asked.get("state", row.freshness)
+            and asked.get("operator", "").lower() in row.operator.lower()
+            and ("library" not in asked or asked["library"] in row.libraries)
+        ]
+        why = say("No worker has joined yet: make a token, and join one with it.")
+        if asked:
+            why = say("No worker matches these filters.")
+        return kit.listing(
+            request, "scheduler/listing.html", in_memory(MACHINES, state, rows, why)
+        )
+
+
+def _campaign(found: runs.RunDetail, speech: Speech) -> dict[str, object]:
+    failed = [stage for stage in found.stages if stage.units.get("failed")]
+    state: Status = glance.words.CAMPAIGNS[found.run.state]
+    return {
+        "found": found,
+        "state": state,
+        "failed": bool(failed),
+        "facts": glance.run_facts(found),
+        "stages": glance.stage_rows(found),
+        "metrics": glance.metric_names(found),
+        "metric_rows": glance.metric_rows(found),
+        "chart": glance.attempts_chart(found, speech),
+    }
+
+
+def _beat_of_health(kit: Kit, language: Language, found: health.Health) -> str:
+    return kit.fragment("scheduler/health_beat.html", language, glance=glance.glance(found))
+
+
+def _beat_of_campaign(kit: Kit, language: Language, found: runs.RunDetail) -> str:
+    return kit.fragment(
+        "scheduler/campaign_beat.html", language, **_campaign(found, kit.speech(language))
+    )

@@ -1,0 +1,160 @@
+"""The lists: columns, orders and filters, once for pages, CSV, JSON and the API's description."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from scheduler.views.ledger import Line
+from scheduler.views.machines import Machine
+from scheduler.views.runs import Run
+from scheduler.views.slices import Slice
+from scheduler.views.units import Work
+from scheduler.web import words
+from scheduler.web.reasons import told
+from trust.log.entry import Kind
+from web.cells import Ident, Link, Status
+from web.listing import Choice, Column, ListState, Sort, Table, Text
+from web.sentences import Sentence, say
+
+_CAMPAIGN = r"(camp_)?[0-9a-z]{1,64}"
+
+
+def cut(state: ListState) -> Slice:
+    """What a list's address asks of a store."""
+    return Slice(state.limit, state.cursor.key if state.cursor else None, state.reverse)
+
+
+def _options(known: Mapping[str, Status]) -> list[tuple[str, Sentence]]:
+    return [(code, one.word) for code, one in known.items()]
+
+
+def campaign_ident(campaign: str) -> Ident:
+    """A campaign's id, with the way to its page."""
+    return Ident(campaign, f"/campaigns/{campaign}", 8)
+
+
+def unit_ident(unit: str) -> Ident:
+    """A unit's id, with the way to its page."""
+    return Ident(unit, f"/units/{unit}", 8)
+
+
+RUNS: Table[Run] = Table(
+    name="campaigns",
+    caption=say("Campaigns"),
+    columns=[
+        Column("title", say("Title"), lambda row: Link(f"/campaigns/{row.campaign}", row.title)),
+        Column("campaign", say("Campaign"), lambda row: campaign_ident(row.campaign)),
+        Column("state", say("State"), lambda row: words.CAMPAIGNS[row.state]),
+        Column("reason", say("Why"), lambda row: told(row.why, row.reason)),
+        Column("round", say("Round"), lambda row: row.round, number=True, schema="integer"),
+        Column("rounds", say("of"), lambda row: row.rounds, number=True, schema="integer"),
+        Column("created_at", say("Started"), lambda row: row.created_at, sort="created_at"),
+        Column("updated_at", say("Last change"), lambda row: row.updated_at),
+    ],
+    sorts=[
+        Sort(
+            "created_at",
+            lambda row: (row.created_at, row.campaign),
+            (datetime, str),
+            descending=True,
+        )
+    ],
+    filters=[
+        Choice("state", say("State"), options=_options(words.CAMPAIGNS)),
+        Text("campaign", say("Id begins with"), pattern=_CAMPAIGN, hint=say("camp_…")),
+    ],
+)
+WORK: Table[Work] = Table(
+    name="units",
+    caption=say("Work units"),
+    columns=[
+        Column("unit", say("Work unit"), lambda row: unit_ident(row.unit)),
+        Column("round", say("Round"), lambda row: row.round, "unit", number=True, schema="integer"),
+        Column("kind", say("Task"), lambda row: words.UNIT_KINDS[row.kind]),
+        Column("state", say("State"), lambda row: words.UNITS[row.state]),
+        Column("worker", say("Worker"), lambda row: Ident(row.worker) if row.worker else None),
+        Column("reason", say("Why"), lambda row: told(row.why, row.reason)),
+        Column(
+            "capsules",
+            say("Capsules, in tens"),
+            lambda row: row.capsules,
+            number=True,
+            schema="integer",
+        ),
+        Column("deadline", say("Deadline"), lambda row: row.deadline),
+    ],
+    sorts=[Sort("unit", lambda row: (row.round, row.unit), (int, str), descending=True)],
+    filters=[
+        Choice("state", say("State"), options=_options(words.UNITS)),
+        Text("round", say("Round"), most=6, pattern="[1-9][0-9]{0,5}"),
+    ],
+)
+MACHINES: Table[Machine] = Table(
+    name="workers",
+    caption=say("Workers"),
+    columns=[
+        Column("worker", say("Worker"), lambda row: Ident(row.worker)),
+        Column("state", say("State"), lambda row: words.WORKERS[row.freshness], sort="state"),
+        Column("last_seen", say("Last sign"), lambda row: row.last_seen, sort="last_seen"),
+        Column("operator", say("Answers for it"), lambda row: row.operator, sort="operator"),
+        Column("site", say("Site"), lambda row: row.site),
+        Column("level", say("Sandbox"), lambda row: row.level),
+        Column("libraries", say("Libraries"), lambda row: ", ".join(row.libraries) or None),
+        Column(
+            "capsules",
+            say("Capsules, in tens"),
+            lambda row: row.capsules,
+            number=True,
+            schema="integer",
+        ),
+        Column("leases", say("At work"), lambda row: row.leases, number=True, schema="integer"),
+        Column("slots", say("Free slots"), lambda row: row.slots, number=True, schema="integer"),
+    ],
+    sorts=[
+        Sort("operator", lambda row: (row.operator, row.worker), (str, str)),
+        Sort("state", lambda row: (row.freshness, row.worker), (str, str), descending=True),
+        Sort(
+            "last_seen",
+            lambda row: (row.last_seen.isoformat() if row.last_seen else "", row.worker),
+            (str, str),
+            descending=True,
+        ),
+    ],
+    filters=[
+        Choice("state", say("State"), options=_options(words.WORKERS)),
+        Text("operator", say("Answers for it"), most=80),
+        Text("library", say("Has the library"), most=40, pattern="[a-z0-9_.-]+"),
+    ],
+)
+LINES: Table[Line] = Table(
+    name="log",
+    caption=say("Entries of the log"),
+    columns=[
+        Column(
+            "index",
+            say("Index"),
+            lambda row: Link(f"/log/{row.index}", str(row.index)),
+            sort="index",
+        ),
+        Column("kind", say("What it is"), lambda row: words.entry_word(row.kind)),
+        Column("digest", say("Document"), lambda row: Ident(row.digest, f"/log/{row.index}")),
+        Column(
+            "campaign",
+            say("Campaign"),
+            lambda row: Ident(row.campaign, f"/log?campaign={row.campaign}", 8)
+            if row.campaign
+            else None,
+        ),
+        Column("proof", say("Proof"), lambda row: words.PROOFS[row.proven]),
+    ],
+    sorts=[Sort("index", lambda row: (row.index,), (int,), descending=True)],
+    filters=[
+        Choice(
+            "kind", say("What it is"), options=[(one.value, words.entry_word(one)) for one in Kind]
+        ),
+        Text("campaign", say("Campaign"), pattern=_CAMPAIGN, hint=say("camp_…")),
+        Text("digest", say("Document"), pattern="(sha256:)?[0-9a-f]{1,64}", hint=say("sha256:…")),
+    ],
+)
+

@@ -1,0 +1,97 @@
+"""What a log entry says, in human words and facts; its document was written by one of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from scheduler.views.ledger import EntryDetail
+from scheduler.web import words
+from trust.clock import from_text
+from trust.log.entry import Kind
+from web.cells import Cell, Ident
+from web.sentences import Sentence, mark, say
+
+_TOLD: Mapping[str, str] = {
+    Kind.ROOT: mark("The root of {territory}, version {version}: who may sign what from now on."),
+    Kind.AUTHORISATION: mark("The college authorised “{title}” for {purpose}."),
+    Kind.SUSPENSION: mark("The college stopped {authorisation}: {reason}"),
+    Kind.PLAN: mark("Round {round} of {campaign} was planned, with its deadline on {deadline}."),
+    Kind.ORDERS: mark("A commitment to {size} {kind} of {campaign}: their list is for auditors."),
+    Kind.OPENING: mark(
+        "Round {round} of {campaign} was opened: {partials} reports, "
+        "{contributors_rounded} people or more."
+    ),
+    Kind.RELEASE: mark(
+        "{campaign} was released: {contributors_rounded} people or more, at the cost of {rho} zCDP."
+    ),
+    Kind.CONSENTS: mark("A commitment to {size} decisions of owners: nobody can be found in it."),
+    Kind.ENROLMENT: mark("{worker} joined at {site}; {operator} answers for it."),
+    Kind.KEY_EVENT: mark("{worker} was excluded for good."),
+    Kind.HELPER_KEY: mark("The helper made its key for {campaign}."),
+    Kind.KEY_DESTROYED: mark("The helper destroyed its key for {campaign}."),
+    Kind.BATCH: mark(
+        "The reports of round {round} of {campaign} were fixed before anybody opened them: "
+        "{partials} of them."
+    ),
+    Kind.SHARE: mark("One half of the sum of round {round} of {campaign}, by the {side}."),
+    Kind.REFUSAL: mark("{campaign} was refused ({code}): {sentence}"),
+    Kind.TRUSTEE_KEY: mark("A trustee made a key."),
+    Kind.EPOCH_KEY: mark("The keys of {campaign} were made; {threshold} trustees open with them."),
+    Kind.SHARE_REQUEST: mark("The trustees were asked to open round {round} of {campaign}."),
+    Kind.TRUSTEE_SHARE: mark("Trustee {place} gave a share for round {round} of {campaign}."),
+    Kind.OPENED: mark("Keyholder and trustees opened round {round} of {campaign}."),
+    Kind.EPOCH_RETIRED: mark("The keys of {campaign} were retired: {reason}"),
+}
+_MOMENTS = ("_at", "_after", "_before", "deadline")
+# Long lists and keys are in the document below; facts are what fits on a line.
+_LONGEST = 100
+
+
+def told(found: EntryDetail) -> Sentence:
+    """The entry in one sentence."""
+    if not found.payload:
+        return say("The document is not here any more; its entry and proof still hold.")
+    values = {
+        name: _plain(name, value)
+        for name, value in found.payload.items()
+        if isinstance(value, str | int)
+    }
+    return Sentence(_TOLD[found.line.kind], values)
+
+
+def facts(found: EntryDetail) -> list[tuple[Sentence | str, Cell]]:
+    """The short fields of the document, as it names them."""
+    return [
+        (name, _cell(name, value))
+        for name, value in found.payload.items()
+        if isinstance(value, int | float) or (isinstance(value, str) and len(value) <= _LONGEST)
+    ]
+
+
+def signers(found: EntryDetail) -> list[list[Cell]]:
+    """Who signed: duty and key."""
+    return [
+        [Sentence(words.DUTIES.get(one.duty, one.duty)), Ident(one.key, letters=16)]
+        for one in found.signers
+    ]
+
+
+def _cell(name: str, value: Any) -> Cell:
+    plain = _plain(name, value)
+    if isinstance(plain, str):
+        if plain.startswith("camp_"):
+            return Ident(plain, f"/campaigns/{plain}", 8)
+        if plain.startswith(("sha256:", "unit_", "wrk_", "auth_", "ed25519:")):
+            return Ident(plain)
+    return plain
+
+
+def _plain(name: str, value: Any) -> str | int | float | datetime:
+    if isinstance(value, str) and name.endswith(_MOMENTS):
+        try:
+            return from_text(value)
+        except ValueError:
+            return value
+    return value if isinstance(value, str | int | float) else str(value)

@@ -1,0 +1,1 @@
+"""Sign-in at the territory's identity provider (OpenID Connect, authorization code with PKCE)."""
