@@ -27,7 +27,10 @@ class Slice:
         """
         if self.after is not None:
             edge = tuple_(
-                *(literal(part, column.type) for part, column in zip(self.after, columns, strict=True))
+                *(
+                    literal(part, column.type)
+                    for part, column in zip(self.after, columns, strict=True)
+                )
             )
             row = tuple_(*columns)
             query = query.where(row < edge if self.reverse else row > edge)

@@ -157,7 +157,9 @@ def _counts(one: Stage) -> Sentence:
     failed = one.units.get("failed", 0)
     total = sum(one.units.values())
     if failed:
-        return say("{done} of {total} units, {failed} failed", done=done, total=total, failed=failed)
+        return say(
+            "{done} of {total} units, {failed} failed", done=done, total=total, failed=failed
+        )
     return say("{done} of {total} units", done=done, total=total)
 
 
@@ -213,7 +215,9 @@ def unit_chart(found: UnitDetail, speech: Speech) -> Chart | None:
 def _span(one: Try) -> Span:
     live = one.state in {"leased", "reported"}
     # An attempt from before ends were written down ended by its lease's end at the latest.
-    end = None if live else max(one.ended_at or one.expires_at, one.leased_at + timedelta(seconds=1))
+    end = (
+        None if live else max(one.ended_at or one.expires_at, one.leased_at + timedelta(seconds=1))
+    )
     return Span(one.leased_at, end, words.ATTEMPTS[one.state], str(one.number))
 
 

@@ -85,7 +85,7 @@ def test_every_value_of_every_row_is_still_there(old: Path):
     assert all(before.values()), "the old database has rows in every table"
     open_store(old, ManualClock(NOW), Meters()).close()
     after = contents(old)
-    assert set(after) == set(before)
+    assert not any(after[table] for table in set(after) - set(before)), "tables that came since"
     for table, rows in before.items():
         assert len(after[table]) == len(rows), table
         for was, now in zip(rows, after[table], strict=True):
