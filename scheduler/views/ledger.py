@@ -157,14 +157,10 @@ def _line(row: LogRow) -> Line:
 def _signers(desk: Desk, envelope: dsse.Envelope) -> tuple[Signer, ...]:
     """Whose keys signed, among those that the territory's root lists."""
     duties = {
-        key: duty.value
-        for duty, held in desk.root.document.duties.items()
-        for key in held.keys
+        key: duty.value for duty, held in desk.root.document.duties.items() for key in held.keys
     }
     try:
         verified = dsse.verify(envelope, envelope.payload_type, tuple(duties), threshold=1)
     except TrustError:
         return ()
-    return tuple(
-        Signer(str(key), duties[key]) for key in sorted(verified.signers, key=str)
-    )
+    return tuple(Signer(str(key), duties[key]) for key in sorted(verified.signers, key=str))

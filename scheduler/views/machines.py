@@ -49,9 +49,7 @@ def machines(desk: Desk) -> list[Machine]:
         capsules: dict[str, int] = dict(
             tx.session.exec(
                 select(ConsentRow.worker, func.count(func.distinct(ConsentRow.capsule)))
-                .where(
-                    ConsentRow.decision == Decision.GRANT.value, ConsentRow.expires_at > tx.now
-                )
+                .where(ConsentRow.decision == Decision.GRANT.value, ConsentRow.expires_at > tx.now)
                 .group_by(ConsentRow.worker)
             ).all()
         )

@@ -182,9 +182,7 @@ def _workers(router: APIRouter, kit: Kit, desk: Desk) -> None:
         why = say("No worker has joined yet: make a token, and join one with it.")
         if asked:
             why = say("No worker matches these filters.")
-        return kit.listing(
-            request, "scheduler/listing.html", in_memory(MACHINES, state, rows, why)
-        )
+        return kit.listing(request, "scheduler/listing.html", in_memory(MACHINES, state, rows, why))
 
 
 def _campaign(found: runs.RunDetail, speech: Speech) -> dict[str, object]:

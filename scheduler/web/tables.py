@@ -142,9 +142,9 @@ LINES: Table[Line] = Table(
         Column(
             "campaign",
             say("Campaign"),
-            lambda row: Ident(row.campaign, f"/log?campaign={row.campaign}", 8)
-            if row.campaign
-            else None,
+            lambda row: (
+                Ident(row.campaign, f"/log?campaign={row.campaign}", 8) if row.campaign else None
+            ),
         ),
         Column("proof", say("Proof"), lambda row: words.PROOFS[row.proven]),
     ],
@@ -157,4 +157,3 @@ LINES: Table[Line] = Table(
         Text("digest", say("Document"), pattern="(sha256:)?[0-9a-f]{1,64}", hint=say("sha256:…")),
     ],
 )
-
