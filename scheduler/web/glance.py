@@ -215,9 +215,7 @@ def unit_chart(found: UnitDetail, speech: Speech) -> Chart | None:
 def _span(one: Try) -> Span:
     live = one.state in {"leased", "reported"}
     # An attempt from before ends were written down ended by its lease's end at the latest.
-    end = (
-        None if live else max(one.ended_at or one.expires_at, one.leased_at + timedelta(seconds=1))
-    )
+    ended = max(one.ended_at or one.expires_at, one.leased_at + timedelta(seconds=1))
     return Span(one.leased_at, None if live else ended, words.ATTEMPTS[one.state], str(one.number))
 
 
