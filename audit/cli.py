@@ -1,4 +1,4 @@
-"""`cadastre audit verify`: replay evidence from a folder or an address."""
+"""`cadastre audit verify | fetch | proof`: evidence from a folder or an address, or one proof."""
 
 from __future__ import annotations
 
@@ -34,6 +34,18 @@ def add_audit(verbs: Verbs) -> None:
     )
     fetch.add_argument("url", metavar="URL", help="a scheduler's site, or a published folder")
     fetch.add_argument("--out", type=Path, required=True, metavar="DIR")
+    proof = leaf(
+        verbs,
+        "proof",
+        _proof,
+        summary="verify offline that one signed document stands in the territory's log",
+        example="cadastre audit proof entry-7.tlog-proof --document entry-7.json --root root.json",
+    )
+    proof.add_argument("proof", type=Path, metavar="FILE", help="a .tlog-proof file")
+    proof.add_argument("--document", type=Path, required=True, help="the signed document it is of")
+    proof.add_argument(
+        "--root", type=Path, required=True, help="the territory's signed root, as you trust it"
+    )
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
@@ -50,6 +62,32 @@ def _fetch(arguments: argparse.Namespace) -> int:
         }
     )
     output.line(f"next: cadastre audit verify {arguments.out} --policy audit-policy.txt")
+    return OK
+
+
+def _proof(arguments: argparse.Namespace) -> int:
+    from audit.errors import PolicyMalformed
+    from audit.receipt import check
+
+    try:
+        named = (arguments.proof, arguments.document, arguments.root)
+        files = [path.read_bytes() for path in named]
+    except OSError as error:
+        raise PolicyMalformed(
+            f"could not read {error.filename}: {error.strerror}", remedy="check the path"
+        ) from error
+    found = check(*files)
+    Output(as_json=arguments.json).record(
+        {
+            "verified": True,
+            "territory": found.territory,
+            "index": found.index,
+            "what": found.kind.value,
+            "document": str(found.document),
+            "witnesses": len(found.witnesses),
+            "under the root": str(found.root),
+        }
+    )
     return OK
 
 

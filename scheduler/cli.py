@@ -1,4 +1,4 @@
-"""`cadastre scheduler init | install-root | serve | status | token create | exclude`."""
+"""`cadastre scheduler init | install-root | serve | status | token create | invite | exclude`."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ def add_scheduler(verbs: Verbs) -> None:
     serve.add_argument(
         "--keyholder", default="", metavar="URL", help="who opens `encrypted` campaigns"
     )
+    _web_options(serve)
     status = leaf(
         verbs,
         "status",
@@ -88,6 +89,23 @@ def add_scheduler(verbs: Verbs) -> None:
         help="a worker that may turn aggregates into reports: one of your own, without capsules",
     )
 
+    invite = leaf(
+        verbs,
+        "invite",
+        _invite,
+        summary="make a token that signs one person in to the pages, once, within three days",
+        example="cadastre scheduler invite --state S --role operator --name 'Inès Martin'",
+    )
+    _state(invite)
+    invite.add_argument(
+        "--role",
+        action="append",
+        required=True,
+        choices=["operator", "auditor", "author", "viewer"],
+        help="what they may do; may be given several times",
+    )
+    invite.add_argument("--name", required=True, help="shown on the pages to themselves")
+
     exclude = leaf(
         verbs,
         "exclude",
@@ -102,6 +120,28 @@ def add_scheduler(verbs: Verbs) -> None:
 
 def _state(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", type=Path, default=Path(DEFAULT_STATE), help="state directory")
+
+
+def _web_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--web-listen",
+        default="127.0.0.1:0",
+        metavar="HOST:PORT",
+        help="where the pages answer; port 0 takes a free one, `off` serves none "
+        "(default 127.0.0.1:0)",
+    )
+    parser.add_argument(
+        "--web-address",
+        default="",
+        metavar="URL",
+        help="the https address that a proxy on this machine serves them under",
+    )
+    parser.add_argument(
+        "--web-sign-in", type=Path, metavar="FILE", help="TOML about the identity provider"
+    )
+    parser.add_argument(
+        "--web-zone", default="Europe/Paris", help="time zone that the pages show times in"
+    )
 
 
 def _init(arguments: argparse.Namespace) -> int:
@@ -155,11 +195,24 @@ def _install_root(arguments: argparse.Namespace) -> int:
 def _serve(arguments: argparse.Namespace) -> int:
     import asyncio
 
+    from scheduler.opening import opener
     from scheduler.program import serve
     from scheduler.state import State
 
+    state = State(arguments.state)
     asyncio.run(
-        serve(State(arguments.state), helper=arguments.helper, keyholder=arguments.keyholder)
+        serve(
+            state,
+            helper=arguments.helper,
+            keyholder=arguments.keyholder,
+            opener=opener(
+                state,
+                listen=arguments.web_listen,
+                address=arguments.web_address,
+                issuer=arguments.web_sign_in,
+                zone=arguments.web_zone,
+            ),
+        )
     )
     return 0
 
@@ -226,6 +279,33 @@ def _token(arguments: argparse.Namespace) -> int:
         output.record({"token": str(token), "role": arguments.role})
     else:
         output.line(str(token))
+    return 0
+
+
+def _invite(arguments: argparse.Namespace) -> int:
+    from scheduler.meters import Meters
+    from scheduler.opening import invite, whereabouts
+    from scheduler.program import open_database
+    from scheduler.state import State
+    from terminal.output import Output
+    from trust.clock import SystemClock
+
+    state = State(arguments.state)
+    state.trusted_root()
+    store = open_database(state, SystemClock(), Meters())
+    try:
+        token = invite(store, arguments.name, arguments.role)
+    finally:
+        store.close()
+    address = whereabouts(state)
+    Output(as_json=arguments.json).record(
+        {
+            "name": arguments.name,
+            "roles": " ".join(arguments.role),
+            "token": token,
+            "open": f"{address}/sign-in#{token}" if address else "start the scheduler first",
+        }
+    )
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, timedelta
@@ -36,8 +37,13 @@ def make_clockwork(
     transfers: Transfers,
     deny: DenyList,
     renew: Callable[[], None],
+    *,
+    sign_out: Callable[[], int] | None = None,
 ) -> AsyncIOScheduler:
-    """All recurring jobs; `renew` replaces the server's own certificate when it is due."""
+    """All recurring jobs; `renew` replaces the server's own certificate when it is due.
+
+    `sign_out` forgets sessions of the pages that are over, where there are pages.
+    """
 
     async def pace() -> None:
         desk.bell.ring([PACE])
@@ -48,6 +54,8 @@ def make_clockwork(
     async def sweep() -> None:
         await sweeping.sweep(desk)
         transfers.sweep()
+        if sign_out is not None:
+            await asyncio.to_thread(sign_out)
 
     clockwork = AsyncIOScheduler(timezone=UTC)
     jobs: dict[str, tuple[Job, float]] = {

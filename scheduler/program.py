@@ -8,9 +8,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from cryptography import x509
 
@@ -126,11 +127,16 @@ SWITCH_SECONDS = 0.0005
 
 
 async def serve(
-    state: State, limits: Limits | None = None, helper: str = "", keyholder: str = ""
+    state: State,
+    limits: Limits | None = None,
+    helper: str = "",
+    keyholder: str = "",
+    opener: Opener | None = None,
 ) -> None:
     """Run until SIGTERM or SIGINT. Raises before it listens when anything is not in order.
 
-    `helper` and `keyholder` are the addresses of those two, "" where there is none.
+    `helper` and `keyholder` are the addresses of those two, "" where there is none; `opener`
+    makes the pages, None for none.
     """
     harden()  # it holds the keys of orders, log and authority, and every worker's report
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -141,7 +147,18 @@ async def serve(
         HttpKeyholder(keyholder) if keyholder else NoKeyholder(),
     )
     with alone(state):
-        await _serve(state, clock, limits or Limits(), others)
+        await _serve(state, clock, limits or Limits(), others, opener)
+
+
+class Pages(Protocol):
+    """The pages of a running scheduler, as `scheduler.web` makes them."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def sweep(self) -> int: ...
+
+
+Opener = Callable[[Desk, LogWriter], Pages]
 
 
 @dataclass(frozen=True)
@@ -152,7 +169,9 @@ class Others:
     keyholder: Keyholder
 
 
-async def _serve(state: State, clock: Clock, limits: Limits, others: Others) -> None:
+async def _serve(
+    state: State, clock: Clock, limits: Limits, others: Others, opener: Opener | None
+) -> None:
     configuration = state.configuration()
     trusted = state.trusted_root()
     trusted.require_current(clock.now())
@@ -182,7 +201,7 @@ async def _serve(state: State, clock: Clock, limits: Limits, others: Others) -> 
         keyholder=others.keyholder,
     )
     try:
-        await _run(state, desk, log)
+        await _run(state, desk, log, opener)
     finally:
         store.close()
         log.close()
@@ -197,7 +216,7 @@ async def log_roots(desk: Desk, roots: Sequence[bytes]) -> None:
         )
 
 
-async def _run(state: State, desk: Desk, log: LogWriter) -> None:
+async def _run(state: State, desk: Desk, log: LogWriter, opener: Opener | None) -> None:
     configuration = state.configuration()
     outbox.require_one_moment(desk.store, log)
     roots = state.roots()
@@ -214,14 +233,24 @@ async def _run(state: State, desk: Desk, log: LogWriter) -> None:
         _EVERYWHERE,
         configuration.http_port,
     )
+    pages = opener(desk, log) if opener else None
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    clockwork = make_clockwork(desk, standing, transfers, services.deny, identity.renew)
+    clockwork = make_clockwork(
+        desk,
+        standing,
+        transfers,
+        services.deny,
+        identity.renew,
+        sign_out=pages.sweep if pages else None,
+    )
     await work.start()
     await enrolment.start()
     site.start()
+    if pages:
+        pages.start()
     clockwork.start()
     pace = asyncio.create_task(keep_pace(desk))
     _LOG.info("serving", extra={"territory": desk.territory, "work": configuration.work_address})
@@ -233,6 +262,8 @@ async def _run(state: State, desk: Desk, log: LogWriter) -> None:
         await asyncio.gather(work.stop(GRACE_SECONDS), enrolment.stop(GRACE_SECONDS))
         await pace
         await asyncio.to_thread(site.stop)
+        if pages:
+            await asyncio.to_thread(pages.stop)
         _LOG.info("stopped")
 
 

@@ -1,6 +1,6 @@
 """Reading a stored reason back: its code and what filled its sentence's holes.
 
-What is stored is the sentence as it was said, in English. A page that speaks French needs the parts.
+What is stored is the sentence as it was said, in English. A page in French needs the parts.
 """
 
 from __future__ import annotations

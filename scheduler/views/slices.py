@@ -26,12 +26,8 @@ class Slice:
         Row values compare as one, so that an index over the columns is entered at the cursor.
         """
         if self.after is not None:
-            edge = tuple_(
-                *(
-                    literal(part, column.type)
-                    for part, column in zip(self.after, columns, strict=True)
-                )
-            )
+            pairs = zip(self.after, columns, strict=True)
+            edge = tuple_(*(literal(part, column.type) for part, column in pairs))
             row = tuple_(*columns)
             query = query.where(row < edge if self.reverse else row > edge)
         ordered = [column.desc() if self.reverse else column.asc() for column in columns]

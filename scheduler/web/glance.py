@@ -95,8 +95,8 @@ def _verdict_says(found: Health) -> Sentence:
                 len(found.late_units),
             ),
             (
-                plural("{number} campaign failed in 24 hours", "{number} campaigns failed in 24 hours",
-                       len(found.failed)),
+                plural("{number} campaign failed in 24 hours",
+                       "{number} campaigns failed in 24 hours", len(found.failed)),
                 len(found.failed),
             ),
         )
@@ -215,10 +215,8 @@ def unit_chart(found: UnitDetail, speech: Speech) -> Chart | None:
 def _span(one: Try) -> Span:
     live = one.state in {"leased", "reported"}
     # An attempt from before ends were written down ended by its lease's end at the latest.
-    end = (
-        None if live else max(one.ended_at or one.expires_at, one.leased_at + timedelta(seconds=1))
-    )
-    return Span(one.leased_at, end, words.ATTEMPTS[one.state], str(one.number))
+    ended = max(one.ended_at or one.expires_at, one.leased_at + timedelta(seconds=1))
+    return Span(one.leased_at, None if live else ended, words.ATTEMPTS[one.state], str(one.number))
 
 
 def unit_facts(found: UnitDetail) -> list[tuple[Sentence, Cell]]:

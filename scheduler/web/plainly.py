@@ -1,4 +1,4 @@
-"""Read models as JSON: their own fields, moments as RFC 3339, nothing that a page would not show."""
+"""Read models as JSON: their own fields, moments as RFC 3339, nothing that pages don't show."""
 
 from __future__ import annotations
 

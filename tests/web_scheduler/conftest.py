@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,9 +12,12 @@ from tests.web_scheduler.territory import Grid, grid_in
 __all__ = ["browse", "chromium", "grid"]
 
 
-@pytest.fixture
-def grid(tmp_path: Path) -> Iterator[Grid]:
-    """Two campaigns, one released and one with a late unit; four workers, one of them lost."""
-    made = grid_in(tmp_path)
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
+    """Two campaigns, one released and one with a late unit; four workers, one of them lost.
+
+    Pages only read it: one for all tests of a module.
+    """
+    made = grid_in(tmp_path_factory.mktemp("grid"))
     yield made
     made.close()

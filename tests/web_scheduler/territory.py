@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,7 +82,9 @@ class Grid:
 def grid_in(folder: Path) -> Grid:
     """The whole scenario, played through the use cases that members call."""
     world = build(folder)
-    return asyncio.run(_played(world))
+    # In a thread of its own: a browser's test has an event loop that runs already.
+    with ThreadPoolExecutor(1) as apart:
+        return apart.submit(lambda: asyncio.run(_played(world))).result()
 
 
 async def _played(world: World) -> Grid:

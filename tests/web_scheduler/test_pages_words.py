@@ -9,6 +9,7 @@ from scheduler.domain.retelling import Retold, retell
 from scheduler.domain.states import AttemptState, CampaignState, RoundState, UnitState
 from scheduler.web import telling, words
 from scheduler.web.reasons import SENTENCES, told
+from tests.scheduler.conftest import START
 from trust.clock import ManualClock
 from trust.documents.campaign import UnitKind
 from trust.documents.root import Duty
@@ -17,7 +18,6 @@ from web import catalogues
 from web.extraction import complaints
 from web.languages import Language
 from web.speech import Speech
-from tests.scheduler.conftest import START
 
 
 def french(why: str, code: str = "") -> str:
