@@ -6,6 +6,7 @@ Rewrite it with `PYTHONPATH=. .venv/bin/python tests/house/test_error_codes.py >
 from __future__ import annotations
 
 import configparser
+import functools
 import importlib
 import pkgutil
 import re
@@ -110,6 +111,7 @@ Holes in braces are filled with counts, never with a person.
 """
 
 
+@functools.cache
 def rooms() -> tuple[str, ...]:
     """The packages of the product, from setup.cfg."""
     configuration = configparser.ConfigParser()
@@ -118,6 +120,7 @@ def rooms() -> tuple[str, ...]:
     return tuple(name.rstrip("*") for name in names if (HOUSE / name.rstrip("*")).is_dir())
 
 
+@functools.cache
 def import_everything() -> None:
     """Every module of every room, so that every refusal is known."""
     for room in rooms():

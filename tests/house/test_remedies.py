@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 import ast
+import functools
 import importlib
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -69,15 +69,20 @@ def meant(function: ast.expr, names: dict[str, object]) -> object:
             return None
 
 
-def constructions(text: str, module: ModuleType | None) -> Iterator[tuple[ast.Call, type[Problem]]]:
+@functools.cache  # several tests walk through the whole product
+def constructions(
+    text: str, module: ModuleType | None
+) -> tuple[tuple[ast.Call, type[Problem]], ...]:
     """Every call in `text` that makes a refusal, with the refusal's class."""
     tree = ast.parse(text)
     names = names_in(tree, module)
+    found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             refusal = meant(node.func, names)
             if isinstance(refusal, type) and issubclass(refusal, Problem):
-                yield node, refusal
+                found.append((node, refusal))
+    return tuple(found)
 
 
 def advised(refusal: type[Problem]) -> bool:
@@ -152,7 +157,7 @@ def test_whoever_is_refused_is_told_what_to_do() -> None:
     said, seen = [], 0
     for path in product():
         text, module = path.read_text(encoding="utf-8"), module_of(path)
-        seen += sum(1 for _ in constructions(text, module))
+        seen += len(constructions(text, module))
         said += helpless(text, module, str(path.relative_to(HOUSE)))
     assert seen > 800  # the walk resolved the names
     assert said == []
