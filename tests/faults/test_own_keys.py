@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from known import tell
 from mortals import Mortals, until
 from town import HASTY
 
@@ -59,6 +60,7 @@ def place() -> Iterator[Place]:
         made.grid.found()
         made.grid.enrol([Site("ville", "mairie")])
         made.serve(HASTY)
+        tell(made.worker)
         made.grid.start_workers()
         until("the worker is heard", lambda: made.problem() == "", SECONDS)
         yield made

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from known import tell
 from mortals import Mortals, TooLate, until
 
 from capsule_runtime.ledger import Ledger
@@ -185,6 +186,8 @@ class Town:
         self.replace_scheduler(HASTY)
         self.grid.enrol(SITES)
         owners = [self._seal(host) for host in range(HOSTS)]
+        for state in self.grid.workers:
+            tell(state)
         self.grid.start_workers()
         self._vote()
         for folder in owners:

@@ -1,7 +1,8 @@
 # ruff: noqa: E402 - this is a program, and its helpers lie in three folders of tests
 """Real broker, real sandbox, as a user who owns nothing else: run by test_real_broker.py.
 
-Prints one JSON object, scenario -> what was seen. Each scenario has its own worker.
+Reads the images that each new worker knows (known.py), prints one JSON object, scenario -> what was
+seen. Each scenario has its own worker.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from scene import PARAMETERS, Scene
 
+from capsule_runtime.sandbox import known_images
 from jobs import aggregate
 from protection import columns
 from protection.ckks import masks, packing, residues, scheme
@@ -47,6 +49,7 @@ from worker.workshop import Workshop
 
 PEOPLE = 30
 EPOCH = scheme.generate(SOMME)
+KNOWN = sys.stdin.buffer.read()
 
 
 class Bench:
@@ -54,6 +57,7 @@ class Bench:
 
     def __init__(self, home: Path, public: bytes | None = None) -> None:
         self.scene = Scene(home, PEOPLE, public=public)
+        (self.scene.identity.state / known_images.NAME).write_bytes(KNOWN)
         self.journal = Journal(self.scene.identity.state)
         self.hosting = Hosting(self.scene.identity, self.scene.clock)
         self.workshop: Workshop = self.scene.workshop(self.journal)

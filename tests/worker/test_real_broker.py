@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from known import known_images
 
 from jobs.libraries import LIBRARIES
 
@@ -26,6 +27,7 @@ def seen() -> dict[str, Any]:
         drop = {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []}
     done = subprocess.run(
         [sys.executable, "-B", str(Path(__file__).with_name("scenarios.py"))],
+        input=known_images(),
         capture_output=True,
         check=False,
         timeout=300,
