@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import signal
@@ -17,6 +19,11 @@ FRONT_DOOR = Path(__file__).resolve().parent.parent / "cadastre.py"
 COMMAND_SECONDS = 150.0
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
+# The first port that the kernel gives to whoever asks for any.
+_HANDED_OUT = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_LOWEST = 10_000
+_STRIDE = 211  # between two programs with neighbouring process ids
+_STEPS = itertools.count()  # a port that was given once is not given again soon
 
 
 class CommandFailed(RuntimeError):
@@ -43,16 +50,8 @@ class Processes:
 
     def attempt(self, *words: str | Path, typed: str = "") -> subprocess.CompletedProcess[str]:
         """One command with --json, however it ends; `typed` is its standard input."""
-        command = [sys.executable, str(FRONT_DOOR), *map(str, words), "--json"]
         started = time.monotonic()
-        ended = subprocess.run(
-            command,
-            input=typed,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_SECONDS,
-            check=False,
-        )
+        ended = self._perform([*map(str, words), "--json"], typed)
         took = time.monotonic() - started
         self._detail(
             f"$ cadastre {' '.join(map(str, words))}  -> {ended.returncode} in {took:.1f} s"
@@ -60,6 +59,17 @@ class Processes:
         if ended.returncode:
             self._detail(f"    {ended.stderr.strip()}")
         return ended
+
+    def _perform(self, words: list[str], typed: str) -> subprocess.CompletedProcess[str]:
+        """One command as a process, however it ends."""
+        return subprocess.run(
+            [sys.executable, str(FRONT_DOOR), *words],
+            input=typed,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
 
     def serve(
         self, name: str, *words: str | Path, program: tuple[str | Path, ...] = (FRONT_DOOR,)
@@ -134,12 +144,22 @@ class Processes:
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody uses now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for entry in sockets:
-            entry.bind(("127.0.0.1", 0))
-        return [entry.getsockname()[1] for entry in sockets]
-    finally:
-        for entry in sockets:
-            entry.close()
+    """Loopback ports that nobody uses now, and that nobody is given who asks for any port.
+
+    A server binds its port later, and again after a restart. One that the kernel hands out may be
+    somebody's connection by then; below those come only programs that ask for a number, and two
+    programs that look for ports here begin at different places.
+    """
+    handed_out = int(_HANDED_OUT.read_text().split()[0])
+    room = handed_out - _LOWEST if handed_out > _LOWEST + _STRIDE else _STRIDE
+    found: list[int] = []
+    for step in itertools.islice(_STEPS, room):
+        port = _LOWEST + (os.getpid() * _STRIDE + step) % room
+        with socket.socket() as entry:
+            entry.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                entry.bind(("127.0.0.1", port))
+                found.append(port)
+        if len(found) == count:
+            break
+    return found

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from demo.processes import Processes
+from warm_door import warm_door
+
+from demo.processes import COMMAND_SECONDS, Processes
 
 # Nobody sets it: waiting on it is a pause between two looks at a condition.
 _PAUSE = threading.Event()
@@ -131,6 +134,9 @@ class Mortals(Processes):
     def serve_again(self, name: str) -> None:
         """The next life of one that was stopped."""
         self._again(name)
+
+    def _perform(self, words: list[str], typed: str) -> subprocess.CompletedProcess[str]:
+        return warm_door().run(words, typed, COMMAND_SECONDS)
 
     def _again(self, name: str) -> None:
         words, program = self._words[name]
