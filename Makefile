@@ -1,6 +1,8 @@
 # Two commands do everything: `make demo` shows it, `make test` checks it.
 # Both prepare `.venv` first; `make setup` alone does only that.
 PYTHON := .venv/bin/python
+# Processes for the types and the tests: the machines of CI have two cores.
+PROCESSES ?= 2
 
 .PHONY: help setup demo test lint bench bench-learning soak package clean
 
@@ -24,11 +26,11 @@ demo: setup
 lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/mypy
+	.venv/bin/mypy --num-workers $(PROCESSES)
 	.venv/bin/lint-imports --no-cache
 
 test: lint
-	.venv/bin/pytest -m "not soak and not package" -q
+	.venv/bin/pytest -m "not soak and not package" -q --numprocesses $(PROCESSES)
 
 bench: setup
 	.venv/bin/cadastre bench --write docs/benchmarks.md

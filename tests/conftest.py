@@ -2,6 +2,9 @@
 
 In that mode a module is collected only if it declares `pytestmark = pytest.mark.base`. Whether a
 package is missing is never asked: a base module that began to need numpy must fail, not vanish.
+
+`make test` runs the suite in two processes (pytest-xdist): whole files, whatever is started first
+first, and never two towns of real processes beside each other.
 """
 
 from __future__ import annotations
@@ -10,13 +13,23 @@ import ast
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 BASE_ONLY = os.environ.get("CADASTRE_BASE_ONLY") == "1"
 # Fewer would mean that marks or modules were lost on the way, not that the suite is quicker.
 MINIMUM_BASE_TESTS = 450
 CHECKOUT = Path(__file__).resolve().parent.parent
+# Files that take longest, so that none of them is begun when the other process is done: rooms and
+# modules, the slowest first. Only time depends on it.
+SLOWEST = ("faults",)
+# Each of these rooms is one piece of work: its towns of a dozen processes need the machine's cores.
+TOGETHER = ("faults",)
+# On a machine that does something else too, how long an example took says nothing about it.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 if not BASE_ONLY:
     # demo/ is not a part of the package, and tests start its territories. Last: nothing hides.
     sys.path.append(str(CHECKOUT))
@@ -42,6 +55,32 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
         return None
     modules = collection_path.rglob("test_*.py") if collection_path.is_dir() else (collection_path,)
     return None if any(map(declares_base, modules)) else True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long work first; everything else stays in its order."""
+    items.sort(key=lambda item: _rank(item.path))
+
+
+def _rank(module: Path) -> int:
+    found = (
+        place for place, slow in enumerate(SLOWEST) if slow in (module.stem, module.parent.name)
+    )
+    return next(found, len(SLOWEST))
+
+
+@pytest.hookimpl(optionalhook=True)  # only where pytest-xdist is installed
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Whole files to each process, and the files of some rooms to one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = Path(nodeid.split("::", 1)[0])
+            return file.parent.name if file.parent.name in TOGETHER else str(file)
+
+    config.option.loadscopereorder = False  # it would begin with many short tests
+    return ByFile(config, log)
 
 
 def pytest_sessionstart() -> None:
