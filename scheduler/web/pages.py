@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from scheduler.service.desk import Desk
 from scheduler.views import health, machines, runs, units
 from scheduler.views.health import Absent
-from scheduler.web import glance, plainly
+from scheduler.web import glance, plainly, words
 from scheduler.web.tables import MACHINES, RUNS, WORK, cut
 from web.cells import Status
 from web.kit import Crumb, Kit
@@ -185,9 +186,9 @@ def _workers(router: APIRouter, kit: Kit, desk: Desk) -> None:
         return kit.listing(request, "scheduler/listing.html", in_memory(MACHINES, state, rows, why))
 
 
-def _campaign(found: runs.RunDetail, speech: Speech) -> dict[str, object]:
+def _campaign(found: runs.RunDetail, speech: Speech) -> dict[str, Any]:
     failed = [stage for stage in found.stages if stage.units.get("failed")]
-    state: Status = glance.words.CAMPAIGNS[found.run.state]
+    state: Status = words.CAMPAIGNS[found.run.state]
     return {
         "found": found,
         "state": state,

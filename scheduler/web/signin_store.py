@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, CursorResult, Executable
 from sqlmodel import SQLModel, col, delete, func, or_, select, update
 
 from scheduler.store.store import Store, Transaction
@@ -246,8 +246,10 @@ class SignInTables:
         )
 
 
-def _rows(tx: Transaction, statement: object) -> int:
-    return int(tx.session.execute(statement).rowcount)  # type: ignore[call-overload]
+def _rows(tx: Transaction, statement: Executable) -> int:
+    found = tx.session.execute(statement)
+    assert isinstance(found, CursorResult)  # an UPDATE or a DELETE has no rows of its own
+    return found.rowcount
 
 
 def _remove(tx: Transaction, table: type[SQLModel], which: ColumnElement[bool]) -> int:
