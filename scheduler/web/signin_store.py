@@ -234,7 +234,7 @@ class SignInTables:
     def _forget(self, name: str, table: type[SQLModel], which: ColumnElement[bool]) -> int:
         return self._store.run(name, lambda tx: _remove(tx, table, which))
 
-    def _change(self, name: str, statement: object) -> int:
+    def _change(self, name: str, statement: Executable) -> int:
         return self._store.run(name, lambda tx: _rows(tx, statement))
 
     def _revoke(self, which: ColumnElement[bool], now: datetime) -> int:
