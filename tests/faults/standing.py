@@ -75,6 +75,10 @@ class Standing:
         self.run("capsule", "host", folder, "--state", state)
         self.owners.append(folder)
 
+    def work(self) -> None:
+        """The workers start."""
+        self.grid.start_workers()
+
     def admit(self, source: Path, *, library: str = "numpy", campaigns: int = 10) -> str:
         """The bundle in the folder `source`: signed, voted, every owner consents; its digest."""
         chosen = ("--library", library, "--state", self.grid.workers[0])

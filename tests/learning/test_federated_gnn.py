@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -15,18 +13,15 @@ pytest.importorskip("torch_geometric", reason="torch_geometric is not installed"
 from benchmarks import cora as cora_table  # noqa: E402
 from benchmarks import federations  # noqa: E402
 from benchmarks.errors import MeasurementFailed  # noqa: E402
-from benchmarks.federations import Federation  # noqa: E402
+from benchmarks.federations import Federation, Outcome  # noqa: E402
 from capsule_runtime import guard  # noqa: E402
 from capsule_runtime.sandbox import Zygote  # noqa: E402
-from graph.learning import citations, partitions  # noqa: E402
+from graph.learning import partitions  # noqa: E402
 from graph.learning.citations import Citations  # noqa: E402
-from protection.columns import Column  # noqa: E402
 from protection.ring import Ring, ring_of  # noqa: E402
+from tests.learning.conftest import SEED, Rounds  # noqa: E402
 
 pytestmark = pytest.mark.sandbox
-HOUSE = Path(__file__).resolve().parents[2]
-DATA = Path(os.environ.get("CADASTRE_DATA", HOUSE.parent / "shared" / "data"))
-SEED = 1
 # A client whose owner multiplies what it sends; told apart by its number of nodes.
 LIAR = """
 
@@ -42,45 +37,16 @@ def contribute(capsule, parameters):
 
 
 @pytest.fixture(scope="module")
-def cora() -> Citations:
-    path = DATA / federations.CORA
-    if not path.exists():
-        pytest.skip(f"Cora is not here: set CADASTRE_DATA to the folder that holds {path.parent}")
-    return citations.read(path)
-
-
-@pytest.fixture(scope="module")
-def clients(cora: Citations) -> Federation:
-    return Federation.of_table(cora, SEED)
-
-
-@pytest.fixture(scope="module")
 def zygote() -> Iterator[Zygote]:
     with federations.sandbox() as warm:
         yield warm
 
 
-class Rounds:
-    """What a campaign tells of each round."""
-
-    def __init__(self) -> None:
-        self.accuracy: list[float] = []
-        self.losses: list[float] = []
-        self.steps: list[float] = []
-        self.weights: list[float] = []
-
-    def __call__(self, _number: int, told: Mapping[str, Column]) -> None:
-        self.accuracy.append(float(told["accuracy"][0]))
-        self.losses.append(float(told["loss"][1]))
-        self.weights.append(float(told["round"][0]))
-        self.steps.append(float(told["round"][1]))
-
-
-def test_forty_rounds_come_near_the_published_accuracy(zygote: Zygote, clients: Federation) -> None:
+def test_forty_rounds_come_near_the_published_accuracy(
+    forty_rounds: tuple[Outcome, Rounds],
+) -> None:
     """87.3 % +- 1.5 on average; this seed's own distance to it is known from `bench-learning`."""
-    heard = Rounds()
-    blob = federations.settings(seed=SEED, patience=0)
-    found = clients.train(zygote, blob, progress=heard)
+    found, heard = forty_rounds
     assert found.rounds == 40
     assert found.played.verdicts == {"accepted": 200}  # no honest update was clipped
     assert found.score.test >= 0.855
