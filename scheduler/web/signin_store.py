@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, CursorResult, Executable
 from sqlmodel import SQLModel, col, delete, func, or_, select, update
 
 from scheduler.store.store import Store, Transaction
@@ -234,7 +234,7 @@ class SignInTables:
     def _forget(self, name: str, table: type[SQLModel], which: ColumnElement[bool]) -> int:
         return self._store.run(name, lambda tx: _remove(tx, table, which))
 
-    def _change(self, name: str, statement: object) -> int:
+    def _change(self, name: str, statement: Executable) -> int:
         return self._store.run(name, lambda tx: _rows(tx, statement))
 
     def _revoke(self, which: ColumnElement[bool], now: datetime) -> int:
@@ -246,8 +246,10 @@ class SignInTables:
         )
 
 
-def _rows(tx: Transaction, statement: object) -> int:
-    return int(tx.session.execute(statement).rowcount)  # type: ignore[call-overload]
+def _rows(tx: Transaction, statement: Executable) -> int:
+    result = tx.session.execute(statement)
+    assert isinstance(result, CursorResult)
+    return int(result.rowcount)
 
 
 def _remove(tx: Transaction, table: type[SQLModel], which: ColumnElement[bool]) -> int:
