@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, literal, tuple_
+from sqlalchemy import BindParameter, ColumnElement, bindparam, literal, tuple_
 
 Key = str | int | float | datetime
 
@@ -40,6 +40,6 @@ def among(column: Any, states: Iterable[str]) -> ColumnElement[bool]:
     An index over some rows alone is used only where the condition is spelled as the index has it,
     which a bound parameter is not.
     """
-    spelled = bindparam(None, list(states), expanding=True, literal_execute=True)
+    spelled: BindParameter[str] = bindparam(None, list(states), expanding=True, literal_execute=True)
     found: ColumnElement[bool] = column.in_(spelled)
     return found

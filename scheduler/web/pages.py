@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -11,7 +12,6 @@ from scheduler.views import health, machines, runs, units
 from scheduler.views.health import Absent
 from scheduler.web import glance, plainly
 from scheduler.web.tables import MACHINES, RUNS, WORK, cut
-from web.cells import Status
 from web.kit import Crumb, Kit
 from web.languages import Language
 from web.listing import in_memory, of
@@ -185,13 +185,9 @@ def _workers(router: APIRouter, kit: Kit, desk: Desk) -> None:
         return kit.listing(request, "scheduler/listing.html", in_memory(MACHINES, state, rows, why))
 
 
-def _campaign(found: runs.RunDetail, speech: Speech) -> dict[str, object]:
-    failed = [stage for stage in found.stages if stage.units.get("failed")]
-    state: Status = glance.words.CAMPAIGNS[found.run.state]
+def _campaign(found: runs.RunDetail, speech: Speech) -> dict[str, Any]:
     return {
         "found": found,
-        "state": state,
-        "failed": bool(failed),
         "facts": glance.run_facts(found),
         "stages": glance.stage_rows(found),
         "metrics": glance.metric_names(found),
