@@ -40,6 +40,8 @@ def among(column: Any, states: Iterable[str]) -> ColumnElement[bool]:
     An index over some rows alone is used only where the condition is spelled as the index has it,
     which a bound parameter is not.
     """
-    spelled: BindParameter[str] = bindparam(None, list(states), expanding=True, literal_execute=True)
+    spelled: BindParameter[str] = bindparam(
+        None, list(states), expanding=True, literal_execute=True
+    )
     found: ColumnElement[bool] = column.in_(spelled)
     return found

@@ -10,8 +10,9 @@ from fastapi import APIRouter, Request, Response
 from scheduler.service.desk import Desk
 from scheduler.views import health, machines, runs, units
 from scheduler.views.health import Absent
-from scheduler.web import glance, plainly
+from scheduler.web import glance, plainly, words
 from scheduler.web.tables import MACHINES, RUNS, WORK, cut
+from web.cells import Status
 from web.kit import Crumb, Kit
 from web.languages import Language
 from web.listing import in_memory, of
@@ -186,8 +187,12 @@ def _workers(router: APIRouter, kit: Kit, desk: Desk) -> None:
 
 
 def _campaign(found: runs.RunDetail, speech: Speech) -> dict[str, Any]:
+    failed = [stage for stage in found.stages if stage.units.get("failed")]
+    state: Status = words.CAMPAIGNS[found.run.state]
     return {
         "found": found,
+        "state": state,
+        "failed": bool(failed),
         "facts": glance.run_facts(found),
         "stages": glance.stage_rows(found),
         "metrics": glance.metric_names(found),

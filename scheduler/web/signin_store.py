@@ -247,9 +247,9 @@ class SignInTables:
 
 
 def _rows(tx: Transaction, statement: Executable) -> int:
-    result = tx.session.execute(statement)
-    assert isinstance(result, CursorResult)
-    return int(result.rowcount)
+    found = tx.session.execute(statement)
+    assert isinstance(found, CursorResult)  # an UPDATE or a DELETE has no rows of its own
+    return found.rowcount
 
 
 def _remove(tx: Transaction, table: type[SQLModel], which: ColumnElement[bool]) -> int:

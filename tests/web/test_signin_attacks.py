@@ -123,7 +123,7 @@ def test_two_cookies_of_one_name_are_none(site: Site) -> None:
 
 def test_a_page_after_the_sign_out_is_in_no_cache(site: Site) -> None:
     browser = site.enter(Role.OPERATOR)
-    for path in ("/workers", "/mine", "/account"):
+    for path in ("/workers", "/mine", "/account", "/export"):
         assert browser.get(path).header("cache-control") == "no-store"
 
 

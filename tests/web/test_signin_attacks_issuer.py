@@ -314,18 +314,18 @@ def test_the_issuers_refusal_signs_nobody_in_and_is_not_repeated(issuer: Hostile
     assert nobody_is_in(site, browser)
 
 
-@pytest.mark.parametrize(
-    "huge",
-    [
-        http(b"x" * (fetching.LARGEST + 1)),
-        b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: %s\r\n" % (n, b"x" * 60_000) for n in range(90)),
-        b"HTTP/1.1 200 OK\r\n\r\n" + b"y" * (4 * fetching.LARGEST),
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-        + b"".join(b"4000\r\n" + b"z" * 0x4000 + b"\r\n" for _ in range(80)),
-        http(b"\x1f\x8b" + b"0" * 100, encoding="gzip"),
-    ],
-    ids=["body", "head", "without a length", "chunks", "packed"],
-)
+HUGE_NAMES = ["body", "head", "without a length", "chunks", "packed"]
+HUGE = [
+    http(b"x" * (fetching.LARGEST + 1)),
+    b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: %s\r\n" % (n, b"x" * 60_000) for n in range(90)),
+    b"HTTP/1.1 200 OK\r\n\r\n" + b"y" * (4 * fetching.LARGEST),
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    + b"".join(b"4000\r\n" + b"z" * 0x4000 + b"\r\n" for _ in range(80)),
+    http(b"\x1f\x8b" + b"0" * 100, encoding="gzip"),
+]
+
+
+@pytest.mark.parametrize("huge", HUGE, ids=HUGE_NAMES)
 def test_huge_answers_are_not_read(issuer: HostileIssuer, huge: bytes) -> None:
     for path in ("/.well-known/openid-configuration", "/jwks", "/token"):
         site = trusting(issuer)
@@ -339,6 +339,14 @@ def test_huge_answers_are_not_read(issuer: HostileIssuer, huge: bytes) -> None:
         came = come_back(browser, issuer, query(away.location)["state"])
         assert refusal(came) == "issuer-answer-refused"
         assert nobody_is_in(site, browser)
+
+
+@pytest.mark.parametrize("huge", HUGE, ids=HUGE_NAMES)
+def test_no_more_than_the_limit_is_taken_in(issuer: HostileIssuer, huge: bytes) -> None:
+    issuer.raw = {"/": huge}
+    with pytest.raises(IssuerAnswerRefused) as refused:
+        fetching.Fetcher(on_this_machine=True).get(f"{issuer.url}/")
+    assert refused.value.check in {"size", "encoding"}
 
 
 def test_an_answer_in_drops_has_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:

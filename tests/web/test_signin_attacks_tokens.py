@@ -11,9 +11,11 @@ from tests.web.hostile_issuer import HostileIssuer, serving
 from tests.web.signin_liar import come_back, leave, trusting
 from tests.web.signin_site import START, Site, present
 from web.signin import lifetimes
+from web.signin.credentials import Credential
+from web.signin.memory import MemoryStore
 from web.signin.pace import EACH_BURST
 from web.signin.roles import Role
-from web.signin.tickets import Ticket, opens
+from web.signin.tickets import CredentialId, Ticket, opens
 
 SESSION, DOOR = "__Host-cadastre-session", "__Host-cadastre-door"
 EVIL = "https://evil.example"
@@ -47,6 +49,27 @@ def test_a_one_time_token_opens_once_however_many_try_at_once(site: Site) -> Non
     for thread in threads:
         thread.join()
     assert sorted(answers) == [303, 403, 403, 403, 403, 403]
+
+
+def test_who_read_the_token_while_it_was_good_is_still_too_late(site: Site) -> None:
+    """Between finding it and using it up somebody else uses it: only the store can tell."""
+    token = site.entrance.credentials.invite("Ada", {Role.OPERATOR})
+    quicker: list[str] = []
+
+    class Slow(MemoryStore):
+        def find_credential(self, credential: CredentialId) -> Credential | None:
+            found = super().find_credential(credential)
+            if not quicker:
+                quicker.append("")
+                quicker.append(site.entrance.credentials.redeem(token).person.name)
+            return found
+
+    slow = Slow()
+    slow.__dict__ |= site.store.__dict__
+    site.entrance.credentials._store = slow
+    assert present(site.browser(), token).status == 403
+    assert quicker == ["", "Ada"]
+    assert site.store._sessions == {}
 
 
 def test_every_bad_token_is_refused_in_the_same_words(site: Site) -> None:

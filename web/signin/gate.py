@@ -99,7 +99,7 @@ class Gate:
     async def _recognise(self, request: Request) -> Visit:
         entrance = self._entrance
         headers = request.headers
-        if request.url.path.startswith(formats.API) and "authorization" in headers:
+        if request.scope["path"].startswith(formats.API) and "authorization" in headers:
             # Whoever shows a token is that token's, or nobody: never the cookie's beside it.
             visit = await run_in_threadpool(self._program, headers.getlist("authorization"))
             if visit is None:
@@ -114,7 +114,7 @@ class Gate:
         if ticket is None:
             return visit
         # A live page asks for its stream again and again, whether anybody looks at it or not.
-        sign = headers.get("accept") != frames.MEDIA_TYPE
+        sign = frames.MEDIA_TYPE not in headers.get("accept", "")
         session = await run_in_threadpool(entrance.sessions.find, ticket, sign=sign)
         if session is None:
             visit.lapsed = True
