@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from sqlalchemy import literal_column
 from sqlmodel import col, exists, func, or_, select
 
 from scheduler.domain.states import (
     FINAL_CAMPAIGN,
     FINAL_UNIT,
-    LIVE_ATTEMPT,
     CampaignState,
     UnitState,
 )
@@ -22,13 +22,15 @@ from scheduler.service.desk import Desk
 from scheduler.service.roster import FRESH
 from scheduler.store.store import Transaction
 from scheduler.store.tables import AttemptRow, CampaignRow, LogRow, UnitRow, WorkerRow
-from scheduler.views.machines import machines
+from scheduler.views.machines import LIVE, machines
 from scheduler.views.runs import Run, lines_of
+from scheduler.views.slices import among
 from scheduler.views.units import Work, work_of
 
 DAY = timedelta(hours=24)
 SHOWN = 10  # lines of each part; further ones are in their lists
 _MOVING = [state.value for state in UnitState if state not in FINAL_UNIT]
+_RUNNING = [state.value for state in CampaignState if state not in FINAL_CAMPAIGN]
 
 
 class Absent(Protocol):
@@ -106,17 +108,16 @@ def health(desk: Desk, absent: Callable[[], Sequence[Absent]]) -> Health:
     found = Counter(machine.freshness for machine in machines(desk))
 
     def gather(tx: Transaction) -> Health:
-        final = [state.value for state in FINAL_CAMPAIGN]
         moving = tx.session.exec(
             select(CampaignRow)
-            .where(col(CampaignRow.state).not_in(final))
+            .where(among(col(CampaignRow.state), _RUNNING))
             .order_by(col(CampaignRow.reason) == "", col(CampaignRow.updated_at))
             .limit(SHOWN + 1)
         ).all()
         failed = tx.session.exec(
             select(CampaignRow)
             .where(
-                CampaignRow.state == CampaignState.FAILED.value,
+                col(CampaignRow.state) == literal_column(f"'{CampaignState.FAILED.value}'"),
                 CampaignRow.updated_at >= now - DAY,
             )
             .order_by(col(CampaignRow.updated_at).desc())
@@ -154,22 +155,24 @@ def _failed_units(tx: Transaction, now: datetime) -> int:
     return tx.session.exec(
         select(func.count())
         .select_from(UnitRow)
-        .where(UnitRow.state == UnitState.FAILED.value, UnitRow.updated_at >= now - DAY)
+        .where(
+            col(UnitRow.state) == literal_column(f"'{UnitState.FAILED.value}'"),
+            UnitRow.updated_at >= now - DAY,
+        )
     ).one()
 
 
 def _late(tx: Transaction, now: datetime) -> list[LateUnit]:
     """Units that move and should be further, those with the nearest deadline first."""
-    live = [state.value for state in LIVE_ATTEMPT]
     ended = exists().where(
-        col(AttemptRow.unit) == col(UnitRow.id), col(AttemptRow.state).not_in(live)
+        col(AttemptRow.unit) == col(UnitRow.id), col(AttemptRow.state).not_in(LIVE)
     )
     silent = or_(col(WorkerRow.last_seen).is_(None), col(WorkerRow.last_seen) < now - FRESH)
     rows = tx.session.exec(
         select(UnitRow, WorkerRow)
         .join(WorkerRow, col(WorkerRow.name) == col(UnitRow.worker), isouter=True)
         .where(
-            col(UnitRow.state).in_(_MOVING),
+            among(col(UnitRow.state), _MOVING),
             or_(
                 col(UnitRow.deadline) <= now,
                 col(UnitRow.worker).is_not(None) & silent,
@@ -184,7 +187,7 @@ def _late(tx: Transaction, now: datetime) -> list[LateUnit]:
             select(AttemptRow.unit, func.count())
             .where(
                 col(AttemptRow.unit).in_([row.id for row, _ in rows]),
-                col(AttemptRow.state).not_in(live),
+                col(AttemptRow.state).not_in(LIVE),
             )
             .group_by(AttemptRow.unit)
         ).all()

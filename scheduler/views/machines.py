@@ -8,12 +8,16 @@ from datetime import datetime
 from sqlmodel import col, func, select
 
 from scheduler.domain.planning import round_down
-from scheduler.domain.states import LIVE_ATTEMPT
+from scheduler.domain.states import LIVE_ATTEMPT, AttemptState
 from scheduler.service.desk import Desk
 from scheduler.service.roster import freshness
 from scheduler.store.store import Transaction
 from scheduler.store.tables import AttemptRow, ConsentRow, MemberRow, WorkerRow
+from scheduler.views.slices import among
 from trust.documents.consent import Decision
+
+# In the order of the states, as the indexes over live attempts spell it.
+LIVE = [state.value for state in AttemptState if state in LIVE_ATTEMPT]
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ def machines(desk: Desk) -> list[Machine]:
         leases: dict[str, int] = dict(
             tx.session.exec(
                 select(AttemptRow.worker, func.count())
-                .where(col(AttemptRow.state).in_([state.value for state in LIVE_ATTEMPT]))
+                .where(among(col(AttemptRow.state), LIVE))
                 .group_by(AttemptRow.worker)
             ).all()
         )

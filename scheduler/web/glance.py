@@ -157,10 +157,8 @@ def _counts(one: Stage) -> Sentence:
     failed = one.units.get("failed", 0)
     total = sum(one.units.values())
     if failed:
-        return say(
-            "{done} of {total} units, {failed} failed", done=done, total=total, failed=failed
-        )
-    return say("{done} of {total} units", done=done, total=total)
+        return say("{done} of {total}, {failed} failed", done=done, total=total, failed=failed)
+    return say("{done} of {total}", done=done, total=total)
 
 
 def metric_names(found: RunDetail) -> list[str]:

@@ -94,7 +94,7 @@ MACHINES: Table[Machine] = Table(
     name="workers",
     caption=say("Workers"),
     columns=[
-        Column("worker", say("Worker"), lambda row: Ident(row.worker)),
+        Column("worker", say("Worker"), lambda row: Ident(row.worker, letters=8)),
         Column("state", say("State"), lambda row: words.WORKERS[row.freshness], sort="state"),
         Column("last_seen", say("Last sign"), lambda row: row.last_seen, sort="last_seen"),
         Column("operator", say("Answers for it"), lambda row: row.operator, sort="operator"),

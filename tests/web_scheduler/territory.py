@@ -25,7 +25,6 @@ from web.signin.roles import Role
 
 ORIGIN = "http://127.0.0.1:8480"
 HOSTILE = "<img src=x onerror=alert(1)>"
-PASSING = "a doubt </script><script>alert(2)</script>"
 
 
 @dataclass
@@ -79,19 +78,22 @@ class Grid:
         self.world.desk.log.close()  # type: ignore[attr-defined]
 
 
-def grid_in(folder: Path) -> Grid:
-    """The whole scenario, played through the use cases that members call."""
+def grid_in(folder: Path, named: str = HOSTILE, site: str = "=HYPERLINK(1)") -> Grid:
+    """The whole scenario, played through the use cases that members call.
+
+    `named` is what strangers put where they may name something.
+    """
     world = build(folder)
     # In a thread of its own: a browser's test has an event loop that runs already.
     with ThreadPoolExecutor(1) as apart:
-        return apart.submit(lambda: asyncio.run(_played(world))).result()
+        return apart.submit(lambda: asyncio.run(_played(world, named, site))).result()
 
 
-async def _played(world: World) -> Grid:
+async def _played(world: World, named: str, site: str) -> Grid:
     await world.desk.run(
         "log-root", lambda tx: outbox.publish_raw(tx, world.desk, Kind.ROOT, world.root_envelope)
     )
-    await world.authorised(title=f"Trajets {HOSTILE}")
+    await world.authorised(title=f"Trajets {named}")
     workers = [await world.worker(f"operator-{n}", capsules=14 + n) for n in range(3)]
     judge = await world.worker("judge", concludes=True)
     everybody = [*workers, judge]
@@ -123,7 +125,7 @@ async def _played(world: World) -> Grid:
 
     def rename(tx):  # type: ignore[no-untyped-def]
         row = tx.session.get(MemberRow, workers[2].name)
-        row.operator, row.site = HOSTILE, "=HYPERLINK(1)"
+        row.operator, row.site = named, site
 
     await world.desk.run("rename", rename)
     return Grid(world, released, moving, refused.unit)

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from audit.receipt import check
 from tests.web.browser import LANGUAGES, PHONE, SCHEMES, Watch, axe, fits, walk
-from tests.web_scheduler.territory import Grid
+from tests.web_scheduler.territory import Grid, grid_in
 from trust.log.entry import Kind
 from web.serving import WebServer
 from web.signin.roles import Role
@@ -33,7 +33,8 @@ class Door:
 
 
 @pytest.fixture(scope="module")
-def served(grid: Grid) -> Iterator[Grid]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
+    grid = grid_in(tmp_path_factory.mktemp("grid"), "domicile-travail", "mairie")
     door = Door()
     server = WebServer(door, "127.0.0.1", 0, closing=lambda: [one.close() for one in grid.live])
     grid.open(f"http://127.0.0.1:{server.port}")
@@ -41,6 +42,7 @@ def served(grid: Grid) -> Iterator[Grid]:
     server.start()
     yield grid
     server.stop()
+    grid.close()
 
 
 def enter(browse: Watch, grid: Grid, path: str = "/", **look: Any) -> Any:
@@ -85,6 +87,9 @@ def test_from_a_late_unit_to_a_proof_that_holds_offline(
         waiting.value.save_as(target)
         files.append(target.read_bytes())
     assert clicks <= 8
+    page.goto(f"{served.origin}/campaigns/{served.moving}")
+    page.wait_for_selector('[data-live][data-state="live"]')
+    draw(page, "campaign")
     receipt = check(files[0], files[1], served.world.root_envelope)
     assert receipt.kind is Kind.PLAN
     assert receipt.territory == "plaine.example"
@@ -100,8 +105,6 @@ def test_axe_finds_nothing(browse: Watch, served: Grid, scheme: str, language: s
         for summary in page.query_selector_all("main details > summary"):
             summary.click()
         assert axe(page) == [], path
-        if (scheme, language) == ("light", "fr"):
-            draw(page, path.strip("/").split("/")[0] + str(path.count("/")))
 
 
 def test_a_phone_shows_it_all(browse: Watch, served: Grid) -> None:
@@ -109,7 +112,6 @@ def test_a_phone_shows_it_all(browse: Watch, served: Grid) -> None:
     for path in places(served):
         page.goto(served.origin + path)
         assert fits(page), path
-        draw(page, "phone-" + path.strip("/").split("/")[0] + str(path.count("/")))
 
 
 def test_every_stop_of_the_keyboard_shows_and_has_a_name(browse: Watch, served: Grid) -> None:

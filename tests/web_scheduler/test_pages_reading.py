@@ -84,7 +84,7 @@ def test_health_names_an_absent_witness(grid: Grid) -> None:
 
 def test_a_campaign_shows_rounds_attempts_and_its_log(grid: Grid) -> None:
     page = grid.enter(Role.VIEWER).get(f"/campaigns/{grid.moving[5:15]}").text  # a prefix
-    assert "1 unités sur 3" in page
+    assert "<td>1 sur 3</td>" in page
     assert "<svg" in page
     assert f"/log?campaign={grid.moving}" in page
     assert "Comptes" not in page  # a title is the voted one, not the manifest's
@@ -95,7 +95,7 @@ def test_a_campaign_shows_rounds_attempts_and_its_log(grid: Grid) -> None:
 def test_a_unit_leads_to_a_proof_that_verifies_offline(grid: Grid) -> None:
     browser = grid.enter(Role.AUDITOR)
     page = browser.get(f"/units/{grid.late_unit}").text
-    assert "le nœud a refusé : altered-bundle" in page or "le nœud a refusé" in page
+    assert "le nœud a refusé" in page
     index = page.split('class="button" href="/log/')[1].split('"')[0]
     entry = browser.get(f"/log/{index}").text
     assert "Le tour 1 de" in entry

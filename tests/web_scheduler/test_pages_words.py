@@ -60,7 +60,7 @@ def test_a_reason_within_a_reason_is_told_in_french_too() -> None:
     inner = sentence(Reason.BELOW_MINIMUM, have=17, need=20)
     why = sentence(Reason.WAITING_FOR_WORKERS, have=1, need=2, why=inner)
     assert french(why, "waiting-for-workers") == (
-        "attend des nœuds : 1 sur 2 peuvent contribuer "
+        "attend des nœuds\u00a0: 1 sur 2 peuvent contribuer "
         "(17 consentements en vigueur sur le nœud, les règles en demandent 20)"
     )
 

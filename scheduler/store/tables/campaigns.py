@@ -30,6 +30,12 @@ class CampaignRow(SQLModel, table=True):
             postgresql_where=text("state IN ('draft', 'running', 'concluding')"),
         ),
         Index("campaign_by_age", "created_at", "id"),
+        Index(
+            "campaign_failed",
+            "updated_at",
+            sqlite_where=text("state = 'failed'"),
+            postgresql_where=text("state = 'failed'"),
+        ),
         {"comment": "runs of authorised bundles"},
     )
 

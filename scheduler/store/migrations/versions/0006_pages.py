@@ -81,6 +81,13 @@ def upgrade() -> None:
         ),
     )
     op.create_index("campaign_by_age", "campaign", ["created_at", "id"])
+    op.create_index(
+        "campaign_failed",
+        "campaign",
+        ["updated_at"],
+        sqlite_where=sa.text("state = 'failed'"),
+        postgresql_where=sa.text("state = 'failed'"),
+    )
     op.create_index("unit_of_campaign", "unit", ["campaign", "round", "id"])
     op.create_index(
         "unit_failed",
