@@ -15,7 +15,7 @@ import pytest
 from flower_campaigns import under_flower
 from standing import Standing, standing
 
-from demo.territory import Site
+from loopback.territory import Site
 from protection.columns import Tables
 
 pytestmark = [pytest.mark.processes, pytest.mark.sandbox]

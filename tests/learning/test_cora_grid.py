@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from standing import Standing, standing
 
-from demo.territory import Site
 from jobs.opening import built_in_folder
+from loopback.territory import Site
 from tests.learning.conftest import SEED, Rounds
 
 if TYPE_CHECKING:
