@@ -16,7 +16,7 @@ from benchmarks.errors import MeasurementFailed  # noqa: E402
 from benchmarks.federations import Federation, Outcome  # noqa: E402
 from capsule_runtime import guard  # noqa: E402
 from capsule_runtime.sandbox import Zygote  # noqa: E402
-from graph.learning import partitions  # noqa: E402
+from graph.learning import citations, partitions  # noqa: E402
 from graph.learning.citations import Citations  # noqa: E402
 from protection.ring import Ring, ring_of  # noqa: E402
 from tests.learning.conftest import SEED, Rounds  # noqa: E402
