@@ -20,7 +20,7 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
         "groups",
         nargs="*",
         metavar="GROUP",
-        help="capsule, log, audit, worker, sandbox, shared, ckks, flower, rounds "
+        help="capsule, log, audit, worker, sandbox, shared, ckks, flower, round, tasks "
         "(default: all, ten minutes)",
     )
     parser.add_argument(

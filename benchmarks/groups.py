@@ -43,7 +43,8 @@ GROUPS: dict[str, Callable[..., list[Figure]]] = {
     "shared": shared.measure,
     "ckks": ckks.measure,
     "flower": flower.measure,
-    "rounds": rounds.measure,
+    "round": rounds.measure_rounds,
+    "tasks": rounds.measure_tasks,
 }
 
 # Why a group has no figure on this machine.
@@ -58,7 +59,7 @@ LEARNING_FIGURES = {"capsule": "capsule.warm_torch_ms", "worker": "worker.idle_t
 
 def left_out(name: str) -> str | None:
     """The sentence about what a group measures only with something installed; None with it."""
-    if name == "rounds" and deployment.find() is None:
+    if name in {"round", "tasks"} and deployment.find() is None:
         return (
             "no ratio to Flower: make its environment with `.ci/flower`, or name its folder of "
             "programs in CADASTRE_FLOWER"

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import deployment, figures
-from benchmarks.deployment import NODES
+from benchmarks.deployment import NODES, Deployment
 from benchmarks.echo import STATE_CELLS, VALUE_CELLS, Echo
 from benchmarks.figures import Figure
 from benchmarks.house import SCRATCH
@@ -55,28 +55,13 @@ class Round:
     whole: float  # from the first order to the first order of the next round
 
 
-@dataclass(frozen=True)
-class Flower:
-    """The same of Flower: a round of one message to each node, and messages per second."""
-
-    version: str
-    tiny: float
-    big: float
-    tasks: float
-
-
-def measure(*, quick: bool) -> list[Figure]:
-    """Ours, and beside it Flower's where it is installed."""
-    tiny, big, tasks = (
-        replace(echo, rounds=min(echo.rounds, QUICK_ROUNDS)) if quick else echo
-        for echo in (TINY, BIG, TASKS)
-    )
+def measure_rounds(*, quick: bool) -> list[Figure]:
+    """A round of two messages, tiny and large, beside Flower where that is installed."""
+    tiny, big = _shortened(TINY, quick=quick), _shortened(BIG, quick=quick)
     with _town() as town:
-        # One capsule each, as Flower's nodes hold one client each; then many.
+        # One capsule each, as Flower's nodes hold one client each.
         town.host("alone", 1)
         small, large = town.run(tiny), town.run(big)
-        town.host("many", MANY)
-        runs = town.run(tasks)
     moved = f"{big.bytes_down >> 20} MiB to each of two workers, {big.bytes_up >> 20} MiB back"
     found = [
         _median(
@@ -92,47 +77,63 @@ def measure(*, quick: bool) -> list[Figure]:
             "concluded by a third worker, planned, logged",
         ),
         _median("round.10mib_ms", [one.answered for one in large], moved),
-        figures.median(
-            "tasks.per_second",
-            [NODES * MANY / one.whole for one in runs],
-            f"runs of an algorithm, one for each of {NODES * MANY} capsules, over whole rounds",
-        ),
     ]
     programs = deployment.find()
-    return found if programs is None else found + _compared(found, _flower(programs, quick=quick))
-
-
-def _compared(found: list[Figure], flower: Flower) -> list[Figure]:
+    if programs is None:
+        return found
+    rounds, said = (1 if quick else 3), _said(programs)
+    with _flower(programs) as flower:
+        theirs = {
+            "tiny": statistics.median(flower.rounds(floats=1, rounds=2 * rounds, each=1)),
+            "10mib": statistics.median(flower.rounds(floats=FLOATS, rounds=rounds, each=1)),
+        }
     ours = {figure.name: figure.value for figure in found}
-    said = f"Flower {flower.version}'s deployment (SuperLink, two SuperNodes, no TLS), same run"
-    pairs = (
-        ("round.tiny_ratio", ours["round.tiny_ms"] / 1000 / flower.tiny, "a tiny message to each"),
-        ("round.10mib_ratio", ours["round.10mib_ms"] / 1000 / flower.big, "10 MiB each way"),
-        ("tasks.ratio", ours["tasks.per_second"] / flower.tasks, "messages per second"),
+    for name, seconds in theirs.items():
+        found.append(Figure(f"round.flower_{name}_ms", 1000 * seconds, 1, said))
+        ratio = ours[f"round.{name}_ms"] / 1000 / seconds
+        found.append(Figure(f"round.{name}_ratio", ratio, 1, f"ours over {said}"))
+    return found
+
+
+def measure_tasks(*, quick: bool) -> list[Figure]:
+    """How often an algorithm runs in a second, beside Flower where that is installed."""
+    with _town() as town:
+        town.host("many", MANY)
+        runs = town.run(_shortened(TASKS, quick=quick))
+    rate = figures.median(
+        "tasks.per_second",
+        [NODES * MANY / one.whole for one in runs],
+        f"runs of an algorithm, one for each of {NODES * MANY} capsules, over whole rounds",
     )
+    programs = deployment.find()
+    if programs is None:
+        return [rate]
+    with _flower(programs) as flower:
+        (seconds,) = flower.rounds(floats=1, rounds=1, each=FLOWER_TASKS)
+    theirs, said = NODES * FLOWER_TASKS / seconds, _said(programs)
     return [
-        Figure("flower.round_tiny_ms", 1000 * flower.tiny, 1, said),
-        Figure("flower.round_10mib_ms", 1000 * flower.big, 1, said),
-        Figure("flower.tasks_per_second", flower.tasks, 1, said),
-        *(Figure(name, value, 1, f"ours over {said}: {what}") for name, value, what in pairs),
+        rate,
+        Figure("tasks.flower_per_second", theirs, 1, f"messages; {said}"),
+        Figure("tasks.ratio", rate.value / theirs, 1, f"ours over {said}"),
     ]
 
 
-def _flower(programs: Path, *, quick: bool) -> Flower:
-    rounds = 1 if quick else 3
+def _shortened(echo: Echo, *, quick: bool) -> Echo:
+    return replace(echo, rounds=min(echo.rounds, QUICK_ROUNDS)) if quick else echo
+
+
+def _said(programs: Path) -> str:
+    flower = deployment.version(programs)
+    return f"Flower {flower}'s deployment (SuperLink, two SuperNodes, no TLS), same run"
+
+
+@contextmanager
+def _flower(programs: Path) -> Iterator[Deployment]:
     with (
         tempfile.TemporaryDirectory(prefix="cadastre-bench-", dir=SCRATCH) as home,
         deployment.deployed(programs, Path(home)) as flower,
     ):
-        tiny = flower.rounds(floats=1, rounds=2 * rounds, each=1)
-        (many,) = flower.rounds(floats=1, rounds=1, each=FLOWER_TASKS)
-        big = flower.rounds(floats=FLOATS, rounds=rounds, each=1)
-    return Flower(
-        deployment.version(programs),
-        statistics.median(tiny),
-        statistics.median(big),
-        NODES * FLOWER_TASKS / many,
-    )
+        yield flower
 
 
 def _median(name: str, seconds: list[float], how: str) -> Figure:
