@@ -57,4 +57,6 @@ def test_the_page_shows_the_record_that_is_beside_it() -> None:
     record = json.loads((DOCS / "learning-record.json").read_bytes())
     page = (DOCS / "learning.md").read_text(encoding="utf-8")
     assert learning.render(LINES, record) in page
-    assert learning.missing(LINES, record) == []
+    assert set(record) <= {line.name for line in LINES}
+    for name in {name for name, _ in learning.missing(LINES, record)}:
+        assert f"`{name}` (" in page, "what is not measured to the end is said"
