@@ -45,11 +45,11 @@ def zygote() -> Iterator[Zygote]:
 def test_forty_rounds_come_near_the_published_accuracy(
     forty_rounds: tuple[Outcome, Rounds],
 ) -> None:
-    """87.3 % +- 1.5 on average; this seed's own distance to it is known from `bench-learning`."""
+    """87.3 % +- 1.5 on average; 86.5 asked; this seed gave 87.7 in `bench-learning`."""
     found, heard = forty_rounds
     assert found.rounds == 40
     assert found.played.verdicts == {"accepted": 200}  # no honest update was clipped
-    assert found.score.test >= 0.855
+    assert found.score.test >= 0.865
     assert heard.accuracy[0] < 0.4 < 0.8 < heard.accuracy[-1]
     assert max(heard.steps) < 1.0  # half of what one round may move
 
