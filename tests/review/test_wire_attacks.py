@@ -19,7 +19,7 @@ from trust.problem import Kind, Problem
 from wire import blobs
 from wire.channel import TlsIdentity, open_channel
 from wire.errors import TransferBroken, Unreachable
-from wire.limits import OPEN_MESSAGE_BYTES
+from wire.limits import CHUNK_BYTES, OPEN_MESSAGE_BYTES
 from wire.server import Gate, OpenGate, build_server, server_credentials
 from wire.status import METADATA_KEY, RemoteProblem, from_rpc_error, to_message
 
@@ -202,7 +202,8 @@ def test_a_handler_that_writes_by_itself_stands_behind_the_gate_too() -> None:
 def test_a_server_that_claims_more_bytes_than_there_are_is_found_out() -> None:
     async def visit(channel: grpc.aio.Channel) -> None:
         with pytest.raises(TransferBroken):
-            await blobs.put(channel, b"four")
+            # Longer than a chunk: a small one is put without asking what is there.
+            await blobs.put(channel, bytes(CHUNK_BYTES + 4))
 
     serve(Hostile(received=2**64 - 1), visit)
 

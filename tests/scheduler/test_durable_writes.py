@@ -47,6 +47,8 @@ from scheduler.service import (
 from scheduler.service.transfers import Chunk, Transfers
 from scheduler.state import Configuration, State
 from scheduler.store.store import open_store
+from scheduler.web.signin_store import SignInTables
+from tests.web import signin_store_contract as people
 from trust import certificates, schema
 from trust.certificates import Peer, Role
 from trust.documents import signed
@@ -324,6 +326,44 @@ async def has_values(world, story):
     digest = Digest.of(values_of(world, raw))
     query = f"SELECT count(*) FROM blob WHERE digest = '{digest}' AND giver = '{worker.name}'"
     return await says(world, query, 1)
+
+
+async def tables_of(world, act):
+    """What `act` makes of sign-in's tables; its calls wait for their transaction."""
+    return await asyncio.to_thread(act, SignInTables(world.desk.store))
+
+
+async def signs_in(world, _=None):
+    session = people.session()
+    await tables_of(
+        world,
+        lambda store: store.add_session(
+            session, now=people.NOW, replacing=None, each=people.ALL, most=people.ALL
+        ),
+    )
+
+
+async def is_given_a_key(world, _):
+    key = people.credential()
+    await tables_of(
+        world,
+        lambda store: store.add_credential(key, now=people.NOW, each=people.ALL, most=people.ALL),
+    )
+
+
+async def departs(world, _):
+    departure = people.departure()
+    await tables_of(
+        world, lambda store: store.add_departure(departure, now=people.NOW, most=people.ALL)
+    )
+
+
+def has_rows(table):
+    async def seen(world, _):
+        with world.desk.store._engine.connect() as connection:
+            return connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() > 0
+
+    return seen
 
 
 async def logged(world):
@@ -612,6 +652,17 @@ STORIES = {
     ),
     "settle-epoch": Story(
         encrypted(cancelled), lambda w, s: keyholding.end_all(w.desk), holds("campaign", "retired")
+    ),
+    # Whoever signs in again after a lost answer gets another session; the first one runs out.
+    "web-sign-in": Story(nothing, signs_in, has_rows("web_session"), left={"web_session": 1}),
+    "web-credential": Story(
+        nothing, is_given_a_key, has_rows("web_credential"), left={"web_credential": 1}
+    ),
+    "web-depart": Story(nothing, departs, has_rows("web_departure"), left={"web_departure": 1}),
+    "web-sweep": Story(
+        signs_in,
+        lambda w, s: tables_of(w, lambda store: store.sweep(people.NOW + timedelta(days=30))),
+        lambda w, s: says(w, "SELECT count(*) FROM web_session", 0),
     ),
     "log-root": Story(
         nothing,
