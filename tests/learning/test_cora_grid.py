@@ -24,7 +24,9 @@ from tests.learning.conftest import SEED, Rounds
 if TYPE_CHECKING:
     from benchmarks.federations import Federation, Outcome
 
-pytestmark = [pytest.mark.processes, pytest.mark.sandbox]
+# Two minutes of both cores, and a round fails where a busy machine starts too few sandboxes in time:
+# `make soak`. One seed of the same in one process is in test_federated_gnn.py.
+pytestmark = [pytest.mark.processes, pytest.mark.sandbox, pytest.mark.soak]
 SITES = [
     Site("mairie", "salle-serveurs"),
     Site("universite", "campus"),
