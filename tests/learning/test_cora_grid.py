@@ -24,7 +24,7 @@ from tests.learning.conftest import SEED, Rounds
 if TYPE_CHECKING:
     from benchmarks.federations import Federation, Outcome
 
-# Two minutes of both cores, and a round fails where a busy machine starts too few sandboxes in time:
+# Two minutes of both cores; where a busy machine starts too few sandboxes in time a round fails: so
 # `make soak`. One seed of the same in one process is in test_federated_gnn.py.
 pytestmark = [pytest.mark.processes, pytest.mark.sandbox, pytest.mark.soak]
 SITES = [
