@@ -169,6 +169,13 @@ def test_ticks_are_round_and_inside(one: float, other: float) -> None:
     assert high >= max(one, other, 0)
 
 
+def test_the_ends_hold_a_value_too_small_to_divide() -> None:
+    low, high = scales.rounded([6.0, -5e-324])
+    assert low <= -5e-324
+    assert high >= 6.0
+    assert 2 <= len(scales.ticks(low, high)) <= 12
+
+
 def test_a_bar_is_as_long_as_its_value_says() -> None:
     root = sound(charts.bars("x", "x", [Bar("a", 100), Bar("b", 50)], FRENCH))
     first, second = (float(one.attrib["width"]) for one in root.iter("rect"))

@@ -39,7 +39,8 @@ def rounded(values: Iterable[float], *, zero: bool = True) -> tuple[float, float
     if low == high:
         high = low + (abs(low) or 1.0)
     step = step_of(low, high)
-    return math.floor(low / step) * step, math.ceil(high / step) * step
+    # A value so small that its share of a step is nothing would lie outside otherwise.
+    return min(math.floor(low / step) * step, low), max(math.ceil(high / step) * step, high)
 
 
 def step_of(low: float, high: float, count: int = 5) -> float:
