@@ -31,7 +31,7 @@ from crooked_leader import CrookedLeader
 from leaks import files, memory
 from mortals import pause, until
 from passage import Exchange
-from town import ENDED
+from standing import ENDED
 
 from loopback.territory import TERRITORY, TRUSTEES
 from trust import schema
