@@ -3,8 +3,8 @@
 In that mode a module is collected only if it declares `pytestmark = pytest.mark.base`. Whether a
 package is missing is never asked: a base module that began to need numpy must fail, not vanish.
 
-`make test` runs the suite in two processes (pytest-xdist): whole files, whatever is started first
-first, and never two towns of real processes beside each other.
+`make test` runs the suite in two processes (pytest-xdist): whole files, the slowest rooms first,
+and never two towns of real processes beside each other.
 """
 
 from __future__ import annotations
@@ -22,9 +22,19 @@ BASE_ONLY = os.environ.get("CADASTRE_BASE_ONLY") == "1"
 # Fewer would mean that marks or modules were lost on the way, not that the suite is quicker.
 MINIMUM_BASE_TESTS = 450
 CHECKOUT = Path(__file__).resolve().parent.parent
-# Files that take longest, so that none of them is begun when the other process is done: rooms and
-# modules, the slowest first. Only time depends on it.
-SLOWEST = ("faults",)
+# Rooms and modules that take longest, so that none of them is begun when the other process is done:
+# the slowest first. Only time depends on it.
+SLOWEST = (
+    "faults",
+    "scheduler",
+    "review",
+    "web",
+    "jobs",
+    "learning",
+    "sandbox",
+    "guard",
+    "keyholder",
+)
 # Each of these rooms is one piece of work: its towns of a dozen processes need the machine's cores.
 TOGETHER = ("faults",)
 # On a machine that does something else too, how long an example took says nothing about it.

@@ -68,8 +68,18 @@ def stage(target: Path = TARGET) -> Path:
         for place in _libraries():
             shutil.copytree(place, building, ignore=_SKIPPED, dirs_exist_ok=True, symlinks=True)
         _open_to_all(building)
-        building.rename(home)
+        _settle(building, home)
     return home
+
+
+def _settle(building: Path, home: Path) -> None:
+    """Give a finished copy its name, unless another worker's start was quicker."""
+    try:
+        building.rename(home)
+    except OSError:
+        if not home.exists():
+            raise
+        _require_ours(home)
 
 
 def _require_ours(target: Path) -> None:

@@ -85,7 +85,11 @@ def _copy(private: list[Bind], home: Path) -> None:
             else:
                 shutil.copy2(bind.source, place)
         _publish(building)
-        building.rename(home)
+        try:
+            building.rename(home)
+        except OSError:
+            if not home.exists():  # another start was quicker: its copy has the same digest
+                raise
 
 
 def _publish(root: Path) -> None:

@@ -222,9 +222,9 @@ def test_reading_a_ciphertext_is_quick_among_many(world: Any, store: Any) -> Non
     store.add(world.seal(key) for key in keys)
     durations = []
     for key in keys:
-        start = time.perf_counter()
+        start = time.thread_time()
         store.ciphertext(key.capsule)
-        durations.append(time.perf_counter() - start)
+        durations.append(time.thread_time() - start)
     assert sorted(durations)[len(durations) // 2] < 0.0003
 
 

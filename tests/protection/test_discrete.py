@@ -100,9 +100,9 @@ def test_five_hundred_draws_are_quick() -> None:
     best = math.inf
     for attempt in range(5):
         entropy = seeded(bytes([attempt]))
-        start = time.perf_counter()
+        start = time.process_time()
         discrete.gaussian(Fraction(5), 500, entropy)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
     assert best < 0.03
 
 

@@ -124,18 +124,18 @@ def test_numbers_that_python_will_not_print_or_divide_are_refused_in_words(
 
 @pytest.mark.parametrize("part", [".a", ". a", '."b c"', ".'d\"'", '."e\\"f"'])
 def test_a_key_of_thousands_of_parts_is_refused_at_once(part: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()  # its own: other programs run here too
     with pytest.raises(ManifestRefused, match="parts"):
         manifest.read(altered("[mock.trips]", f"[mock.trips]\na{part * 8000} = 1"))
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize("text", ['\\"', "'", "a", "a ", '"', ". "])
 def test_looking_for_long_keys_is_itself_no_way_to_hang(text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()  # its own: other programs run here too
     with pytest.raises(ManifestRefused):
         manifest.read(altered("[mock.trips]", text * (200_000 // len(text)) + "\n[mock.trips]"))
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_outputs_that_no_frame_can_carry_are_refused_before_anybody_votes() -> None:

@@ -31,6 +31,7 @@ from capsule_runtime.sandbox import (
     exchange,
     next_slot,
     selftest,
+    staging,
     startup,
 )
 from capsule_runtime.sandbox.image import RuntimeImage
@@ -171,6 +172,28 @@ def test_a_private_runtime_is_staged_verified_and_runs(
     assert RuntimeImage.of(staged).digest == RuntimeImage.of(source).digest
     assert [path.name for path in public_folder.iterdir()] == [
         staged.inside.source.relative_to(public_folder).parts[0]
+    ]
+
+
+def test_two_that_stage_at_once_share_the_copy_that_was_first(
+    tmp_path: Path, public_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    (private / "a.py").write_text("1")
+    source = replace(find_layout(("numpy",)), inside=Bind(private, PurePosixPath("/runtime/a")))
+    publish, first = staging._publish, list[Layout]()
+
+    def meanwhile(building: Path) -> None:
+        """The other one begins and ends while this one has not named its copy yet."""
+        publish(building)
+        monkeypatch.setattr(staging, "_publish", publish)
+        first.append(stage(source, public_folder))
+
+    monkeypatch.setattr(staging, "_publish", meanwhile)
+    assert [stage(source, public_folder)] == first
+    assert [path.name for path in public_folder.iterdir()] == [
+        first[0].inside.source.relative_to(public_folder).parts[0]
     ]
 
 

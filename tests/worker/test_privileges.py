@@ -135,6 +135,20 @@ def test_a_staged_program_runs_the_agents_command_line() -> None:
         assert all(path.startswith(str(home)) for path in done.stdout.decode().split())
 
 
+def test_two_workers_that_start_at_once_share_the_copy_that_was_first(tmp_path: Path) -> None:
+    home, building = tmp_path / "home", tmp_path / "building"
+    for place in (home, building):
+        place.mkdir(mode=0o755)
+        (place / "made by").write_text(place.name)
+    staging._settle(building, home)
+    assert (home / "made by").read_text() == "home"
+    home.rename(tmp_path / "elsewhere")
+    staging._settle(building, home)
+    assert (home / "made by").read_text() == "building"
+    with pytest.raises(FileNotFoundError):
+        staging._settle(building, tmp_path / "another")
+
+
 @pytest.mark.processes
 def test_the_agent_needs_neither_numpy_nor_pydantic() -> None:
     program = (
