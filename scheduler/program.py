@@ -223,6 +223,9 @@ async def _run(state: State, desk: Desk, log: LogWriter, opener: Opener | None) 
     await log_roots(desk, roots)
     standing = Standing(desk)
     transfers = Transfers(desk, state.staging)
+    # Before a port is bound: what takes a second would leave callers before a server that does not
+    # answer yet.
+    pages = opener(desk, log) if opener else None
     identity = ServerIdentity(desk, configuration.hosts)
     services = Services(desk, standing, transfers, DenyList(desk), roots)
     authority_pem = certificates.to_pem(desk.authority.certificate)
@@ -233,7 +236,6 @@ async def _run(state: State, desk: Desk, log: LogWriter, opener: Opener | None) 
         _EVERYWHERE,
         configuration.http_port,
     )
-    pages = opener(desk, log) if opener else None
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
