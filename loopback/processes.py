@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from demo.footprint import Tally, trees
+from loopback.footprint import Tally, trees
 
 FRONT_DOOR = Path(__file__).resolve().parent.parent / "cadastre.py"
 COMMAND_SECONDS = 150.0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.footprint import Tally, Usage
+from loopback.footprint import Tally, Usage
 from loopback.processes import Processes
 
 BURNT = 1.0  # CPU seconds of each algorithm
