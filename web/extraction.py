@@ -104,8 +104,14 @@ def update(package: str) -> None:
         place.write_text(head + out.getvalue().decode().rstrip() + "\n", encoding="utf-8")
 
 
+def _modules(folder: Path) -> list[Path]:
+    """The room's own modules: a room inside it has its own catalogues, and its own words."""
+    inner = {place.parent for place in folder.rglob("locale") if place.parent != folder}
+    return [path for path in sorted(folder.rglob("*.py")) if inner.isdisjoint(path.parents)]
+
+
 def _walk(folder: Path) -> Iterator[Found]:
-    for path in sorted(folder.rglob("*.py")):
+    for path in _modules(folder):
         with path.open("rb") as source:
             said = list(extract_python(source, _IN_CODE, (), {"encoding": "utf-8"}))
         for line, name, texts, _ in said:
@@ -128,7 +134,7 @@ def _literal(name: object, texts: object) -> tuple[str, ...]:
 
 def _unreadable(folder: Path) -> Iterator[str]:
     """Calls of `say` and `plural` whose message cannot be found by reading."""
-    for path in sorted(folder.rglob("*.py")):
+    for path in _modules(folder):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if (
                 isinstance(node, ast.Call)

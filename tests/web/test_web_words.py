@@ -216,3 +216,12 @@ def test_ticks_begin_days_at_midnight_there() -> None:
     ticks = scales.moments(START - timedelta(days=5), START, spoken)
     assert {tick.astimezone(zone).hour for tick in ticks} == {0}
     assert say("x") == Sentence("x", {})
+
+
+def test_a_room_inside_a_room_has_its_own_words(room: str) -> None:
+    inner = Path(str(sys.modules[room].__file__)).parent / "annex"
+    (inner / "locale").mkdir(parents=True)
+    (inner / "__init__.py").write_text("")
+    (inner / "words.py").write_text('from web.sentences import say\nC = say("annexed")\n')
+    assert "annexed" not in extraction.messages(room)
+    assert set(extraction.messages(f"{room}.annex")) == {"annexed"}
