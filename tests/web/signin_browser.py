@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -87,9 +87,10 @@ class Browser:
         dest: str = "document",
         host: str | None = None,
         cookies: bool = True,
+        meanwhile: Callable[[], object] = lambda: None,
     ) -> Answer:
         """One request. `source` is the origin of the page that sends it: "" for our own, None
-        for nobody (an address that was typed)."""  # fmt: skip
+        for nobody (an address that was typed). `meanwhile` is between head and body."""  # fmt: skip
         sent = {"host": host or urlsplit(self.origin).netloc, "accept": "text/html,*/*;q=0.8"}
         site = "none" if source is None else "same-origin" if not source else "cross-site"
         sent |= {"sec-fetch-site": site, "sec-fetch-mode": mode, "sec-fetch-dest": dest}
@@ -99,7 +100,7 @@ class Browser:
         if cookies and self.jar and (site != "cross-site" or link):
             sent["cookie"] = "; ".join(f"{name}={value}" for name, value in self.jar.items())
         sent |= headers or {}
-        answer = exchange(self.app, method, path, sent, body, self.address, self.origin)
+        answer = exchange(self.app, method, path, sent, body, self.address, self.origin, meanwhile)
         for cookie in answer.all("set-cookie"):
             self._keep(cookie)
         return answer
@@ -128,6 +129,7 @@ def exchange(
     body: bytes,
     address: str,
     origin: str,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> Answer:
     """One request to `app`, to the end of its answer."""
     parts = urlsplit(origin)
@@ -155,6 +157,7 @@ def exchange(
         if given:
             await asyncio.Event().wait()  # the client stays and says no more
         given = True
+        meanwhile()
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(message: Message) -> None:

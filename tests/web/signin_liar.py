@@ -8,10 +8,11 @@ from typing import Any
 from tests.web.hostile_issuer import CODE, HostileIssuer
 from tests.web.signin_browser import Answer, Browser, query
 from tests.web.signin_site import LOOPBACK, Site
+from web.signin.memory import MemoryStore
 from web.signin.oidc import configuration
 
 
-def trusting(issuer: HostileIssuer, **changes: Any) -> Site:
+def trusting(issuer: HostileIssuer, store: MemoryStore | None = None, **changes: Any) -> Site:
     """A site whose identity provider the liar is."""
     plain = {
         "issuer": issuer.url,
@@ -19,7 +20,7 @@ def trusting(issuer: HostileIssuer, **changes: Any) -> Site:
         "roles": {"operator": ["grid-operators"]},
     }
     made = configuration.parse(plain | changes, Path())
-    return Site(origin=LOOPBACK, issuer=made)
+    return Site(origin=LOOPBACK, issuer=made, store=store or MemoryStore())
 
 
 def leave(browser: Browser, issuer: HostileIssuer, back_to: str = "/workers") -> str:

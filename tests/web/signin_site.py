@@ -111,6 +111,7 @@ def routes(site: Site) -> APIRouter:  # noqa: C901 - one short route after the o
         return kit().page(request, "web/base.html", title="À moi")
 
     @router.post("/workers/{name}/ban", dependencies=[needs(Role.OPERATOR)])
+    @router.post("/api/v1/workers/{name}/ban", dependencies=[needs(Role.OPERATOR)])
     async def ban(request: Request, name: str) -> Response:
         form = await forms.read(request)
         site.done.append(f"{name}: {form.text('reason')}")

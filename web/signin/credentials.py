@@ -146,6 +146,11 @@ class Credentials:
         self._note(found, self._clock.now())
         return found
 
+    def stands(self, credential: CredentialId) -> bool:
+        """Whether it still opens something."""
+        found = self._store.find_credential(credential)
+        return found is not None and found.good(self._clock.now())
+
     def of(self, subject: str) -> tuple[Credential, ...]:
         """The live keys and tokens of `subject`, the newest first."""
         now = self._clock.now()
@@ -159,11 +164,26 @@ class Credentials:
         self._store.revoke(credential, self._clock.now())
 
     def revoke_all(self, subject: str) -> int:
-        """Take back all of `subject`'s; how many there were."""
-        live = self.of(subject)
-        for one in live:
-            self._store.revoke(one.id, self._clock.now())
-        return len(live)
+        """Take back all of `subject`'s; how many of them were good.
+
+        What is used up is taken back too: it may be opening a session at this moment.
+        """
+        now = self._clock.now()
+        held = self._store.credentials_of(subject)
+        for one in held:
+            self._store.revoke(one.id, now)
+        return sum(one.good(now) for one in held)
+
+    def taken_back(self, credential: CredentialId) -> bool:
+        """Whether somebody revoked it, however good it was before."""
+        found = self._store.find_credential(credential)
+        return found is None or found.revoked is not None
+
+    def take_back(self, text: str) -> None:
+        """Revoke what was handed out as `text` just now."""
+        ticket = Ticket.read(text.rpartition(".")[2])
+        if ticket is not None:
+            self._store.revoke(ticket.name(CredentialId), self._clock.now())
 
     def narrow(self, person: Person) -> int:
         """Take back every key and token that has roles which the person has no more; how many."""

@@ -8,7 +8,7 @@ worth nothing. What goes wrong for a stranger is logged without anything that th
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -22,6 +22,7 @@ from web.signin.errors import (
     IssuerAnswerRefused,
     IssuerUnreachable,
     NoRole,
+    NotSignedIn,
     SignInLost,
     SignInRefused,
 )
@@ -109,7 +110,24 @@ class Entrance:
             raise
         self.pace.give_back(host)
         means = Means.KEY if found.kind is CredentialKind.KEY else Means.INVITED
-        return self._enter(found.person, means, former, local_path(back_to))
+        entered = self._enter(found.person, means, former, local_path(back_to))
+        if self.credentials.taken_back(found.id):
+            # Excluded after the look at what they hold, before the session was there to be ended.
+            self.sessions.end(entered.ticket)
+            _log.warning("what %s signed in with was taken back meanwhile", found.person.tag)
+            raise SignInRefused
+        return entered
+
+    def hand_out(self, ticket: Ticket, make: Callable[[], str]) -> str:
+        """The key or token that `make` makes for whoever the session of `ticket` is.
+
+        Raises NotSignedIn when that session ended meanwhile, and what `make` raises.
+        """
+        secret = make()
+        if not self.sessions.stands(ticket):
+            self.credentials.take_back(secret)
+            raise NotSignedIn
+        return secret
 
     def depart(self, door: bytes, host: str, back_to: str, *, fresh: bool) -> str:
         """The issuer's address to go to, from the browser whose door secret is `door`.
@@ -150,8 +168,13 @@ class Entrance:
             _log.warning("somebody without a role tried to sign in")
             raise
         self.pace.give_back(host)
-        # What was handed out with a role that they have no more ends with it.
-        narrowed = self.credentials.narrow(arrival.person), self.sessions.narrow(arrival.person)
+        # What was handed out with a role that they have no more ends with it; so does what a
+        # session that has it hands out between the two steps.
+        tokens, sessions = (
+            self.credentials.narrow(arrival.person),
+            self.sessions.narrow(arrival.person),
+        )
+        narrowed = tokens + self.credentials.narrow(arrival.person), sessions
         if any(narrowed):
             _log.info(
                 "%s has fewer roles: ended %d tokens, %d sessions", arrival.person.tag, *narrowed
@@ -174,9 +197,11 @@ class Entrance:
 
         For whoever administers the machine, when somebody leaves or their roles change.
         """
-        # Keys first: the other way round, one of them would open a session in between.
+        # Keys first: the other way round, one of them would open a session in between. And again
+        # at the end: until it was ended, a session may have made another one.
         revoked = self.credentials.revoke_all(subject)
-        return self.sessions.end_all(subject), revoked
+        ended = self.sessions.end_all(subject)
+        return ended, revoked + self.credentials.revoke_all(subject)
 
     def sweep(self) -> int:
         """Forget what is over; how many things that were. Called now and then by a clock."""

@@ -40,6 +40,7 @@ from web.signin.errors import (
 from web.signin.local_path import sign_in_path
 from web.signin.roles import in_order
 from web.signin.sessions import Means
+from web.signin.standing import Standing, stands
 from web.signin.tickets import SECRET_BYTES, Ticket, from_letters, to_letters
 from web.signin.visits import Visit
 from web.visitors import Visitor
@@ -75,8 +76,10 @@ class Gate:
         scope[access.CLOCK] = self._entrance.clock
         scope[access.DOOR] = partial(self._at_the_door, visit)
         scope[visitors.KEY] = self._visitor(visit)
-        if request.method not in forgery.SAFE and visit.means is not Means.API:
-            receive = await self._require_own_page(request, visit)
+        if request.method not in forgery.SAFE:
+            receive = Standing(self._entrance, visit, receive)
+            if visit.means is not Means.API:
+                receive = await self._require_own_page(Request(scope, receive), visit)
         watched = _Watched(self._entrance, visit, scope, receive, send)
         try:
             await self._app(scope, watched.receive, watched.send)
@@ -129,7 +132,9 @@ class Gate:
         if scheme.lower() != "bearer" or not token.startswith(API_PREFIX):
             return None
         found = self._entrance.credentials.bearer(token)
-        return Visit(person=found.person, means=Means.API) if found else None
+        if found is None:
+            return None
+        return Visit(person=found.person, means=Means.API, credential=found.id)
 
     def _visitor(self, visit: Visit) -> Visitor:
         if visit.person is None:
@@ -237,12 +242,12 @@ class _Watched:
             headers["Cache-Control"] = "no-store"
 
     async def _over(self) -> bool:
-        """Whether the session that this stream belongs to has ended; asked now and then."""
+        """Whether whoever this stream is for was signed out; asked now and then."""
         now = self._entrance.clock.boottime()
-        if self._visit.ticket is None or now - self._looked < lifetimes.LOOK_AGAIN:
+        if self._visit.person is None or now - self._looked < lifetimes.LOOK_AGAIN:
             return False
         self._looked = now
-        return not await run_in_threadpool(self._entrance.sessions.stands, self._visit.ticket)
+        return not await run_in_threadpool(stands, self._entrance, self._visit)
 
 
 def client(request: HTTPConnection) -> str:

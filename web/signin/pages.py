@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request, Response
@@ -222,7 +222,8 @@ def _account(router: APIRouter, kit: Kit, entrance: Entrance) -> None:
     @router.post(f"{ACCOUNT}/keys", dependencies=[somebody(delicate=True)])
     async def key(request: Request) -> Response:
         label = (await forms.read(request)).text("label", most=LONGEST_NAME)
-        made = await run_in_threadpool(entrance.credentials.key, visits.person(request), label)
+        person = visits.person(request)
+        made = await _made(entrance, request, lambda: entrance.credentials.key(person, label))
         return _shown(request, made, say("Your key to sign in with"))
 
     @router.post(f"{ACCOUNT}/tokens", dependencies=[somebody(delicate=True)])
@@ -230,8 +231,9 @@ def _account(router: APIRouter, kit: Kit, entrance: Entrance) -> None:
         form = await forms.read(request)
         wanted = [role for role in Role if form.fields.get(f"role-{role}") == "1"]
         label = form.text("label", least=1, most=LONGEST_NAME)
-        made = await run_in_threadpool(
-            entrance.credentials.api, visits.person(request), wanted, label
+        person = visits.person(request)
+        made = await _made(
+            entrance, request, lambda: entrance.credentials.api(person, wanted, label)
         )
         return _shown(request, made, say("The token for your program"))
 
@@ -244,6 +246,13 @@ def _account(router: APIRouter, kit: Kit, entrance: Entrance) -> None:
             secret=secret,
             account=ACCOUNT,
         )
+
+
+async def _made(entrance: Entrance, request: Request, make: Callable[[], str]) -> str:
+    """What `make` hands out, in a thread, to whoever is still signed in after it."""
+    ticket = visits.of(request).ticket
+    assert ticket is not None
+    return await run_in_threadpool(entrance.hand_out, ticket, make)
 
 
 def _enter(entrance: Entrance, visit: Visit, entered: Entered, back_to: str) -> Response:

@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 from web.signin.errors import NotSignedIn
 from web.signin.roles import Person
 from web.signin.sessions import Means, Session
-from web.signin.tickets import Ticket
+from web.signin.tickets import CredentialId, Ticket
 
 KEY = "cadastre.visit"
 
@@ -24,6 +24,7 @@ class Visit:
     proved: datetime | None = None  # when they last proved who they are; None for a program
     session: Session | None = None
     ticket: Ticket | None = field(default=None, repr=False)  # the session's
+    credential: CredentialId | None = None  # a program's
     door: bytes | None = field(default=None, repr=False)  # the door cookie's 32 bytes
     lapsed: bool = False  # whether the browser still shows a session that has ended
     new_door: bool = False  # whether the answer has to set the door cookie
