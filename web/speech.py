@@ -91,7 +91,10 @@ class Speech:
 
     def moment(self, when: datetime) -> str:
         """Date and time in the territory's zone; today's without its date."""
-        local = when.astimezone(self.zone)
+        try:
+            local = when.astimezone(self.zone)
+        except OverflowError:  # "for ever" is written as the last second that UTC has
+            return f"{self.day(when.date())}, {when:%H:%M} UTC"
         if local.date() == self.now.astimezone(self.zone).date():
             return dates.format_time(local, "HH:mm:ss", tzinfo=self.zone, locale=self.locale)
         time = dates.format_time(local, "HH:mm", tzinfo=self.zone, locale=self.locale)

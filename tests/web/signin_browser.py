@@ -90,7 +90,7 @@ class Browser:
         meanwhile: Callable[[], object] = lambda: None,
     ) -> Answer:
         """One request. `source` is the origin of the page that sends it: "" for our own, None
-        for nobody (an address that was typed). `meanwhile` is between head and body."""  # fmt: skip
+        for nobody (an address that was typed); `meanwhile` is before the body."""  # fmt: skip
         sent = {"host": host or urlsplit(self.origin).netloc, "accept": "text/html,*/*;q=0.8"}
         site = "none" if source is None else "same-origin" if not source else "cross-site"
         sent |= {"sec-fetch-site": site, "sec-fetch-mode": mode, "sec-fetch-dest": dest}

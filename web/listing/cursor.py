@@ -75,6 +75,8 @@ def _part(part: object, kind: type[Key]) -> Key:
         return moment
     if kind is float and type(part) is int:
         return float(part)
+    if isinstance(part, str):
+        part.encode()  # half of a surrogate pair, which no database takes, is a ValueError
     if type(part) is kind and not (isinstance(part, int) and abs(part) >= _LARGEST):
         return part
     raise ValueError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,6 +20,10 @@ from web.speech import Speech
 
 # A spreadsheet takes a cell that begins so for a formula; an apostrophe makes it text again.
 _FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+_PASSED = ' \u00a0"'  # by what a spreadsheet, or one that counts quotes otherwise, passes over
+# A French one separates by semicolons: what follows one, or a line's end, begins a cell of its own
+# there, whatever quotes stand around all of it.
+_INNER = re.compile('([;\t\r\n][;\t\r\n \u00a0"]*+)([=+\\-@\uff1d\uff0b\uff0d\uff20]?)')
 
 
 def as_json(listing: Listing[Any], speech: Speech) -> dict[str, Any]:
@@ -56,9 +61,10 @@ def guarded(value: Plain) -> str | int | float:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str) and value.lstrip(" \u00a0").startswith(_FORMULA):
-        return "'" + value
-    return value
+    if not isinstance(value, str):
+        return value
+    inside = _INNER.sub(lambda found: found[1] + ("'" + found[2] if found[2] else ""), value)
+    return "'" + inside if value.lstrip(_PASSED).startswith(_FORMULA) else inside
 
 
 def plain(value: Cell, speech: Speech) -> Plain:
