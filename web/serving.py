@@ -10,6 +10,8 @@ from threading import Event, Thread
 import uvicorn
 from starlette.types import ASGIApp
 
+from web.patience import Patience
+
 # Live streams never end by themselves: who stops a server closes them, and waits so long at most.
 _LAST_SECONDS = 3
 _BACKLOG = 512
@@ -30,12 +32,15 @@ class WebServer:
         *,
         closing: Callable[[], None] = lambda: None,
         proxies: str = "",
+        patience: Patience = Patience(),  # noqa: B008 - frozen
     ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family, backlog=_BACKLOG)
         self._server = _Ours(
             uvicorn.Config(
                 app,
+                http=patience.protocol(),
+                ws="none",  # nothing here answers to it
                 log_config=None,
                 access_log=False,  # who reads which page is nobody's business
                 server_header=False,
