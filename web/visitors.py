@@ -22,6 +22,7 @@ class Visitor:
     name: str = ""
     roles: frozenset[str] = frozenset()
     csrf: str = ""  # what every form of theirs sends back in the field `csrf`
+    tag: str = ""  # the same for the same person, and tells nobody who that is
     sign_in: str = ""  # path of the sign-in page; "" where there is none
     sign_out: str = ""  # path that a POST signs out at
 

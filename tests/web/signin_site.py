@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from tests.web.signin_browser import Answer, Browser
 from trust.clock import ManualClock
 from trust.entropy import seeded
-from web import forms
+from web import forms, visitors
 from web.application import application
 from web.brand import Brand
 from web.kit import Kit
@@ -135,6 +135,10 @@ def routes(site: Site) -> APIRouter:  # noqa: C901 - one short route after the o
     def me(request: Request) -> dict[str, object]:
         person = visits.person(request)
         return {"name": person.name, "roles": sorted(person.roles)}
+
+    @router.get("/api/v1/tag", dependencies=[anybody()])
+    def tag(request: Request) -> str:
+        return visitors.of(request).tag
 
     @router.post("/api/v1/ban", dependencies=[needs(Role.OPERATOR)])
     def ban_by_program() -> dict[str, bool]:

@@ -321,6 +321,19 @@ def test_sessions_of_one_person_and_of_all_are_bounded(site: Site) -> None:
     assert site.entrance.sessions.find(tickets[-1])
 
 
+def test_a_person_is_counted_as_one_however_often_they_sign_in(site: Site) -> None:
+    """Streams are shared out by this: a second browser or a new session is no second share."""
+    credentials = site.entrance.credentials
+    key = credentials.key(credentials.redeem(credentials.invite("Ada", {Role.VIEWER})).person)
+    browsers = [site.browser(), site.browser()]
+    for browser in browsers:
+        assert present(browser, key).status == 303
+    one, other = (browser.get("/api/v1/tag").json for browser in browsers)
+    assert one == other != ""
+    assert site.enter(Role.VIEWER).get("/api/v1/tag").json not in {one, ""}
+    assert site.browser().get("/api/v1/tag").json == ""
+
+
 def test_a_flood_of_ways_out_is_bounded_in_memory(issuer: HostileIssuer) -> None:
     site = trusting(issuer)
     statuses = [

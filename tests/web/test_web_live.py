@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from web.errors import TooManyReaders
 from web.languages import Language
 from web.live import frames
 from web.live.broadcast import BEAT, Broadcast
+from web.live.places import FRAGMENTS_EACH, STREAMS_EACH
 from web.live.stream import EventStream, Subscription
 
 FR, EN = Language.FR, Language.EN
@@ -172,6 +174,29 @@ def test_there_are_so_many_readers_and_no_more() -> None:
             stage.broadcast.subscribe("", FR)
         stage.broadcast.leave("", FR, first)
         stage.broadcast.subscribe("", FR)
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("keys", "most"), [(["x"], STREAMS_EACH), ([f"c{n}" for n in range(400)], FRAGMENTS_EACH)]
+)
+def test_no_visitor_takes_the_places_or_the_work_of_all(keys: list[str], most: int) -> None:
+    """A viewer opens window after window, or asks for every campaign there is."""
+
+    async def test() -> None:
+        stage = Stage()
+        asked = itertools.cycle(keys)
+        held = [stage.broadcast.subscribe(next(asked), FR, "greedy") for _ in range(most)]
+        with pytest.raises(TooManyReaders):
+            stage.broadcast.subscribe(next(asked), FR, "greedy")
+        stage.broadcast.subscribe(keys[0], FR, "other")
+        stage.broadcast.subscribe("new", EN, "other")
+        stage.broadcast.leave(keys[0], FR, held[0])
+        stage.broadcast.leave(keys[0], FR, held[0])  # twice frees one place
+        stage.broadcast.subscribe(keys[0], FR, "greedy")
+        with pytest.raises(TooManyReaders):
+            stage.broadcast.subscribe("another", FR, "greedy")
 
     run(test)
 

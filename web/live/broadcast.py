@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 
 from trust.clock import Clock
-from web import languages
+from web import languages, visitors
 from web.errors import TooManyReaders
 from web.languages import Language
 from web.live import frames
+from web.live.places import Places
 from web.live.stream import EventStream, Subscription
 
 INTERVAL = 1.0  # seconds between two ticks
@@ -66,6 +67,7 @@ class Broadcast:
         self._most = most
         self._pace = pace
         self._channels: dict[tuple[str, Language], Channel] = {}
+        self._places = Places()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
@@ -77,19 +79,24 @@ class Broadcast:
     def stream(self, request: Request, key: str = "") -> EventStream:
         """The endless answer to a page that follows `key`."""
         language = languages.of(request)
+        who = visitors.of(request).tag
         return EventStream(
-            lambda: self.subscribe(key, language),
+            lambda: self.subscribe(key, language, who),
             lambda reader: self.leave(key, language, reader),
             frames.hello(self._version, language),
         )
 
-    def subscribe(self, key: str, language: Language) -> Subscription:
-        """A new reader, who gets the newest frame at once. Raises TooManyReaders."""
+    def subscribe(self, key: str, language: Language, who: str = "") -> Subscription:
+        """A new reader, who gets the newest frame at once. Raises TooManyReaders.
+
+        `who` tells visitors apart, since each has a share of the places; "" is not counted.
+        """
         if self._closed or self.readers >= self._most:
             raise TooManyReaders
+        self._places.take(who, (key, language))
         self._loop = asyncio.get_running_loop()
         channel = self._channels.setdefault((key, language), Channel())
-        reader = Subscription()
+        reader = Subscription(who)
         channel.readers.add(reader)
         if channel.frame:
             reader.offer(channel.frame)
@@ -100,9 +107,10 @@ class Broadcast:
     def leave(self, key: str, language: Language, reader: Subscription) -> None:
         """The reader went away; with the last one the fragment is no longer rendered."""
         channel = self._channels.get((key, language))
-        if channel is None:
+        if channel is None or reader not in channel.readers:
             return
-        channel.readers.discard(reader)
+        channel.readers.remove(reader)
+        self._places.give_back(reader.who, (key, language))
         if not channel.readers:
             del self._channels[key, language]
             if channel.task is not None:

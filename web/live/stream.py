@@ -19,7 +19,8 @@ STALL = 20.0  # seconds that one message may take to leave; then the reader is g
 class Subscription:
     """What one reader is still to get: nothing, a beat, or the newest frame."""
 
-    def __init__(self) -> None:
+    def __init__(self, who: str = "") -> None:
+        self.who = who
         self._pending: bytes | None = None
         self._is_frame = False
         self._changed = asyncio.Event()

@@ -144,6 +144,7 @@ class Gate:
             name=visit.person.name,
             roles=frozenset(role.value for role in in_order(visit.person.roles)),
             csrf=forgery.token(secret, self._entrance.entropy) if secret else "",
+            tag=visit.person.tag,
             sign_in=SIGN_IN,
             sign_out=SIGN_OUT,
         )
