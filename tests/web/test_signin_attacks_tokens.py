@@ -13,7 +13,7 @@ from tests.web.signin_site import START, Site, present
 from web.signin import lifetimes
 from web.signin.credentials import Credential
 from web.signin.memory import MemoryStore
-from web.signin.pace import EACH_BURST
+from web.signin.pace import ALL_BURST, EACH_BURST
 from web.signin.roles import Role
 from web.signin.tickets import CredentialId, Ticket, opens
 
@@ -132,6 +132,25 @@ def test_guessing_is_slowed_down_and_locks_nobody_else_out(site: Site) -> None:
     assert statuses == [403] * EACH_BURST + [429] * 5
     token = site.entrance.credentials.invite("Ada", {Role.OPERATOR})
     assert present(site.browser(address="198.51.100.67"), token).status == 303
+
+
+def test_one_person_who_signs_in_again_and_again_locks_nobody_out(site: Site) -> None:
+    """Good attempts don't count: not for their network, and not for everybody together either."""
+    credentials = site.entrance.credentials
+    held = credentials.redeem(credentials.invite("Mallory", {Role.VIEWER}))
+    key, own = credentials.key(held.person), credentials.invite("Ada", {Role.OPERATOR})
+    for _ in range(ALL_BURST + 1):
+        site.entrance.redeem(key, "198.51.100.66", None, "")
+    assert present(site.browser(), own).status == 303
+
+
+def test_a_whole_office_comes_in_by_the_issuer_at_once(issuer: HostileIssuer) -> None:
+    """Who comes back as somebody has made two attempts, out and back, and both were good."""
+    site = trusting(issuer)
+    for _ in range(2 * EACH_BURST):
+        browser = site.browser()
+        answer = come_back(browser, issuer, leave(browser, issuer))
+        assert (answer.status, answer.location) == (303, "/workers")
 
 
 def test_a_header_does_not_change_whose_attempts_they_are(site: Site) -> None:

@@ -167,7 +167,7 @@ class Entrance:
         except NoRole:
             _log.warning("somebody without a role tried to sign in")
             raise
-        self.pace.give_back(host)
+        self.pace.give_back(host, 2)  # the way out was an attempt, too
         # What was handed out with a role that they have no more ends with it; so does what a
         # session that has it hands out between the two steps.
         tokens, sessions = (

@@ -47,11 +47,12 @@ class Pace:
             if not self._all.take(now, ALL_BURST, ALL_SECONDS):
                 raise TooManyTries
 
-    def give_back(self, host: str) -> None:
-        """An attempt from `host` was a good one: it does not count."""
+    def give_back(self, host: str, attempts: int = 1) -> None:
+        """The last `attempts` from `host` were good ones: they do not count, for nobody."""
         with self._lock:
             if own := self._each.get(network(host)):
-                own.left = min(EACH_BURST, own.left + 1)
+                own.left = min(EACH_BURST, own.left + attempts)
+            self._all.left = min(ALL_BURST, self._all.left + attempts)
 
 
 class _Bucket:
