@@ -21,6 +21,7 @@ from scheduler.store.tables import (
     RoundRow,
     UnitRow,
 )
+from scheduler.views.discretion import discreet
 from scheduler.views.slices import Slice
 from trust.log.entry import Kind
 
@@ -91,7 +92,7 @@ def work_of(row: UnitRow) -> Work:
         state=row.state,
         worker=row.worker,
         reason=row.reason,
-        why=row.why,
+        why=discreet(row.why),
         done=round_down(row.capsules if row.state == "satisfied" else row.done),
         capsules=round_down(row.capsules),
         deadline=row.deadline,
@@ -149,7 +150,7 @@ def try_of(row: AttemptRow) -> Try:
         worker=row.worker,
         state=row.state,
         reason=row.reason,
-        why=row.why,
+        why=discreet(row.why),
         leased_at=row.leased_at,
         expires_at=row.expires_at,
         ended_at=row.ended_at,

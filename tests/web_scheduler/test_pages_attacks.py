@@ -1,0 +1,103 @@
+"""What a reader with little right may try: hostile addresses, and numbers that tell too much."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+from sqlmodel import select
+
+from scheduler.domain.reasons import Reason, sentence
+from scheduler.store.store import Transaction
+from scheduler.store.tables import AttemptRow, CampaignRow, RoundRow, UnitRow
+from scheduler.views.discretion import discreet
+from tests.web_scheduler.territory import Grid
+from web.signin.roles import Role
+
+
+def cursor(*parts: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+
+
+def test_no_cursor_makes_an_incident(grid: Grid) -> None:
+    browser = grid.enter(Role.VIEWER)
+    moment = "2026-11-30T08:00:00+00:00"
+    for key in ("\ud800", "\x00", "camp_' OR 1=1 --", "\U0010ffff"):
+        for path in (
+            f"/campaigns?cursor={cursor('created_at', True, False, moment, key)}",
+            f"/campaigns/{grid.moving}/units?cursor={cursor('unit', True, False, 1, key)}",
+            f"/workers?cursor={cursor('operator', False, False, key, key)}",
+        ):
+            assert browser.get(path).status in {200, 422}, path
+
+
+# People are counted in tens, whichever sentence counts them
+
+
+@pytest.mark.parametrize(
+    ("reason", "details", "told"),
+    [
+        (Reason.WAITING_FOR_CONSENTS, {"missing": 3}, "waiting for consents: 1-10 missing"),
+        (Reason.WAITING_FOR_CONSENTS, {"missing": 10}, "waiting for consents: 1-10 missing"),
+        (Reason.WAITING_FOR_CONSENTS, {"missing": 11}, "waiting for consents: 11-20 missing"),
+        (
+            Reason.BELOW_MINIMUM,
+            {"have": 14, "need": 25},
+            "10-19 live consents on the worker, the rules ask for 25",
+        ),
+        (
+            Reason.ABOVE_CONSENTS,
+            {"claimed": 21, "known": 17},
+            "20-29 claimed, 10-19 consents are known for the worker",
+        ),
+        (
+            Reason.ABOVE_REGISTRY,
+            {"claimed": 21, "known": 7},
+            "20-29 claimed, the registry knows 0-9 live consents",
+        ),
+        (
+            Reason.MINIMUM_MISSED,
+            {"have": 17, "what": "contributors", "need": 20},
+            "the batch has 10-19 contributors, the rules ask for 20",
+        ),
+        (
+            Reason.MINIMUM_MISSED,
+            {"have": 1, "what": "operators", "need": 2},
+            "the batch has 1 operators, the rules ask for 2",
+        ),
+        (Reason.WORKER_LOST, {"seconds": 417}, "the worker has not been heard of for 417 s"),
+    ],
+)
+def test_a_reason_counts_people_in_tens(
+    reason: Reason, details: dict[str, object], told: str
+) -> None:
+    exact = sentence(reason, **details)
+    assert discreet(exact).replace("\u2013", "-") == told
+    within = sentence(Reason.NEVER_PLANNED, what=exact)
+    assert discreet(within).replace("\u2013", "-").endswith(told)
+
+
+def test_no_page_counts_consents_exactly(grid: Grid) -> None:
+    """Whoever watches a page would see by the second when one more person consents."""
+    below = sentence(Reason.BELOW_MINIMUM, have=4711, need=5000)
+    why = sentence(Reason.WAITING_FOR_WORKERS, have=0, need=2, why=below)
+
+    def say(tx: Transaction) -> None:
+        for table in (CampaignRow, RoundRow, UnitRow, AttemptRow):
+            for row in tx.session.exec(select(table)):
+                row.why = why
+
+    grid.world.desk.store.run("test", say)
+    browser = grid.enter(Role.VIEWER)
+    seen = 0
+    for path in (
+        "/", "/campaigns", f"/campaigns/{grid.moving}", f"/campaigns/{grid.moving}/units",
+        f"/units/{grid.late_unit}",
+    ):  # fmt: skip
+        for form in ("text/html", "application/json", "text/csv"):
+            for address in (path, f"/api/v1{path if path != '/' else '/health'}"):
+                text = browser.get(address, headers={"accept": form}).text.replace("\u202f", "")
+                assert "4711" not in text, (address, form)
+                seen += "4710" in text
+    assert seen > 20
