@@ -142,6 +142,7 @@ class Pages:
     def start_line(self) -> str:
         """The address that signs the first operator in, once; "" where somebody can already."""
         if self.entrance.flow or self._store.operator_can_enter(self.entrance.clock.now()):
+            self.entrance.credentials.end_start()
             return ""
         return self.entrance.start_line()[0]
 

@@ -12,7 +12,9 @@ from scheduler.domain.reasons import Reason, sentence
 from scheduler.store.store import Transaction
 from scheduler.store.tables import AttemptRow, CampaignRow, RoundRow, UnitRow
 from scheduler.views.discretion import discreet
+from scheduler.web.surface import Pages, Settings
 from tests.web_scheduler.territory import Grid
+from web.signin.errors import SignInRefused
 from web.signin.roles import Role
 
 
@@ -101,3 +103,20 @@ def test_no_page_counts_consents_exactly(grid: Grid) -> None:
                 assert "4711" not in text, (address, form)
                 seen += "4710" in text
     assert seen > 20
+
+
+# The first token
+
+
+def test_a_start_takes_the_former_starts_token_back(grid: Grid) -> None:
+    """Also when it prints none itself, since somebody can enter by now."""
+    pages = Pages(grid.world.desk, Settings(), list)
+    try:
+        token = pages.start_line().rpartition("#")[2]
+        assert token
+        pages.entrance.credentials.invite("Ada", {Role.OPERATOR})
+        assert pages.start_line() == ""
+        with pytest.raises(SignInRefused):
+            pages.entrance.credentials.redeem(token)
+    finally:
+        pages._server._socket.close()

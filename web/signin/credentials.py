@@ -81,7 +81,7 @@ class Credentials:
 
     def start(self, name: str = "administration") -> str:
         """A token for the first operator; every earlier one is taken back. TooManyCredentials."""
-        self._store.revoke_kind(CredentialKind.START, self._clock.now())
+        self.end_start()
         return self._issue(
             CredentialKind.START,
             name,
@@ -89,6 +89,10 @@ class Credentials:
             issued_by=THIS_MACHINE,
             life=lifetimes.START_LIFE,
         )
+
+    def end_start(self) -> None:
+        """Take back whatever token an earlier start printed."""
+        self._store.revoke_kind(CredentialKind.START, self._clock.now())
 
     def invite(
         self,
