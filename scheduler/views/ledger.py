@@ -88,9 +88,14 @@ def lines(
             query = query.where(LogRow.campaign == campaign_by(tx, campaign).id)
         if digest:
             head = "sha256:" + digest.removeprefix("sha256:")
+            if len(head) < len("sha256:") + _PREFIX:
+                raise Unknown(
+                    f"{digest[:80]!r} is too little of a document's digest",
+                    remedy=f"give {_PREFIX} letters of it or more",
+                )
             query = query.where(col(LogRow.digest) >= head, col(LogRow.digest) < head + "\x7f")
         column = LogRow.__table__.c["position"]  # type: ignore[attr-defined]
-        return [_line(row) for row in tx.session.exec(cut.cut(query, [column]))]
+        return [_line(row) for row in tx.session.exec(cut.cut(query, [column], few=bool(digest)))]
 
     return desk.store.read("view-log", gather)
 

@@ -11,9 +11,12 @@ from sqlmodel import select
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.store.store import Transaction
 from scheduler.store.tables import AttemptRow, CampaignRow, RoundRow, UnitRow
+from scheduler.views import ledger
 from scheduler.views.discretion import discreet
+from scheduler.views.slices import Slice
 from scheduler.web.surface import Pages, Settings
 from tests.web_scheduler.territory import Grid
+from tests.web_scheduler.test_pages_long_lists import plans
 from web.signin.errors import SignInRefused
 from web.signin.roles import Role
 
@@ -32,6 +35,31 @@ def test_no_cursor_makes_an_incident(grid: Grid) -> None:
             f"/workers?cursor={cursor('operator', False, False, key, key)}",
         ):
             assert browser.get(path).status in {200, 422}, path
+
+
+# The log is for everybody: what a stranger asks of it must not cost what all of it costs
+
+
+@pytest.mark.parametrize("kind", ["", "plan"])
+@pytest.mark.parametrize("after", [None, (10**18,)])
+def test_a_search_by_digest_never_walks_the_whole_log(
+    grid: Grid, kind: str, after: tuple[int, ...] | None
+) -> None:
+    """A cursor of a stranger's own making leads past all entries, were it followed."""
+    part = Slice(26, after, reverse=True)
+    found = plans(grid, lambda: ledger.lines(grid.world.desk, part, digest="0" * 8, kind=kind))
+    assert any("log_entry" in line and "digest>" in line for line in found), found
+
+
+def test_a_digest_of_a_few_letters_is_no_search(grid: Grid) -> None:
+    """One letter fits every sixteenth entry, and they would all be sorted."""
+    stranger = grid.enter()
+    for few in ("0", "sha256:abcdef0", "abcdef0"):
+        assert stranger.get(f"/log?digest={few}").status == 404
+    asked = {"accept": "application/json"}
+    one = stranger.get("/api/v1/log?size=1", headers=asked).json["items"][0]
+    known = one["digest"][: len("sha256:") + 8]
+    assert stranger.get(f"/api/v1/log?digest={known}", headers=asked).json["items"] == [one]
 
 
 # People are counted in tens, whichever sentence counts them
