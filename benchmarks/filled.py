@@ -26,8 +26,8 @@ from trust.log.note import LogKey
 
 TERRITORY = "bench.example"
 ENDED = 100  # campaigns beside the one that runs
-WORKERS = 50
-CAPSULES = 40  # with a live grant, on each worker
+WORKERS = 25  # so that a thousand units have as many rounds as a campaign's page shows
+CAPSULES = 80  # with a live grant, on each worker
 LATE = 7  # units of the newest round whose worker fell silent
 FAILED_EVERY = 100  # units
 APART = timedelta(minutes=10)  # between two rounds

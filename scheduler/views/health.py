@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,7 +21,7 @@ from scheduler.service.desk import Desk
 from scheduler.service.roster import FRESH
 from scheduler.store.store import Transaction
 from scheduler.store.tables import AttemptRow, CampaignRow, LogRow, UnitRow, WorkerRow
-from scheduler.views.machines import LIVE, machines
+from scheduler.views.machines import LIVE, freshnesses
 from scheduler.views.runs import Run, lines_of
 from scheduler.views.slices import among
 from scheduler.views.units import Work, work_of
@@ -105,9 +104,9 @@ class Health:
 def health(desk: Desk, absent: Callable[[], Sequence[Absent]]) -> Health:
     """The state of everything; `absent` says which witnesses the log waits for."""
     now = desk.now()
-    found = Counter(machine.freshness for machine in machines(desk))
 
     def gather(tx: Transaction) -> Health:
+        found = freshnesses(tx)
         moving = tx.session.exec(
             select(CampaignRow)
             .where(among(col(CampaignRow.state), _RUNNING))

@@ -88,7 +88,11 @@ def lines(
             query = query.where(LogRow.campaign == campaign_by(tx, campaign).id)
         if digest:
             head = "sha256:" + digest.removeprefix("sha256:")
-            query = query.where(col(LogRow.digest) >= head, col(LogRow.digest) < head + "\x7f")
+            # Found by digest first: in the order of positions the whole log would be read.
+            named = select(LogRow.id).where(
+                col(LogRow.digest) >= head, col(LogRow.digest) < head + "\x7f"
+            )
+            query = query.where(col(LogRow.id).in_(named))
         column = LogRow.__table__.c["position"]  # type: ignore[attr-defined]
         return [_line(row) for row in tx.session.exec(cut.cut(query, [column]))]
 
