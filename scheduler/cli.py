@@ -133,6 +133,18 @@ def add_scheduler(verbs: Verbs) -> None:
         help="also the private keys, sealed under the passphrase in FILE; without it, no key",
     )
 
+    upgrade = leaf(
+        verbs,
+        "upgrade",
+        _upgrade,
+        summary="bring the database of an older release to this one's tables, scheduler stopped",
+        example="cadastre scheduler upgrade --state S --backup /backup/before.tar",
+    )
+    _state(upgrade)
+    upgrade.add_argument(
+        "--backup", type=Path, required=True, help="written first: the way back to the old release"
+    )
+
     restore = leaf(
         verbs,
         "restore",
@@ -409,6 +421,25 @@ def _restore(arguments: argparse.Namespace) -> int:
             "log entries": done.manifest.log_size,
             "witnesses agree": " ".join(done.witnesses) or "none are asked",
             "next": f"{keys}cadastre scheduler serve --state {arguments.state}",
+        }
+    )
+    return 0
+
+
+def _upgrade(arguments: argparse.Namespace) -> int:
+    from scheduler.state import State
+    from scheduler.upgrading import upgrade
+    from terminal.output import Output
+    from trust.clock import SystemClock
+    from trust.entropy import SYSTEM
+
+    done = upgrade(State(arguments.state), arguments.backup, SystemClock(), SYSTEM)
+    Output(as_json=arguments.json).record(
+        {
+            "from": done.old,
+            "to": done.new,
+            "backup": str(arguments.backup) if done.changed else "not taken: nothing to do",
+            "next": f"cadastre scheduler serve --state {arguments.state}",
         }
     )
     return 0

@@ -282,6 +282,7 @@ class BackupRefused(SchedulerError):
 
     code = "backup-refused"
     kind = Kind.REFUSED
+    advice = "take another copy of the file, or an older backup"
 
 
 class BackupOutlived(SchedulerError):

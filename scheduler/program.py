@@ -84,10 +84,13 @@ class ServerIdentity:
         return (certificates.key_to_pem(key), certificates.to_pem(leaf)), leaf
 
 
-def open_database(state: State, clock: Clock, meters: Meters) -> Store:
-    """The store in the state directory, belonging to its territory. Raises StateRefused."""
+def open_database(state: State, clock: Clock, meters: Meters, *, upgrade: bool = False) -> Store:
+    """The store in the state directory, belonging to its territory.
+
+    Raises StateRefused, SchemaRefused for an older schema unless it may `upgrade` it.
+    """
     territory = state.configuration().territory
-    store = open_store(state.database, clock, meters)
+    store = open_store(state.database, clock, meters, upgrade=upgrade)
 
     def claim(tx: Transaction) -> str:
         row = tx.session.get(InstallationRow, 1)

@@ -104,7 +104,8 @@ def _verify(
     log = _Stored(state, key, [witness.key for witness in policy.witnesses.values()])
     if (log.size, log.root) != (manifest.log_size, manifest.log_root):
         raise BackupRefused("the log is not the one that the manifest names")
-    store = open_database(state, clock, Meters())
+    # What an older release backed up is brought to today's tables: nobody else has it open.
+    store = open_database(state, clock, Meters(), upgrade=True)
     try:
         outbox.require_one_moment(store, log)
     finally:

@@ -23,12 +23,12 @@ pytestmark = pytest.mark.processes
 UP_SECONDS = 60.0
 
 
-def lose_the_machine(place: Town) -> Path:
+def lose_the_machine(place: Town, name: str) -> Path:
     """kill -9, and the state directory is gone. Where it went: it stands for the dead disk."""
     os.killpg(place.mortals.pid("work"), signal.SIGKILL)
     until("it is dead", lambda: place.mortals.ended("work"), UP_SECONDS)
     place.mortals.stop("work")
-    state, dead = place.home / "scheduler", place.home / "dead-disk"
+    state, dead = place.home / "scheduler", place.home / name
     state.rename(dead)
     return dead
 
@@ -56,7 +56,7 @@ def test_a_backup_of_a_running_campaign_is_put_back_and_it_goes_on() -> None:
         assert taken["log entries"] == len(place.entries())
         assert place.view(running)["state"] == "running"
 
-        dead = lose_the_machine(place)
+        dead = lose_the_machine(place, "first-disk")
         done = place.run("scheduler", "restore", backup, "--state", state, *keyed)
         assert done["witnesses agree"]
         start_again(place)
@@ -69,7 +69,7 @@ def test_a_backup_of_a_running_campaign_is_put_back_and_it_goes_on() -> None:
         }
 
         # The same file again, now that the log went on: it would be a second history.
-        lost = lose_the_machine(place)
+        lost = lose_the_machine(place, "second-disk")
         refused = place.mortals.attempt("scheduler", "restore", backup, "--state", state, *keyed)
         assert refused.returncode == exits.UNVERIFIED
         assert "backup-outlived" in refused.stderr
