@@ -45,11 +45,11 @@ class Filled:
     middle: int  # the round that it belongs to
 
 
-def found(folder: Path, clock: Clock, entropy: Entropy) -> State:
-    """An empty territory without witnesses, whose scheduler could start."""
+def found(folder: Path, clock: Clock, entropy: Entropy, *, http_port: int = 0) -> State:
+    """An empty territory without witnesses, whose scheduler can start; ports 0 are any free one."""
     state = State(folder)
-    site = "http://127.0.0.1:1"
-    state.create(Configuration(TERRITORY, ["127.0.0.1"], 0, 0, 0, site), clock, entropy)
+    site = f"http://127.0.0.1:{http_port or 1}"
+    state.create(Configuration(TERRITORY, ["127.0.0.1"], 0, 0, http_port, site), clock, entropy)
     root = PrivateKey.generate(entropy)
     now = clock.now().replace(microsecond=0)
     others = {
