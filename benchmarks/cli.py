@@ -20,8 +20,8 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
         "groups",
         nargs="*",
         metavar="GROUP",
-        help="capsule, log, audit, worker, sandbox, shared, ckks, flower, round, tasks "
-        "(default: all, ten minutes)",
+        help="capsule, log, audit, worker, sandbox, shared, ckks, flower, round, tasks, "
+        "dashboard (default: all, ten minutes)",
     )
     parser.add_argument(
         "--write", type=Path, metavar="FILE", help="also write the table as a document"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from benchmarks import (
     ckks,
+    dashboard,
     deployment,
     escapes,
     figures,
@@ -45,6 +46,7 @@ GROUPS: dict[str, Callable[..., list[Figure]]] = {
     "flower": flower.measure,
     "round": rounds.measure_rounds,
     "tasks": rounds.measure_tasks,
+    "dashboard": dashboard.measure,
 }
 
 # Why a group has no figure on this machine.

@@ -277,6 +277,25 @@ class DatabaseRestored(SchedulerError):
     )
 
 
+class BackupRefused(SchedulerError):
+    """A backup that was not taken, or is not whole, or may not be put back there."""
+
+    code = "backup-refused"
+    kind = Kind.REFUSED
+    advice = "take another copy of the file, or an older backup"
+
+
+class BackupOutlived(SchedulerError):
+    """The log went on after the backup was taken: put back, it would grow a second history."""
+
+    code = "backup-outlived"
+    kind = Kind.UNVERIFIED
+    advice = (
+        "take a newer backup; where there is none, found the territory anew and keep the old "
+        "log's public files"
+    )
+
+
 class HelperUnavailable(SchedulerError):
     """The second aggregator does not answer, or not to the question."""
 

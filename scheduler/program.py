@@ -18,7 +18,7 @@ from cryptography import x509
 from durable.blobs import BlobFolder
 from durable.files import make_directory
 from durable.hygiene import harden
-from scheduler import logs
+from scheduler import gauges, logs
 from scheduler.clockwork import make_clockwork
 from scheduler.errors import StateRefused
 from scheduler.helper import Helper, HttpHelper, NoHelper
@@ -26,6 +26,7 @@ from scheduler.keyholder import HttpKeyholder, Keyholder, NoKeyholder
 from scheduler.log.cosigners import HttpCosigner
 from scheduler.log.writer import LogWriter
 from scheduler.meters import Meters
+from scheduler.readiness import trouble
 from scheduler.rpc.servers import Services, enrolment_server, work_server
 from scheduler.service import outbox
 from scheduler.service.bell import Bell
@@ -83,10 +84,13 @@ class ServerIdentity:
         return (certificates.key_to_pem(key), certificates.to_pem(leaf)), leaf
 
 
-def open_database(state: State, clock: Clock, meters: Meters) -> Store:
-    """The store in the state directory, belonging to its territory. Raises StateRefused."""
+def open_database(state: State, clock: Clock, meters: Meters, *, upgrade: bool = False) -> Store:
+    """The store in the state directory, belonging to its territory.
+
+    Raises StateRefused, SchemaRefused for an older schema unless it may `upgrade` it.
+    """
     territory = state.configuration().territory
-    store = open_store(state.database, clock, meters)
+    store = open_store(state.database, clock, meters, upgrade=upgrade)
 
     def claim(tx: Transaction) -> str:
         row = tx.session.get(InstallationRow, 1)
@@ -232,10 +236,11 @@ async def _run(state: State, desk: Desk, log: LogWriter, opener: Opener | None) 
     work, _ = work_server(services, identity, authority_pem, _listen(configuration.work_port))
     enrolment, _ = enrolment_server(desk, identity, _listen(configuration.enrol_port))
     site = SiteServer(
-        Site(desk, roots, lambda: _trouble(desk, log)),
+        Site(desk, roots, lambda: trouble(desk, log, state.folder)),
         _EVERYWHERE,
         configuration.http_port,
     )
+    gauges.install(desk, log, state.folder, state.database)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -271,13 +276,3 @@ async def _run(state: State, desk: Desk, log: LogWriter, opener: Opener | None) 
 
 def _listen(port: int) -> str:
     return f"{_EVERYWHERE}:{port}"
-
-
-def _trouble(desk: Desk, log: LogWriter) -> list[str]:
-    """What an operator should look at, as sentences."""
-    found = [str(waiting) for waiting in log.waiting()]
-    if desk.store.clock.leaping:
-        found.append("the machine's clock leapt ahead and is not believed yet")
-    if desk.now() >= desk.root.document.expires_at:
-        found.append("the territory root has expired")
-    return found

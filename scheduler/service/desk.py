@@ -88,6 +88,7 @@ class Desk:
     keyholder: Keyholder = field(default_factory=NoKeyholder)
     asked: dict[str, datetime] = field(default_factory=dict)  # see service.keyholding
     facts: dict[tuple[str, str], object] = field(default_factory=dict)  # see service.facts
+    turned_at: datetime | None = None  # when everything that moves by itself last could
 
     @property
     def territory(self) -> str:

@@ -60,10 +60,12 @@ async def turn(desk: Desk) -> None:
 
 async def keep_pace(desk: Desk) -> None:
     """Take turns until the bell closes. A failing turn is counted, logged and tried again."""
+    desk.turned_at = desk.now()
     while not desk.bell.closed:
         heard = desk.bell.heard(PACE)
         try:
             await turn(desk)
+            desk.turned_at = desk.now()
         except Problem as error:
             desk.meters.faults.labels("pace").inc()
             _LOG.error("a turn was refused", extra={"code": error.code, "cause": error.sentence})

@@ -20,13 +20,30 @@ _OURS = frozenset(SQLModel.metadata.tables)
 assert tables.UnitRow.__tablename__ in _OURS  # importing the package completed the metadata
 
 
-def prepare(engine: Engine) -> None:
-    """Create or migrate the schema, then compare it with the code. Raises SchemaRefused."""
+def newest() -> str:
+    """The schema version that this program works with."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None
+    return head
+
+
+def version(engine: Engine) -> str | None:
+    """The schema version of a database; None where there is none."""
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def prepare(engine: Engine, *, upgrade: bool = True) -> None:
+    """Create or upgrade the schema, then compare it with the code. Raises SchemaRefused.
+
+    Without `upgrade` an older schema is refused: a command that is newer than the scheduler that
+    runs beside it must not change the tables under it.
+    """
     config = _config()
     scripts = ScriptDirectory.from_config(config)
     with engine.connect() as connection:
         present = set(inspect(connection).get_table_names())
-        current = MigrationContext.configure(connection).get_current_revision()
+    current = version(engine)
     if current is None and present - {"alembic_version"}:
         raise SchemaRefused(
             "the database has tables but no schema version",
@@ -40,6 +57,11 @@ def prepare(engine: Engine) -> None:
                 f"the database has schema version {current}, which this program does not know",
                 remedy="a newer release wrote it: start that release, or restore a backup",
             ) from error
+    if current is not None and current != scripts.get_current_head() and not upgrade:
+        raise SchemaRefused(
+            f"the database has schema version {current}, this program works with {newest()}",
+            remedy="stop the scheduler, then: cadastre scheduler upgrade --state DIR --backup FILE",
+        )
     if current != scripts.get_current_head():
         with engine.begin() as connection:
             config.attributes["connection"] = connection

@@ -262,13 +262,23 @@ class Store:
             self._mark = now
 
 
-def open_store(path: Path, clock: Clock, meters: Meters, *, faults: Faults | None = None) -> Store:
-    """The store in the file `path`, created or migrated. Raises SchemaRefused, ClockBehind."""
+def open_store(
+    path: Path,
+    clock: Clock,
+    meters: Meters,
+    *,
+    faults: Faults | None = None,
+    upgrade: bool = True,
+) -> Store:
+    """The store in the file `path`, created, or upgraded if `upgrade` says so.
+
+    Raises SchemaRefused, ClockBehind.
+    """
     engine = specifics.open_engine(path)
     try:
         try:
             specifics.check_integrity(engine)
-            prepare(engine)
+            prepare(engine, upgrade=upgrade)
         except DatabaseError as error:
             problem = specifics.explain(error)
             if isinstance(problem, StoreFailed):

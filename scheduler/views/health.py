@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from sqlalchemy import literal_column
+from sqlalchemy import ColumnElement, literal_column
 from sqlmodel import col, exists, func, or_, select
 
 from scheduler.domain.states import (
@@ -22,7 +21,7 @@ from scheduler.service.desk import Desk
 from scheduler.service.roster import FRESH
 from scheduler.store.store import Transaction
 from scheduler.store.tables import AttemptRow, CampaignRow, LogRow, UnitRow, WorkerRow
-from scheduler.views.machines import LIVE, machines
+from scheduler.views.machines import LIVE, freshnesses
 from scheduler.views.runs import Run, lines_of
 from scheduler.views.slices import among
 from scheduler.views.units import Work, work_of
@@ -105,9 +104,9 @@ class Health:
 def health(desk: Desk, absent: Callable[[], Sequence[Absent]]) -> Health:
     """The state of everything; `absent` says which witnesses the log waits for."""
     now = desk.now()
-    found = Counter(machine.freshness for machine in machines(desk))
 
     def gather(tx: Transaction) -> Health:
+        found = freshnesses(tx)
         moving = tx.session.exec(
             select(CampaignRow)
             .where(among(col(CampaignRow.state), _RUNNING))
@@ -132,7 +131,7 @@ def health(desk: Desk, absent: Callable[[], Sequence[Absent]]) -> Health:
             lost=found["lost"],
             moving=tuple(lines_of(tx, list(moving))),
             failed=tuple(lines_of(tx, list(failed))),
-            failed_units=_failed_units(tx, now),
+            failed_units=count_failed(tx, UnitRow),
             late_units=tuple(_late(tx, now)),
             queued=tx.session.exec(
                 select(func.count()).select_from(LogRow).where(col(LogRow.proof).is_(None))
@@ -151,34 +150,47 @@ def _troubles(desk: Desk, absent: Sequence[Absent], now: datetime) -> list[Troub
     return found
 
 
-def _failed_units(tx: Transaction, now: datetime) -> int:
+def count_failed(tx: Transaction, table: type[CampaignRow | UnitRow]) -> int:
+    """How many campaigns or units failed in the last 24 hours."""
+    failed = UnitState.FAILED if table is UnitRow else CampaignState.FAILED
     return tx.session.exec(
         select(func.count())
-        .select_from(UnitRow)
+        .select_from(table)
         .where(
-            col(UnitRow.state) == literal_column(f"'{UnitState.FAILED.value}'"),
-            UnitRow.updated_at >= now - DAY,
+            col(table.state) == literal_column(f"'{failed.value}'"),
+            col(table.updated_at) >= tx.now - DAY,
         )
     ).one()
 
 
-def _late(tx: Transaction, now: datetime) -> list[LateUnit]:
-    """Units that move and should be further, those with the nearest deadline first."""
+def count_late(tx: Transaction) -> int:
+    """How many units should be further."""
+    return tx.session.exec(
+        select(func.count())
+        .select_from(UnitRow)
+        .join(WorkerRow, col(WorkerRow.name) == col(UnitRow.worker), isouter=True)
+        .where(*_is_late(tx.now))
+    ).one()
+
+
+def _is_late(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Of a unit beside its worker's row: whether it moves, and should be further."""
     ended = exists().where(
         col(AttemptRow.unit) == col(UnitRow.id), col(AttemptRow.state).not_in(LIVE)
     )
     silent = or_(col(WorkerRow.last_seen).is_(None), col(WorkerRow.last_seen) < now - FRESH)
+    return (
+        among(col(UnitRow.state), _MOVING),
+        or_(col(UnitRow.deadline) <= now, col(UnitRow.worker).is_not(None) & silent, ended),
+    )
+
+
+def _late(tx: Transaction, now: datetime) -> list[LateUnit]:
+    """Units that move and should be further, those with the nearest deadline first."""
     rows = tx.session.exec(
         select(UnitRow, WorkerRow)
         .join(WorkerRow, col(WorkerRow.name) == col(UnitRow.worker), isouter=True)
-        .where(
-            among(col(UnitRow.state), _MOVING),
-            or_(
-                col(UnitRow.deadline) <= now,
-                col(UnitRow.worker).is_not(None) & silent,
-                ended,
-            ),
-        )
+        .where(*_is_late(now))
         .order_by(col(UnitRow.deadline), col(UnitRow.id))
         .limit(SHOWN + 1)
     ).all()

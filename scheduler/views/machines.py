@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,11 +11,10 @@ from sqlmodel import col, func, select
 from scheduler.domain.planning import round_down
 from scheduler.domain.states import LIVE_ATTEMPT, AttemptState
 from scheduler.service.desk import Desk
-from scheduler.service.roster import freshness
+from scheduler.service.roster import freshness, live_capsules
 from scheduler.store.store import Transaction
-from scheduler.store.tables import AttemptRow, ConsentRow, MemberRow, WorkerRow
+from scheduler.store.tables import AttemptRow, MemberRow, WorkerRow
 from scheduler.views.slices import among
-from trust.documents.consent import Decision
 
 # In the order of the states, as the indexes over live attempts spell it.
 LIVE = [state.value for state in AttemptState if state in LIVE_ATTEMPT]
@@ -50,13 +50,7 @@ def machines(desk: Desk) -> list[Machine]:
                 .group_by(AttemptRow.worker)
             ).all()
         )
-        capsules: dict[str, int] = dict(
-            tx.session.exec(
-                select(ConsentRow.worker, func.count(func.distinct(ConsentRow.capsule)))
-                .where(ConsentRow.decision == Decision.GRANT.value, ConsentRow.expires_at > tx.now)
-                .group_by(ConsentRow.worker)
-            ).all()
-        )
+        capsules = live_capsules(tx)
         return [
             Machine(
                 worker=row.name,
@@ -66,7 +60,7 @@ def machines(desk: Desk) -> list[Machine]:
                 last_seen=row.last_seen,
                 level=row.level,
                 libraries=tuple(row.libraries.split()),
-                capsules=round_down(capsules.get(row.name, 0)),
+                capsules=round_down(capsules[row.name]),
                 leases=leases.get(row.name, 0),
                 slots=row.slots,
                 contributes=row.contributes,
@@ -77,6 +71,15 @@ def machines(desk: Desk) -> list[Machine]:
         ]
 
     return desk.store.read("view-machines", gather)
+
+
+def freshnesses(tx: Transaction) -> Counter[str]:
+    """How many workers are fresh, late, lost or banned.
+
+    Looks at no consent: what is rendered every second must not cost more with every owner.
+    """
+    rows = tx.session.exec(select(WorkerRow, MemberRow).join(MemberRow)).all()
+    return Counter(_freshness(row, member, tx.now) for row, member in rows)
 
 
 def _freshness(row: WorkerRow, member: MemberRow, now: datetime) -> str:

@@ -22,7 +22,7 @@ from scheduler.store.tables import (
     UnitRow,
 )
 from scheduler.views.discretion import discreet
-from scheduler.views.slices import Slice
+from scheduler.views.slices import Key, Slice
 from trust.log.entry import Kind
 
 
@@ -107,12 +107,34 @@ def units(desk: Desk, campaign: str, cut: Slice, *, state: str = "", number: int
         query = select(UnitRow).where(UnitRow.campaign == campaign_by(tx, campaign).id)
         if state:
             query = query.where(UnitRow.state == state)
-        if number:
-            query = query.where(UnitRow.round == number)
-        columns = [UnitRow.__table__.c[name] for name in ("round", "id")]  # type: ignore[attr-defined]
-        return [work_of(row) for row in tx.session.exec(cut.cut(query, columns))]
+        table = UnitRow.__table__  # type: ignore[attr-defined]
+        if not number:
+            rows = tx.session.exec(cut.cut(query, [table.c["round"], table.c["id"]]))
+            return [work_of(row) for row in rows]
+        # Within one round the id alone is the order: with both, everything behind the round
+        # would be read too.
+        behind = None if cut.after is None else _within(cut, number)
+        within = Slice(cut.limit, behind, cut.reverse)
+        query = query.where(UnitRow.round == number)
+        return [work_of(row) for row in tx.session.exec(within.cut(query, [table.c["id"]]))]
 
     return desk.store.read("view-units", gather)
+
+
+def _within(cut: Slice, number: int) -> tuple[Key, ...] | None:
+    """The place of a cursor over (round, id) in the round `number` alone: its id, or an edge.
+
+    A cursor of another round lies before all of this one's rows or behind them.
+    """
+    assert cut.after is not None
+    place, unit = cut.after
+    if place == number:
+        return (unit,)
+    ahead = int(place) > number  # type: ignore[arg-type]
+    # Behind everything there is nothing: no id sorts before "" or after the letters' end.
+    if cut.reverse:
+        return None if ahead else ("",)
+    return ("unit_\x7f",) if ahead else None
 
 
 def unit(desk: Desk, text: str) -> UnitDetail:

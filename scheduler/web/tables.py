@@ -154,6 +154,6 @@ LINES: Table[Line] = Table(
             "kind", say("What it is"), options=[(one.value, words.entry_word(one)) for one in Kind]
         ),
         Text("campaign", say("Campaign"), pattern=_CAMPAIGN, hint=say("camp_…")),
-        Text("digest", say("Document"), pattern="(sha256:)?[0-9a-f]{1,64}", hint=say("sha256:…")),
+        Text("digest", say("Document"), pattern="(sha256:)?[0-9a-f]{4,64}", hint=say("sha256:…")),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 
 HOUSE = Path(__file__).resolve().parents[2]
 DEPLOY = HOUSE / "deploy"
-SCRIPTS = sorted([*DEPLOY.glob("*.sh"), HOUSE / "setup.sh", *(HOUSE / ".ci").iterdir()])
+SCRIPTS = sorted([*DEPLOY.rglob("*.sh"), HOUSE / "setup.sh", *(HOUSE / ".ci").iterdir()])
 NOBODY = 65534
 ROOT = os.geteuid() == 0
 

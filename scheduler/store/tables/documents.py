@@ -70,6 +70,15 @@ class ConsentRow(SQLModel, table=True):
         one_of("decision", Decision),
         Index("consent_of_worker", "worker", "target"),
         Index(
+            "consent_live",
+            "worker",
+            "decision",  # so that a count reads the index and not the rows
+            "capsule",
+            "expires_at",
+            sqlite_where=text("decision = 'grant'"),
+            postgresql_where=text("decision = 'grant'"),
+        ),
+        Index(
             "consent_to_deliver",
             "worker",
             sqlite_where=text("NOT delivered"),
