@@ -24,6 +24,7 @@ from scheduler.errors import InputRefused
 from scheduler.rpc import views
 from scheduler.rpc.calls import Context, while_admitted
 from scheduler.service import bundles, campaigns, consents, evidence, exclusion, roster, starting
+from scheduler.service.actions import Actor
 from scheduler.service.desk import Desk
 from scheduler.service.exclusion import DenyList
 from trust.ids import Digest, WorkerId
@@ -112,7 +113,8 @@ class Campaigns(campaigns_pb2_grpc.CampaignsServicer):
         self, request: campaigns_pb2.CancelCampaignRequest, context: Context
     ) -> campaigns_pb2.CampaignView:
         del context
-        view = await campaigns.cancel(self._desk, request.campaign, request.reason)
+        actor = Actor.member(current_peer().name)
+        view = await campaigns.cancel(self._desk, request.campaign, request.reason, actor=actor)
         return views.campaign(view, current_peer().role)
 
     async def Report(  # noqa: N802 - the contract's name
@@ -210,7 +212,8 @@ class Workers(audit_pb2_grpc.WorkersServicer):
     ) -> audit_pb2.WorkerView:
         del context
         name = WorkerId.parse(request.worker)
-        await exclusion.exclude(self._desk, name, request.reason)
+        actor = Actor.member(current_peer().name)
+        await exclusion.exclude(self._desk, name, request.reason, actor=actor)
         await self._deny.refresh()
         found = await roster.list_workers(self._desk)
         return next(views.worker(item) for item in found if item.row.name == name)

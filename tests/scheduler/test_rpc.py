@@ -29,7 +29,7 @@ from protos.cadastre.v1 import (
 from scheduler.errors import NotEnrolled
 from scheduler.meters import Meters
 from scheduler.rpc.servers import ROLES
-from scheduler.service import exclusion, membership, outbox
+from scheduler.service import actions, exclusion, membership, outbox
 from scheduler.service.pace import keep_pace
 from scheduler.store.store import open_store
 from scheduler.store.tables import LogRow
@@ -547,7 +547,7 @@ def test_a_banned_member_is_denied_at_once(world):
 async def excluded_elsewhere(world, made, name):
     """What `cadastre scheduler exclude` does in its own process, then the server's next look."""
     store = open_store(world.folder / "scheduler.db", world.clock, Meters())
-    office = exclusion.LocalOffice(
+    office = actions.LocalOffice(
         world.desk.territory, world.desk.orders, BlobFolder(world.folder / "objects")
     )
     try:
