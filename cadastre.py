@@ -38,7 +38,11 @@ NOUNS = (
     Noun(
         "worker",
         "the agent on this machine",
-        ("worker.cli:add_worker", "client.membership:add_workers"),
+        (
+            "worker.cli:add_worker",
+            "client.membership:add_workers",
+            "client.actions:add_worker_actions",
+        ),
         "",
     ),
     Noun("capsule", "sealed data of owners", ("capsule_runtime.cli:add_capsule",), "capsule"),
@@ -60,7 +64,12 @@ NOUNS = (
         ),
         "capsule",
     ),
-    Noun("campaign", "runs of authorised bundles", ("client.campaigns:add_campaign",), ""),
+    Noun(
+        "campaign",
+        "runs of authorised bundles",
+        ("client.campaigns:add_campaign", "client.actions:add_campaign_actions"),
+        "",
+    ),
     Noun("model", "models that campaigns trained", ("client.models:add_model",), "models"),
     Noun("graph", "the territory's graph", ("graph.cli:add_graph",), "graph"),
     Noun("log", "the verifiable log", ("client.log:add_log",), ""),

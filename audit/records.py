@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
 from audit.errors import AuditFailure
+from trust.documents.actions import OperatorAction
 from trust.documents.aggregation import AggregateShare, BatchCommitment, HelperKey
 from trust.documents.campaign import Commitment, Opening, Plan, Release
 from trust.documents.governance import Authorisation, Suspension
@@ -30,6 +31,7 @@ _DATES: dict[type[Any], str] = {
     BatchCommitment: "committed_at",
     Enrolled: "enrolled_at",
     Banned: "banned_at",
+    OperatorAction: "acted_at",
 }
 
 
@@ -160,6 +162,16 @@ class Records:
     def commitments(self) -> list[Logged[Commitment]]:
         """Padded roots over restricted documents."""
         return self.all(Commitment)
+
+    @property
+    def actions(self) -> list[Logged[OperatorAction]]:
+        """What operators did by hand."""
+        return self.all(OperatorAction)
+
+    @property
+    def exclusions(self) -> list[Logged[Banned]]:
+        """Workers that were excluded."""
+        return self.all(Banned)
 
     def dated_before(self, index: int) -> datetime | None:
         """The latest date of the scheduler's documents before a place of the log."""

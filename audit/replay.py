@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial as bind
 
 from audit.checks import (
+    actions,
     bundles,
     commitments,
     conclusions,
@@ -62,6 +63,10 @@ WITHOUT_CONCLUSIONS = "without the conclusions: that reports are what concluding
 WITHOUT_RECEIPTS = (
     "that what workers were told was accepted is what was opened: no committed batch of orders "
     "bears an acknowledgement, compare with the receipts that workers keep"
+)
+WITH_ACTIONS = (
+    "that the operators named in actions did them, or did no others: the scheduler signs what it "
+    "says was asked of it, an operator's browser has no key; ask for the reasons behind the seals"
 )
 WITHOUT_PIN = (
     "that this is your territory's root: nothing pinned it; compare the fingerprint above with "
@@ -126,6 +131,7 @@ def _replay(evidence: Evidence, policy: AuditPolicy | None, verdict: Verdict) ->
     journal.check("release.provenance", bind(releases.provenance, records, voted))
     journal.check("release.report", bind(releases.reports, records, voted, store))
     journal.check("commitment.public", bind(commitments.public, records))
+    _actions(journal, records)
     if not files.restricted:
         journal.not_checked.append(WITHOUT_RESTRICTED)
         if any(logged.document.conclusion not in store for logged in records.releases):
@@ -142,6 +148,7 @@ def _replay(evidence: Evidence, policy: AuditPolicy | None, verdict: Verdict) ->
             "export"
         )
     ordered = journal.base("order.signatures", bind(orders.read, records, store, opened))
+    journal.check("action.obeyed", bind(actions.obeyed, records, ordered))
     journal.check("order.plan", bind(orders.match_plans, records, ordered))
     dropped = journal.base("order.dropped", bind(orders.left_out, records, store, batches))
     journal.check(
@@ -161,6 +168,16 @@ def _replay(evidence: Evidence, policy: AuditPolicy | None, verdict: Verdict) ->
         "release.conclusion", bind(releases.conclusions, records, store, covered, ordered)
     )
     journal.check("consent.owners", bind(consents.owned, records, store, opened))
+
+
+def _actions(journal: Journal, records: Records) -> None:
+    journal.check("action.form", bind(actions.formed, records))
+    journal.check("action.campaigns", bind(actions.campaigns, records))
+    journal.check("action.workers", bind(actions.workers, records))
+    if records.actions:
+        journal.not_checked.append(WITH_ACTIONS)
+    if unstarted := actions.unstarted(records):
+        journal.not_checked.append(f"who started {', '.join(unstarted)}: no action in the log says")
 
 
 def _campaigns(journal: Journal, records: Records, store: Objects) -> None:

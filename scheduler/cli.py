@@ -355,7 +355,8 @@ def _exclude(arguments: argparse.Namespace) -> int:
     from scheduler.clockwork import EXCLUSIONS_SECONDS
     from scheduler.meters import Meters
     from scheduler.program import open_database
-    from scheduler.service.exclusion import LocalOffice, deny
+    from scheduler.service.actions import LocalOffice
+    from scheduler.service.exclusion import deny
     from scheduler.state import State
     from terminal.output import Output
     from trust.clock import SystemClock

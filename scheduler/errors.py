@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+
 from trust.problem import Kind, Problem
 
 
@@ -127,6 +129,21 @@ class AlreadyEnded(SchedulerError):
     code = "already-ended"
     kind = Kind.CONFLICT
     advice = "start a new campaign with `cadastre campaign start`"
+
+
+class ActionRefused(SchedulerError):
+    """What an operator wants to do by hand, and the rules or the state of things do not allow.
+
+    `why` says it to pages, which tell it in the reader's language.
+    """
+
+    code = "action-refused"
+    kind = Kind.CONFLICT
+    advice = "look at the newest state: nothing was done, and nothing was logged"
+
+    def __init__(self, why: enum.Enum, sentence: str, *, remedy: str = "") -> None:
+        super().__init__(sentence, remedy=remedy)
+        self.why = why
 
 
 class NotReleased(SchedulerError):

@@ -116,6 +116,20 @@ class KeyEpochId(Identifier):
     __slots__ = ()
 
 
+class ActionId(Identifier):
+    """One deed of an operator."""
+
+    prefix = "deed"
+    __slots__ = ()
+
+
+class AccountId(Identifier):
+    """Whoever acts on the grid, under a random name: the same person has the same one."""
+
+    prefix = "acct"
+    __slots__ = ()
+
+
 class Digest(str):
     """A SHA-256 content digest, written `sha256:<64 hex>`."""
 

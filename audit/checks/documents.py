@@ -12,6 +12,7 @@ from audit.errors import AuditFailure
 from audit.records import Logged, Records
 from trust import dsse, schema
 from trust.documents import signed as signatures_of
+from trust.documents.actions import OperatorAction
 from trust.documents.aggregation import (
     AggregateShare,
     BatchCommitment,
@@ -70,6 +71,7 @@ _FORMS: dict[Kind, tuple[Form, ...]] = {
     Kind.TRUSTEE_SHARE: (Form(ShareReturned, Duty.TRUSTEE, alone=True),),
     Kind.OPENED: (Form(AggregateOpened, Duty.KEYHOLDER),),
     Kind.EPOCH_RETIRED: (Form(EpochRetired, Duty.KEYHOLDER),),
+    Kind.ACTION: (Form(OperatorAction, Duty.ORDERS),),
 }
 _SIDES = {Side.LEADER: Duty.ORDERS, Side.HELPER: Duty.HELPER}
 # What a commitment may be about, by the kind of entry that logs it.

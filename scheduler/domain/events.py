@@ -59,7 +59,12 @@ class Cancel:
     why: str = ""
 
 
-Event = InputsReady | Lease | Report | Abandon | Tick | Cancel
+@dataclass(frozen=True)
+class Retry:
+    """An operator wants another attempt, now."""
+
+
+Event = InputsReady | Lease | Report | Abandon | Tick | Cancel | Retry
 
 
 @dataclass(frozen=True)

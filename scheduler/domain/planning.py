@@ -39,6 +39,7 @@ class WorkerFacts:
     contributes: bool
     draining: bool
     banned: bool
+    drained: bool = False
 
 
 @dataclass(frozen=True)
@@ -173,8 +174,8 @@ def _eligibility(facts: WorkerFacts, needs: Needs, now: datetime) -> tuple[Reaso
     if facts.last_seen is None or now - facts.last_seen > LOST_AFTER:
         silent = 0 if facts.last_seen is None else round((now - facts.last_seen).total_seconds())
         return no(Reason.WORKER_LOST, seconds=silent)
-    if facts.draining:
-        return no(Reason.WORKER_DRAINING)
+    if facts.draining or facts.drained:
+        return no(Reason.WORKER_DRAINING if facts.draining else Reason.WORKER_DRAINED)
     if facts.level not in CONTRIBUTING_LEVELS:
         return no(Reason.SANDBOX_LEVEL, level=facts.level)
     missing = [name for name in needs.libraries if name not in facts.libraries]

@@ -35,6 +35,7 @@ class Reason(enum.StrEnum):
     WAITING_FOR_SLOT = "waiting-for-slot"
     WORKER_QUOTA = "worker-quota"
     WORKER_DRAINING = "worker-draining"
+    WORKER_DRAINED = "worker-drained"
     WORKER_LOST = "worker-lost"
     WORKER_NOT_READY = "worker-not-ready"
     WORKER_BANNED = "worker-banned"
@@ -98,6 +99,7 @@ _SENTENCES: dict[Reason, str] = {
     Reason.WAITING_FOR_SLOT: "the worker has no free slot",
     Reason.WORKER_QUOTA: "the worker used its {quota} attempts of today",
     Reason.WORKER_DRAINING: "the worker's keeper asked it to take nothing new",
+    Reason.WORKER_DRAINED: "an operator lets the worker take nothing new",
     Reason.WORKER_LOST: "the worker has not been heard of for {seconds} s",
     Reason.WORKER_NOT_READY: "the worker was not ready: {what}",
     Reason.WORKER_BANNED: "the worker was excluded",

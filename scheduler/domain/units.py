@@ -3,7 +3,8 @@
 Pure and total: an event that does not fit the state changes nothing and says why in its
 acknowledgement. What holds after every step:
 - at most one attempt of a unit is alive;
-- a final unit or attempt never changes again;
+- a final attempt never changes again, nor a final unit, but that an operator may have a failed
+  one tried once more before its deadline;
 - a report counts only with the token of the live attempt, so a late one never overwrites;
 - a unit that is leased has a live attempt, one that is waiting has a moment or an input to wait
   for, so that every unit ends by its deadline or after its last attempt that counts.
@@ -25,6 +26,7 @@ from scheduler.domain.events import (
     Judged,
     Lease,
     Report,
+    Retry,
     Returned,
     Stopped,
     Tick,
@@ -114,6 +116,8 @@ def transition(
             return _tick(unit, attempts, now, back_off, jitter)
         case Cancel():
             return _cancel(unit, attempts, event)
+        case Retry():
+            return _retry(unit, attempts, now)
     return Step(unit, attempts)
 
 
@@ -231,8 +235,7 @@ def _after_failure(
     effects: tuple[Effect, ...] = (Judged(ended.worker, good=False),) if judged else ()
     if ended.reason is Reason.WORKER_NOT_READY:
         effects = (Returned(ended.worker),)
-    # An outage of others is no failure of the unit: it ends by its deadline, not by being patient.
-    counted = [attempt for attempt in after if attempt.reason is not Reason.WORKER_NOT_READY]
+    counted = _counted(after)
     refusals = sum(1 for attempt in counted if attempt.reason is Reason.ATTEMPT_REFUSED)
     tried = len(counted) >= unit.maximum_attempts or refusals >= MAXIMUM_REFUSALS
     delay = back_off.delay(len(after), jitter)
@@ -266,6 +269,21 @@ def _cancel(unit: Unit, attempts: tuple[Attempt, ...], event: Cancel) -> Step:
         return Step(cancelled, attempts)
     ended = replace(_end(alive, AttemptState.CANCELLED, event.reason), why=event.why)
     return Step(cancelled, _with(attempts, ended), (Stopped(alive.worker, alive.id, event.reason),))
+
+
+def _retry(unit: Unit, attempts: tuple[Attempt, ...], now: datetime) -> Step:
+    """A failed unit gets one attempt more, a waiting one does not wait for its back-off."""
+    failed = unit.state is UnitState.FAILED
+    backing_off = unit.state is UnitState.WAITING and unit.not_before is not None
+    if not (failed or backing_off) or now >= unit.deadline:
+        return Step(unit, attempts)
+    most = max(unit.maximum_attempts, len(_counted(attempts)) + 1)
+    return Step(replace(_ready(unit), maximum_attempts=most), attempts)
+
+
+def _counted(attempts: tuple[Attempt, ...]) -> list[Attempt]:
+    # An outage of others is no failure of the unit: it ends by its deadline, not by being patient.
+    return [attempt for attempt in attempts if attempt.reason is not Reason.WORKER_NOT_READY]
 
 
 def _end(attempt: Attempt, state: AttemptState, reason: Reason) -> Attempt:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 from protos.cadastre.v1 import (
+    actions_pb2,
+    actions_pb2_grpc,
     audit_pb2,
     audit_pb2_grpc,
     bundles_pb2,
@@ -23,9 +25,21 @@ from scheduler.domain.states import CampaignState
 from scheduler.errors import InputRefused
 from scheduler.rpc import views
 from scheduler.rpc.calls import Context, while_admitted
-from scheduler.service import bundles, campaigns, consents, evidence, exclusion, roster, starting
+from scheduler.service import (
+    acting,
+    bundles,
+    campaigns,
+    consents,
+    evidence,
+    exclusion,
+    roster,
+    starting,
+)
+from scheduler.service.actions import Actor
 from scheduler.service.desk import Desk
 from scheduler.service.exclusion import DenyList
+from trust.clock import to_text
+from trust.documents.actions import Act
 from trust.ids import Digest, WorkerId
 from wire.limits import CHUNK_BYTES, MAXIMUM_MESSAGE_BYTES
 from wire.server import current_peer
@@ -112,7 +126,8 @@ class Campaigns(campaigns_pb2_grpc.CampaignsServicer):
         self, request: campaigns_pb2.CancelCampaignRequest, context: Context
     ) -> campaigns_pb2.CampaignView:
         del context
-        view = await campaigns.cancel(self._desk, request.campaign, request.reason)
+        actor = Actor.member(current_peer().name)
+        view = await campaigns.cancel(self._desk, request.campaign, request.reason, actor=actor)
         return views.campaign(view, current_peer().role)
 
     async def Report(  # noqa: N802 - the contract's name
@@ -210,10 +225,40 @@ class Workers(audit_pb2_grpc.WorkersServicer):
     ) -> audit_pb2.WorkerView:
         del context
         name = WorkerId.parse(request.worker)
-        await exclusion.exclude(self._desk, name, request.reason)
+        actor = Actor.member(current_peer().name)
+        await exclusion.exclude(self._desk, name, request.reason, actor=actor)
         await self._deny.refresh()
         found = await roster.list_workers(self._desk)
         return next(views.worker(item) for item in found if item.row.name == name)
+
+
+class Actions(actions_pb2_grpc.ActionsServicer):
+    """What operators do by hand and no other service does."""
+
+    def __init__(self, desk: Desk, deny: DenyList) -> None:
+        self._desk = desk
+        self._deny = deny
+
+    async def Act(  # noqa: N802 - the contract's name
+        self, request: actions_pb2.ActRequest, context: Context
+    ) -> actions_pb2.ActionView:
+        del context
+        try:
+            act = Act(request.act)
+        except ValueError as error:
+            raise InputRefused(f"{request.act[:40]!r} is no action") from error
+        actor = Actor.member(current_peer().name)
+        row = await acting.act(
+            self._desk, actor, act, request.subject, request.reason, request=request.request
+        )
+        await self._deny.refresh()
+        return actions_pb2.ActionView(
+            action=row.id,
+            act=row.act,
+            subject=row.unit or row.worker or row.campaign or "",
+            entry=row.digest,
+            acted_at=to_text(row.acted_at),
+        )
 
 
 def _campaign_state(number: int) -> CampaignState | None:

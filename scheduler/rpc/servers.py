@@ -12,6 +12,8 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from protos.cadastre.v1 import (
+    actions_pb2,
+    actions_pb2_grpc,
     audit_pb2,
     audit_pb2_grpc,
     blobs_pb2,
@@ -52,11 +54,21 @@ ROLES: dict[str, frozenset[Role]] = {
     "/cadastre.v1.Consents/": frozenset({Role.OPERATOR}),
     "/cadastre.v1.Audit/": _PEOPLE,
     "/cadastre.v1.Workers/": frozenset({Role.OPERATOR}),
+    "/cadastre.v1.Actions/": frozenset({Role.OPERATOR}),
     "/cadastre.v1.Workers/List": frozenset({Role.OPERATOR, Role.AUDITOR}),
     "/grpc.health.v1.Health/": _ALL,
     "/grpc.reflection.v1alpha.ServerReflection/": _PEOPLE,
 }
-_FILES = (audit_pb2, blobs_pb2, bundles_pb2, campaigns_pb2, consents_pb2, enrolment_pb2, work_pb2)
+_FILES = (
+    actions_pb2,
+    audit_pb2,
+    blobs_pb2,
+    bundles_pb2,
+    campaigns_pb2,
+    consents_pb2,
+    enrolment_pb2,
+    work_pb2,
+)
 
 TlsPair = Callable[[], tuple[bytes, bytes]]  # () -> (key PEM, certificate PEM)
 
@@ -93,6 +105,7 @@ def work_server(
     audit_pb2_grpc.add_AuditServicer_to_server(audit, server)
     workers = people.Workers(desk, services.deny)
     audit_pb2_grpc.add_WorkersServicer_to_server(workers, server)
+    actions_pb2_grpc.add_ActionsServicer_to_server(people.Actions(desk, services.deny), server)
     names = [name for file in _FILES for name in _services(file)]
     _add_health(server, names)
     reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)

@@ -59,7 +59,8 @@ def has_news(tx: Transaction, desk: Desk, document: ReportBatch) -> bool:
         return True
     # Only what `_lease` would really give: otherwise the poll of a worker without quota would be
     # answered at once, again and again.
-    may_take = worker.slots > 0 and not worker.draining and quota_of(worker, tx.now).left > 0
+    open_to_work = not worker.draining and worker.drained_at is None
+    may_take = worker.slots > 0 and open_to_work and quota_of(worker, tx.now).left > 0
     return may_take and any(_exhibits(tx, desk, unit) for unit in _leasable(tx, desk, worker))
 
 
@@ -193,6 +194,8 @@ def _lease(
     quota = quota_of(worker, tx.now)
     if worker.draining:
         return [], [sentence(Reason.WORKER_DRAINING)]
+    if worker.drained_at is not None:
+        return [], [sentence(Reason.WORKER_DRAINED)]
     units = _leasable(tx, desk, worker)
     exhibits: dict[str, work_pb2.Exhibit] = {}
     # Orders of one campaign per batch: so it is committed in that campaign's restricted list.

@@ -12,13 +12,15 @@ from protection import accounting
 from scheduler.domain.planning import round_down
 from scheduler.domain.reasons import Reason, quote, sentence
 from scheduler.domain.states import FINAL_CAMPAIGN, AttemptState, CampaignState
-from scheduler.errors import AlreadyEnded, InputRefused, NotReleased
-from scheduler.service import endings
+from scheduler.errors import AlreadyEnded, NotReleased
+from scheduler.service import actions, endings
+from scheduler.service.actions import CONSOLE, Actor, Deed
 from scheduler.service.bell import for_campaign, for_exclusion
 from scheduler.service.desk import Desk
 from scheduler.service.finding import campaign_by
 from scheduler.store.store import Transaction
 from scheduler.store.tables import (
+    ActionRow,
     AttemptRow,
     AuthorisationRow,
     BlobRow,
@@ -28,6 +30,7 @@ from scheduler.store.tables import (
     UnitRow,
 )
 from trust import schema
+from trust.documents.actions import Act
 from trust.documents.campaign import Release, UnitKind
 from trust.dsse import Envelope
 from trust.ids import Digest
@@ -101,24 +104,32 @@ class CampaignView:
         return accounting.epsilon(rho)
 
 
-async def cancel(desk: Desk, campaign: str, reason: str) -> CampaignView:
+async def cancel(desk: Desk, campaign: str, reason: str, *, actor: Actor = CONSOLE) -> CampaignView:
     """Stop a campaign. Raises Unknown, AlreadyEnded; cancelling twice is fine."""
-    if not reason.strip():
-        raise InputRefused("a cancellation names its reason")
+    why = actions.require_reason(reason)
 
     def stop(tx: Transaction) -> CampaignView:
         row = campaign_by(tx, campaign)
-        if row.state == CampaignState.CANCELLED.value:
-            return view_of(tx, row)
-        if CampaignState(row.state) in FINAL_CAMPAIGN:
-            raise AlreadyEnded(f"the campaign is {row.state} already")
-        why = sentence(Reason.CAMPAIGN_CANCELLED, what=quote(reason))
-        endings.end(
-            tx, desk, row, CampaignState.CANCELLED, reason=Reason.CAMPAIGN_CANCELLED, why=why
-        )
+        if row.state != CampaignState.CANCELLED.value:
+            stop_campaign(tx, desk, row, actor, Deed(Act.CANCEL_CAMPAIGN, why, campaign=row.id))
         return view_of(tx, row)
 
     return await desk.run("cancel-campaign", stop)
+
+
+def stop_campaign(
+    tx: Transaction, desk: Desk, row: CampaignRow, actor: Actor, deed: Deed
+) -> ActionRow:
+    """Cancel a campaign that has not ended. Raises AlreadyEnded.
+
+    Live leases end, no batch is opened any more, helper and keyholder are told that their keys
+    are no longer needed. What capsules were charged stays charged: a partial may have left.
+    """
+    if CampaignState(row.state) in FINAL_CAMPAIGN:
+        raise AlreadyEnded(f"the campaign is {row.state} already")
+    why = sentence(Reason.CAMPAIGN_CANCELLED, what=quote(deed.reason))
+    endings.end(tx, desk, row, CampaignState.CANCELLED, reason=Reason.CAMPAIGN_CANCELLED, why=why)
+    return actions.record(tx, desk, actor, deed)
 
 
 async def show(desk: Desk, campaign: str) -> CampaignView:

@@ -9,62 +9,47 @@ start.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Protocol
-
 from sqlmodel import select
 
-from durable.blobs import BlobFolder
 from scheduler.domain.reasons import quote
-from scheduler.errors import InputRefused, Unknown
-from scheduler.service import outbox
+from scheduler.errors import Unknown
+from scheduler.service import actions, outbox
+from scheduler.service.actions import CONSOLE, Actor, Deed, Office
 from scheduler.service.bell import for_exclusion, for_worker
 from scheduler.service.desk import Desk
 from scheduler.store.store import Transaction
 from scheduler.store.tables import MemberRow
 from trust.certificates import Peer, Role
 from trust.documents import signed
+from trust.documents.actions import Act
 from trust.documents.membership import Banned
 from trust.ids import WorkerId
-from trust.keys import PrivateKey, PublicKey
+from trust.keys import PublicKey
 from trust.log.entry import Kind
 from wire.errors import Denied
 
 
-class Office(Protocol):
-    """What an exclusion is signed and stored with: a Desk, or less of it outside the server."""
-
-    @property
-    def territory(self) -> str: ...
-    @property
-    def orders(self) -> PrivateKey: ...
-    @property
-    def blobs(self) -> BlobFolder: ...
-
-
-@dataclass(frozen=True)
-class LocalOffice:
-    """The Office of a command on the scheduler's own machine."""
-
-    territory: str
-    orders: PrivateKey = field(repr=False)
-    blobs: BlobFolder
-
-
-async def exclude(desk: Desk, name: str, reason: str) -> MemberRow:
+async def exclude(desk: Desk, name: str, reason: str, *, actor: Actor = CONSOLE) -> MemberRow:
     """Deny a member's certificates from now on. Raises Unknown, InputRefused."""
-    return await desk.run("ban-member", lambda tx: deny(tx, desk, name, reason))
+    return await desk.run("ban-member", lambda tx: deny(tx, desk, name, reason, actor=actor))
 
 
-def deny(tx: Transaction, office: Office, name: str, reason: str) -> MemberRow:
+def deny(
+    tx: Transaction,
+    office: Office,
+    name: str,
+    reason: str,
+    *,
+    actor: Actor = CONSOLE,
+    request: str = "",
+) -> MemberRow:
     """Note the exclusion of the member `name`; excluding again changes nothing.
 
-    A worker's goes into the log, because auditors ask whether it got orders afterwards. Persons
-    are never named there. The reason stays here: the log can't forget. Raises Unknown,
-    InputRefused.
+    A worker's goes into the log, because auditors ask whether it got orders afterwards, with the
+    deed of whoever did it. Persons are never named there. The reason stays here: the log can't
+    forget. Raises Unknown, InputRefused.
     """
-    if not reason.strip():
-        raise InputRefused("an exclusion names its reason")
+    why = actions.require_reason(reason)
     row = tx.session.get(MemberRow, name)
     if row is None:
         raise Unknown(
@@ -73,7 +58,7 @@ def deny(tx: Transaction, office: Office, name: str, reason: str) -> MemberRow:
             "`cadastre worker list` shows the workers",
         )
     if row.banned_at is None:
-        row.banned_at, row.banned_because = tx.now, quote(reason)
+        row.banned_at, row.banned_because = tx.now, quote(why)
         if row.role == Role.WORKER:
             event = Banned(
                 territory=office.territory,
@@ -82,6 +67,8 @@ def deny(tx: Transaction, office: Office, name: str, reason: str) -> MemberRow:
                 banned_at=tx.now,
             )
             outbox.publish(tx, office, Kind.KEY_EVENT, signed.sign(event, [office.orders]))
+            deed = Deed(Act.EXCLUDE_WORKER, why, worker=name, request=request)
+            actions.record(tx, office, actor, deed)
     tx.rings.update({for_worker(name), for_exclusion(name)})
     return row
 

@@ -9,14 +9,14 @@ from sqlmodel import SQLModel, col, select
 
 from scheduler.errors import Ambiguous, Unknown
 from scheduler.store.store import Transaction
-from scheduler.store.tables import BundleRow, CampaignRow
+from scheduler.store.tables import BundleRow, CampaignRow, UnitRow, WorkerRow
 
 R = TypeVar("R", bound=SQLModel)
 
 # Eight characters of an id or a digest are 32 or more random bits.
 LEAST_PREFIX = 8
 # Anything else would mean something to the engine's pattern matching (a NUL ends a pattern).
-_LETTERS = re.compile(r"(camp_|sha256:)?[0-9a-z]{1,64}", re.ASCII)
+_LETTERS = re.compile(r"(camp_|sha256:|unit_|wrk_)?[0-9a-z]{1,64}", re.ASCII)
 
 
 def campaign_by(tx: Transaction, text: str) -> CampaignRow:
@@ -34,6 +34,27 @@ def bundle_by(tx: Transaction, text: str) -> BundleRow:
     query = select(BundleRow).where(col(BundleRow.digest).startswith(full, autoescape=True))
     found = list(tx.session.exec(query.limit(2))) if _LETTERS.fullmatch(text) else []
     return _one(found, text, "bundle", len(full) - 7)
+
+
+def unit_by(tx: Transaction, text: str) -> UnitRow:
+    """The work unit with the id or unique prefix `text`. Raises Unknown, Ambiguous."""
+    full = text if text.startswith("unit_") else f"unit_{text}"
+    query = select(UnitRow).where(col(UnitRow.id) >= full, col(UnitRow.id) < f"{full}~")
+    found = list(tx.session.exec(query.limit(2))) if _LETTERS.fullmatch(text) else []
+    if not found or len(full) - 5 < LEAST_PREFIX:
+        raise Unknown(
+            f"no work unit {text[:80]!r} is known here",
+            remedy=f"its campaign's page lists them; a prefix has {LEAST_PREFIX} or more letters",
+        )
+    return _one(found, text, "work unit", len(full) - 5)
+
+
+def worker_by(tx: Transaction, text: str) -> WorkerRow:
+    """The worker with the id or unique prefix `text`. Raises Unknown, Ambiguous."""
+    full = text if text.startswith("wrk_") else f"wrk_{text}"
+    query = select(WorkerRow).where(col(WorkerRow.name) >= full, col(WorkerRow.name) < f"{full}~")
+    found = list(tx.session.exec(query.limit(2))) if _LETTERS.fullmatch(text) else []
+    return _one(found, text, "worker", len(full) - 4)
 
 
 def _one(found: list[R], text: str, what: str, length: int) -> R:

@@ -95,6 +95,7 @@ def worker_facts(tx: Transaction, facts: CampaignFacts) -> list[WorkerFacts]:
             contributes=row.contributes,
             draining=row.draining,
             banned=member.banned_at is not None,
+            drained=row.drained_at is not None,
         )
         for row, member in rows
     ]

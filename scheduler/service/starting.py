@@ -14,7 +14,8 @@ from protection import accounting
 from scheduler.domain.reasons import Reason
 from scheduler.domain.states import CampaignState
 from scheduler.errors import Conflict, InputRefused, NotAuthorised
-from scheduler.service import bundles, outbox
+from scheduler.service import actions, bundles, outbox
+from scheduler.service.actions import MAXIMUM_REQUEST, Actor, Deed
 from scheduler.service.bell import PACE
 from scheduler.service.campaigns import CampaignView, view_of
 from scheduler.service.desk import Desk
@@ -22,18 +23,27 @@ from scheduler.service.facts import facts_of
 from scheduler.service.finding import bundle_by
 from scheduler.store.store import Transaction
 from scheduler.store.tables import AuthorisationRow, BundleRow, CampaignRow
+from trust.documents.actions import Act, tidy_reason
 from trust.documents.rules import Bound
 from trust.ids import CampaignId, Digest
 from trust.parameters import MAXIMUM_SETTINGS_BYTES
 from trust.policy.parameters import require_within
 
-MAXIMUM_REQUEST = 128
-
 
 async def start(
-    desk: Desk, operator: str, bundle: str, values: bytes, request: str
+    desk: Desk,
+    operator: str | None,
+    bundle: str,
+    values: bytes,
+    request: str,
+    *,
+    reason: str = "",
+    actor: Actor | None = None,
 ) -> CampaignView:
     """Start a campaign of an authorised bundle. The same `request` starts it once.
+
+    `operator` holds the certificate that it was asked with; `actor` is who asked otherwise, and
+    is shown under their random name. `reason` may be left out.
 
     Raises Unknown, NotAuthorised, ParametersRefused, Conflict.
     """
@@ -53,7 +63,7 @@ async def start(
         following=Digest.of(first),
         rounds=facts.bundle.manifest.rounds.maximum,
         rho=accounting.to_text(accounting.rho_of(facts.authorisation.rules)),
-        started_by=operator,
+        started_by=operator or "",
         request=request,
         state=CampaignState.DRAFT.value,
         reason=Reason.WAITING_FOR_WORKERS.value,
@@ -65,12 +75,29 @@ async def start(
         updated_at=desk.now(),
         updated_by="start-campaign",
     )
-    return await desk.run("start-campaign", lambda tx: _insert(tx, desk, fresh, (blob, first)))
+    deed = Deed(
+        Act.START_CAMPAIGN,
+        tidy_reason(reason),
+        campaign=fresh.id,
+        bundle=fresh.bundle,
+        request=request,
+    )
+    who = actor or Actor.member(operator or "")
+
+    def insert(tx: Transaction) -> CampaignView:
+        fresh.started_by = operator or actions.account_of(tx, desk, who)
+        view, new = _insert(tx, desk, fresh, (blob, first))
+        if new:
+            actions.record(tx, desk, who, deed)
+        return view
+
+    return await desk.run("start-campaign", insert)
 
 
 def _insert(
     tx: Transaction, desk: Desk, fresh: CampaignRow, blobs: tuple[bytes, bytes]
-) -> CampaignView:
+) -> tuple[CampaignView, bool]:
+    """The campaign, and whether it was started now."""
     known = tx.session.exec(
         select(CampaignRow).where(
             CampaignRow.started_by == fresh.started_by, CampaignRow.request == fresh.request
@@ -82,7 +109,7 @@ def _insert(
                 "this request key started another campaign before",
                 remedy="use a fresh request key",
             )
-        return view_of(tx, known)
+        return view_of(tx, known), False
     authorisation = _find(tx, fresh.bundle)[1]
     if authorisation.id != fresh.authorisation:
         raise Conflict("the authorisation changed meanwhile", remedy="start again")
@@ -103,7 +130,7 @@ def _insert(
     tx.session.add(campaign)
     tx.session.flush()
     tx.rings.add(PACE)
-    return view_of(tx, campaign)
+    return view_of(tx, campaign), True
 
 
 def _find(tx: Transaction, bundle: str) -> tuple[BundleRow, AuthorisationRow]:

@@ -130,7 +130,7 @@ def rows_of(tx: Transaction, campaign: str, number: int) -> Sequence[UnitRow]:
 
 def _store_unit(tx: Transaction, row: UnitRow, unit: Unit) -> None:
     row.state, row.reason, row.why = unit.state.value, unit.reason.value, unit.why
-    row.not_before = unit.not_before
+    row.not_before, row.maximum_attempts = unit.not_before, unit.maximum_attempts
     row.updated_at, row.updated_by = tx.now, tx.name
     tx.session.flush()  # the unit's state stands before the attempt that it explains
     tx.rings.add(for_campaign(row.campaign))

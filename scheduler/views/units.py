@@ -8,9 +8,8 @@ from datetime import datetime
 from sqlmodel import col, select
 
 from scheduler.domain.planning import round_down
-from scheduler.errors import Ambiguous, Unknown
 from scheduler.service.desk import Desk
-from scheduler.service.finding import LEAST_PREFIX, campaign_by
+from scheduler.service.finding import campaign_by, unit_by
 from scheduler.store.store import Transaction
 from scheduler.store.tables import (
     AttemptRow,
@@ -141,7 +140,7 @@ def unit(desk: Desk, text: str) -> UnitDetail:
     """The unit with the id or unique prefix `text`. Raises Unknown, Ambiguous."""
 
     def gather(tx: Transaction) -> UnitDetail:
-        row = _unit_by(tx, text)
+        row = unit_by(tx, text)
         campaign = tx.session.get(CampaignRow, row.campaign)
         assert campaign is not None
         authorisation = tx.session.get(AuthorisationRow, campaign.authorisation)
@@ -188,20 +187,3 @@ def plan_proof(tx: Transaction, digest: str) -> PlanProof:
     if row is None:
         return PlanProof(digest, None, proven=False)
     return PlanProof(digest, row.position, proven=row.proof is not None)
-
-
-def _unit_by(tx: Transaction, text: str) -> UnitRow:
-    tail = text.removeprefix("unit_")
-    plain = tail.isascii() and tail.isalnum() and len(tail) <= 64
-    query = select(UnitRow).where(
-        col(UnitRow.id) >= f"unit_{tail}", col(UnitRow.id) < f"unit_{tail}\x7f"
-    )
-    found = list(tx.session.exec(query.limit(2))) if plain else []
-    if not found or len(tail) < LEAST_PREFIX:
-        raise Unknown(
-            f"no work unit {text[:80]!r} is known here",
-            remedy=f"its campaign's page lists them; a prefix has {LEAST_PREFIX} or more letters",
-        )
-    if len(found) > 1:
-        raise Ambiguous(f"{text[:80]!r} fits several: type more of it")
-    return found[0]

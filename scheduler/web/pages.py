@@ -11,6 +11,7 @@ from scheduler.service.desk import Desk
 from scheduler.views import health, machines, runs, units
 from scheduler.views.health import Absent
 from scheduler.web import glance, plainly, words
+from scheduler.web.actions import offered
 from scheduler.web.tables import MACHINES, RUNS, WORK, cut
 from web.cells import Status
 from web.kit import Crumb, Kit
@@ -92,7 +93,12 @@ def _campaigns(router: APIRouter, kit: Kit, desk: Desk, live: Broadcast) -> None
         why = say("A campaign begins once the cooperative has authorised an algorithm.")
         if state.filters:
             why = say("No campaign matches these filters.")
-        return kit.listing(request, "scheduler/listing.html", of(RUNS, state, rows, why))
+        return kit.listing(
+            request,
+            "scheduler/listing.html",
+            of(RUNS, state, rows, why),
+            acts=offered.START,
+        )
 
     @router.get("/campaigns/{prefix}", dependencies=[needs(*WATCHERS)], include_in_schema=False)
     def one(request: Request, prefix: str) -> Response:
@@ -102,6 +108,7 @@ def _campaigns(router: APIRouter, kit: Kit, desk: Desk, live: Broadcast) -> None
             "scheduler/campaign.html",
             title=found.run.title or found.run.campaign,
             trail=[_HOME, _CAMPAIGNS],
+            acts=offered.for_campaign(found.run.campaign, found.run.state),
             **_campaign(found, kit.speech(kit.language(request))),
         )
 
@@ -154,6 +161,7 @@ def _units(router: APIRouter, kit: Kit, desk: Desk) -> None:
             "scheduler/unit.html",
             title=say("Work unit {unit}", unit=found.work.unit[:13]),
             trail=[_HOME, _CAMPAIGNS, Crumb(found.title or campaign, f"/campaigns/{campaign}")],
+            acts=offered.for_unit(found.work.unit, found.work.state, found.work.kind),
             facts=glance.unit_facts(found),
             plan=found.plan,
             tries=glance.try_rows(found),

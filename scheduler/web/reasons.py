@@ -33,6 +33,7 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.WAITING_FOR_SLOT: mark("the worker has no free slot"),
     Reason.WORKER_QUOTA: mark("the worker used its {quota} attempts of today"),
     Reason.WORKER_DRAINING: mark("the worker's keeper asked it to take nothing new"),
+    Reason.WORKER_DRAINED: mark("an operator lets the worker take nothing new"),
     Reason.WORKER_LOST: mark("the worker has not been heard of for {seconds} s"),
     Reason.WORKER_NOT_READY: mark("the worker was not ready: {what}"),
     Reason.WORKER_BANNED: mark("the worker was excluded"),

@@ -15,6 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from scheduler.errors import PagesRefused
 from scheduler.service.desk import Desk
 from scheduler.views.health import Absent
+from scheduler.web.actions.api import api
+from scheduler.web.actions.hands import Hands, here
+from scheduler.web.actions.pages import actions
 from scheduler.web.log_pages import log_pages
 from scheduler.web.pages import pages
 from scheduler.web.signin_store import SignInTables
@@ -55,14 +58,16 @@ def room(desk: Desk, zone: str = "UTC") -> Kit:
             f"{zone[:60]!r} is no time zone of this machine", remedy="name one like Europe/Paris"
         ) from error
     watchers = frozenset({Role.OPERATOR.value, Role.AUDITOR.value, Role.VIEWER.value})
+    doers = frozenset({Role.OPERATOR.value, Role.AUDITOR.value})
     return Kit(
         clock=desk.store.clock,
         brand=Brand(desk.territory),
-        rooms=[Room("scheduler", "scheduler.web")],
+        rooms=[Room("scheduler", "scheduler.web"), Room("actions", "scheduler.web.actions")],
         navigation=[
             Entry(say("Health"), "/", watchers),
             Entry(say("Campaigns"), "/campaigns", watchers),
             Entry(say("Workers"), "/workers", watchers),
+            Entry(say("Actions"), "/actions", doers),
             Entry(say("Log"), "/log"),
         ],
         zone=place,
@@ -70,17 +75,32 @@ def room(desk: Desk, zone: str = "UTC") -> Kit:
 
 
 def surface(
-    kit: Kit, desk: Desk, entrance: Entrance, absent: Callable[[], Sequence[Absent]]
+    kit: Kit,
+    desk: Desk,
+    entrance: Entrance,
+    absent: Callable[[], Sequence[Absent]],
+    hands: Hands | None = None,
 ) -> tuple[FastAPI, list[Broadcast]]:
-    """The application, and the live parts that its end has to close."""
+    """The application, and the live parts that its end has to close.
+
+    `hands` run what changes the grid where the scheduler's bell rings.
+    """
     router, live = pages(kit, desk, absent)
+    doing = hands or Hands()
+    acts, news = actions(kit, desk, doing)
     app = application(
         kit,
         title="Cadastre scheduler",
-        routers=[signin.pages(kit, entrance), router, log_pages(kit, desk)],
+        routers=[
+            signin.pages(kit, entrance),
+            router,
+            acts,
+            api(desk, doing),
+            log_pages(kit, desk),
+        ],
         middleware=[Middleware(Gate, entrance=entrance)],
     )
-    return app, list(live.values())
+    return app, [*live.values(), news]
 
 
 class Pages:
@@ -119,7 +139,7 @@ class Pages:
             contact=desk.territory,
             issuer=issuer,
         )
-        later.app, self._live = surface(kit, desk, self.entrance, absent)
+        later.app, self._live = surface(kit, desk, self.entrance, absent, here())
 
     def _close(self) -> None:
         for one in self._live:

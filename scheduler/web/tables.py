@@ -39,6 +39,11 @@ def unit_ident(unit: str) -> Ident:
     return Ident(unit, f"/units/{unit}", 8)
 
 
+def worker_ident(worker: str) -> Ident:
+    """A worker's id, with the way to what may be done to it."""
+    return Ident(worker, f"/actions/worker/{worker}", 8)
+
+
 RUNS: Table[Run] = Table(
     name="campaigns",
     caption=say("Campaigns"),
@@ -94,7 +99,7 @@ MACHINES: Table[Machine] = Table(
     name="workers",
     caption=say("Workers"),
     columns=[
-        Column("worker", say("Worker"), lambda row: Ident(row.worker, letters=8)),
+        Column("worker", say("Worker"), lambda row: worker_ident(row.worker)),
         Column("state", say("State"), lambda row: words.WORKERS[row.freshness], sort="state"),
         Column("last_seen", say("Last sign"), lambda row: row.last_seen, sort="last_seen"),
         Column("operator", say("Answers for it"), lambda row: row.operator, sort="operator"),

@@ -9,6 +9,7 @@ from typing import Any
 from scheduler.views.ledger import EntryDetail
 from scheduler.web import words
 from trust.clock import from_text
+from trust.documents.actions import Act
 from trust.log.entry import Kind
 from web.cells import Cell, Ident
 from web.sentences import Sentence, mark, say
@@ -43,8 +44,23 @@ _TOLD: Mapping[str, str] = {
     Kind.TRUSTEE_SHARE: mark("Trustee {place} gave a share for round {round} of {campaign}."),
     Kind.OPENED: mark("Keyholder and trustees opened round {round} of {campaign}."),
     Kind.EPOCH_RETIRED: mark("The keys of {campaign} were retired: {reason}"),
+    Kind.ACTION: mark("An operator ({actor}) did this by hand: {act}"),
 }
 _MOMENTS = ("_at", "_after", "_before", "deadline")
+_DONE: Mapping[str, str] = {
+    Act.START_CAMPAIGN: mark("An operator ({actor}) started {campaign}: {reason}"),
+    Act.CANCEL_CAMPAIGN: mark("An operator ({actor}) cancelled {campaign}: {reason}"),
+    Act.RETRY_UNIT: mark("An operator ({actor}) had {unit} of {campaign} tried again: {reason}"),
+    Act.DRAIN_WORKER: mark(
+        "An operator ({actor}) lets {worker} take nothing new; their reason is sealed."
+    ),
+    Act.RESUME_WORKER: mark(
+        "An operator ({actor}) lets {worker} take work again; their reason is sealed."
+    ),
+    Act.EXCLUDE_WORKER: mark(
+        "An operator ({actor}) excluded {worker} for good; their reason is sealed."
+    ),
+}
 # Long lists and keys are in the document below; facts are what fits on a line.
 _LONGEST = 100
 
@@ -58,6 +74,10 @@ def told(found: EntryDetail) -> Sentence:
         for name, value in found.payload.items()
         if isinstance(value, str | int)
     }
+    if found.line.kind == Kind.ACTION:
+        values["reason"] = values.get("reason") or "—"
+        said = _DONE.get(str(found.payload.get("act")), _TOLD[Kind.ACTION])
+        return Sentence(said, values)
     return Sentence(_TOLD[found.line.kind], values)
 
 
@@ -83,7 +103,7 @@ def _cell(name: str, value: Any) -> Cell:
     if isinstance(plain, str):
         if plain.startswith("camp_"):
             return Ident(plain, f"/campaigns/{plain}", 8)
-        if plain.startswith(("sha256:", "unit_", "wrk_", "auth_", "ed25519:")):
+        if plain.startswith(("sha256:", "unit_", "wrk_", "auth_", "acct_", "deed_", "ed25519:")):
             return Ident(plain)
     return plain
 

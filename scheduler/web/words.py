@@ -102,6 +102,7 @@ ENTRIES: Mapping[str, str] = {
     Kind.TRUSTEE_SHARE: mark("trustee's share"),
     Kind.OPENED: mark("opened aggregate"),
     Kind.EPOCH_RETIRED: mark("retired key epoch"),
+    Kind.ACTION: mark("operator's action"),
 }
 
 

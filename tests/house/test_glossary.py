@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from trust.documents import campaign, consent, governance, membership, reporting, root
+from trust.documents import actions, campaign, consent, governance, membership, reporting, root
+from trust.documents.actions import Act, ActingRole, Means
 from trust.documents.campaign import UnitKind
 from trust.documents.consent import Decision
 from trust.documents.reporting import Outcome
@@ -16,7 +17,7 @@ from trust.documents.root import Duty
 from trust.documents.rules import DataClass, Mechanism, Norm, PrivacyUnit, Protection
 
 GLOSSARY = Path(__file__).resolve().parents[2] / "docs" / "glossary.md"
-MODULES = (campaign, consent, governance, membership, reporting, root)
+MODULES = (actions, campaign, consent, governance, membership, reporting, root)
 # Log entries, which people name by what happened.
 SAID_OTHERWISE = {"Enrolled": "who was enrolled", "Banned": "| ban "}
 
@@ -43,7 +44,20 @@ def test_every_signed_document_has_a_word(document: type) -> None:
 
 @pytest.mark.parametrize(
     "vocabulary",
-    [DataClass, Decision, Duty, Mechanism, Norm, Outcome, PrivacyUnit, Protection, UnitKind],
+    [
+        Act,
+        ActingRole,
+        Means,
+        DataClass,
+        Decision,
+        Duty,
+        Mechanism,
+        Norm,
+        Outcome,
+        PrivacyUnit,
+        Protection,
+        UnitKind,
+    ],
     ids=lambda vocabulary: vocabulary.__name__,
 )
 def test_every_value_of_a_document_stands_in_it(vocabulary: type[enum.StrEnum]) -> None:

@@ -28,6 +28,7 @@ from scheduler import program
 from scheduler.errors import StoreFailed
 from scheduler.meters import Meters
 from scheduler.service import (
+    acting,
     bundles,
     campaigns,
     committing,
@@ -44,6 +45,7 @@ from scheduler.service import (
     rounds,
     sweeping,
 )
+from scheduler.service.actions import Actor
 from scheduler.service.transfers import Chunk, Transfers
 from scheduler.state import Configuration, State
 from scheduler.store.store import open_store
@@ -52,9 +54,10 @@ from tests.web import signin_store_contract as people
 from trust import certificates, schema
 from trust.certificates import Peer, Role
 from trust.documents import signed
+from trust.documents.actions import Act, Means
 from trust.documents.governance import Status, Suspended, Suspension
 from trust.documents.membership import BundleStatement, EnrolmentProof
-from trust.documents.reporting import Partial, ReportBatch
+from trust.documents.reporting import Outcome, Partial, ReportBatch
 from trust.dsse import Envelope
 from trust.ids import Digest
 from trust.keys import PrivateKey
@@ -533,6 +536,26 @@ async def waits_for_helper(world, story):
     return (await world.view(story[3])).row.reason == "waiting-for-helper"
 
 
+def deed(world, act, subject):
+    """The same form, however often it is sent."""
+    actor = Actor("local:ada", Means.PAGE)
+    return acting.act(world.desk, actor, act, subject, "a test", request=f"form of {act.value}")
+
+
+async def drained(world):
+    worker = await world.worker("a", capsules=3)
+    await deed(world, Act.DRAIN_WORKER, worker.name)
+    return worker
+
+
+async def backing_off(world):
+    """A unit whose attempt failed on its worker."""
+    _, workers, _, _ = await running(world)
+    order = workers[0].held[0]
+    await workers[0].exchange([workers[0].refusal(order, Outcome.FAILED)])
+    return order.unit
+
+
 STORIES = {
     "claim-database": Story(state_folder, claim, claimed, alone=False),
     "create-token": Story(
@@ -547,6 +570,21 @@ STORIES = {
         lambda w: w.worker("a", capsules=3),
         lambda w, s: exclusion.exclude(w.desk, s.name, "lied"),
         lambda w, s: says(w, "SELECT count(*) FROM member WHERE banned_because = 'lied'", 1),
+    ),
+    "drain-worker": Story(
+        lambda w: w.worker("a", capsules=3),
+        lambda w, s: deed(w, Act.DRAIN_WORKER, s.name),
+        lambda w, s: says(w, "SELECT count(*) FROM worker WHERE drained_at IS NOT NULL", 1),
+    ),
+    "resume-worker": Story(
+        drained,
+        lambda w, s: deed(w, Act.RESUME_WORKER, s.name),
+        lambda w, s: says(w, "SELECT count(*) FROM worker WHERE drained_at IS NULL", 1),
+    ),
+    "retry-unit": Story(
+        backing_off,
+        lambda w, s: deed(w, Act.RETRY_UNIT, s),
+        lambda w, s: says(w, "SELECT count(*) FROM unit WHERE updated_by = 'retry-unit'", 1),
     ),
     "submit-consents": Story(
         decisions, lambda w, s: consents.submit(w.desk, s[1]), newest_is_second

@@ -74,7 +74,7 @@ def contents(path: Path) -> Rows:
 ADDED: dict[str, dict[str, Any]] = {
     "campaign": {"rounds": 1, "rho": "0"},
     "round": {"told": None},
-    "worker": {"images": ""},
+    "worker": {"images": "", "drained_at": None},
     "token": {"concludes": 0},
     "member": {"concludes": 0},
 }
@@ -146,6 +146,8 @@ def test_the_present_program_reads_every_table(store: Store):
         "attempt": 4,
         "log_entry": 4,
         # Tables that came since.
+        "account": 0,
+        "operator_action": 0,
         "web_credential": 0,
         "web_departure": 0,
         "web_session": 0,

@@ -11,6 +11,8 @@ from sqlmodel import select
 
 from durable.blobs import BlobFolder
 from protos.cadastre.v1 import (
+    actions_pb2,
+    actions_pb2_grpc,
     audit_pb2,
     audit_pb2_grpc,
     blobs_pb2,
@@ -29,7 +31,7 @@ from protos.cadastre.v1 import (
 from scheduler.errors import NotEnrolled
 from scheduler.meters import Meters
 from scheduler.rpc.servers import ROLES
-from scheduler.service import exclusion, membership, outbox
+from scheduler.service import actions, exclusion, membership, outbox
 from scheduler.service.pace import keep_pace
 from scheduler.store.store import open_store
 from scheduler.store.tables import LogRow
@@ -366,9 +368,37 @@ def test_roles_are_kept_apart(world):
     asyncio.run(scenario())
 
 
+def test_an_operator_drains_by_certificate_and_nobody_else_does(world):
+    async def scenario():
+        worker = await world.worker("a", capsules=4)
+        asked = actions_pb2.ActRequest(
+            act="drain-worker", subject=worker.name[:14], reason="a leak", request="once"
+        )
+        async with house(world) as made:
+            for role in (Role.AUDITOR, Role.AUTHOR, Role.WORKER):
+                name = worker.name if role is Role.WORKER else "ana"
+                async with made.channel(role=role, name=name) as channel:
+                    stub = actions_pb2_grpc.ActionsStub(channel)
+                    assert (await refused(stub.Act(asked))).code == "not-permitted"
+            async with made.channel() as channel:
+                stub = actions_pb2_grpc.ActionsStub(channel)
+                first, again = await stub.Act(asked), await stub.Act(asked)
+                assert first == again
+                assert (first.act, first.subject) == ("drain-worker", worker.name)
+                asked.request = "twice"
+                assert (await refused(stub.Act(asked))).code == "action-refused"
+                asked.act = "start-campaign"
+                assert (await refused(stub.Act(asked))).code == "input-refused"
+                asked.act = "erase"
+                assert (await refused(stub.Act(asked))).code == "input-refused"
+
+    asyncio.run(scenario())
+
+
 def test_every_service_of_the_contract_has_its_roles():
     named = {key.split("/")[1] for key in ROLES}
     for file in (
+        actions_pb2,
         audit_pb2,
         blobs_pb2,
         bundles_pb2,
@@ -547,7 +577,7 @@ def test_a_banned_member_is_denied_at_once(world):
 async def excluded_elsewhere(world, made, name):
     """What `cadastre scheduler exclude` does in its own process, then the server's next look."""
     store = open_store(world.folder / "scheduler.db", world.clock, Meters())
-    office = exclusion.LocalOffice(
+    office = actions.LocalOffice(
         world.desk.territory, world.desk.orders, BlobFolder(world.folder / "objects")
     )
     try:

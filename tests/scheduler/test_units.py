@@ -15,6 +15,7 @@ from scheduler.domain.events import (
     InputsReady,
     Lease,
     Report,
+    Retry,
     Tick,
 )
 from scheduler.domain.reasons import Reason, sentence
@@ -58,6 +59,7 @@ events = st.lists(
                 "abandon",
                 "tick",
                 "cancel",
+                "retry",
             ]
         ),
         st.integers(0, 900),
@@ -81,9 +83,12 @@ def test_no_history_loses_a_unit_or_counts_it_twice(history, jitter):  # noqa: C
         living = [attempt for attempt in attempts if attempt.state in LIVE_ATTEMPT]
         assert len(living) == (unit.state is UnitState.LEASED)
         assert len(attempts) <= unit.maximum_attempts
-        # Final states stay.
-        if before[0].state in FINAL_UNIT:
-            assert unit == before[0]
+        # Final states stay, but that a failed unit may be tried once more.
+        if before[0].state in FINAL_UNIT and unit != before[0]:
+            assert isinstance(event, Retry)
+            assert before[0].state is UnitState.FAILED
+            assert unit.state is UnitState.READY
+            assert now < unit.deadline
         for old, new in zip(before[1], attempts, strict=False):
             if old.state not in LIVE_ATTEMPT:
                 assert new == old
@@ -143,6 +148,30 @@ def test_a_refusal_repeated_ends_the_unit():
     assert "altered" in unit.why
 
 
+def test_an_operator_gets_one_attempt_more_and_no_further_wait():
+    unit, attempts, now = fresh(attempts=1), (), START
+
+    def happen(name):
+        nonlocal unit, attempts
+        event = _event(name, attempts, WORKERS[0])
+        step = transition(unit, attempts, event, now, back_off=BACK_OFF)
+        unit, attempts = step.unit, step.attempts
+
+    for name in ("ready", "lease", "bad"):
+        happen(name)
+    assert unit.state is UnitState.FAILED
+    happen("retry")
+    assert (unit.state, unit.maximum_attempts) == (UnitState.READY, 2)
+    happen("lease")
+    happen("retry")
+    assert unit.state is UnitState.LEASED, "an attempt that lives is left alone"
+    happen("bad")
+    assert unit.state is UnitState.FAILED
+    now = unit.deadline
+    happen("retry")
+    assert unit.state is UnitState.FAILED, "a deadline that has passed stays passed"
+
+
 @given(st.integers(1, 10_000), st.floats(0, 0.999))
 def test_back_off_grows_to_its_maximum_and_no_further(failures, jitter):
     delay = BACK_OFF.delay(failures, jitter)
@@ -200,6 +229,8 @@ def _event(name, attempts, worker):  # noqa: C901 - one line per event
             )
         case "abandon":
             return Abandon(attempt)
+        case "retry":
+            return Retry()
         case "cancel":
             return Cancel(Reason.CAMPAIGN_CANCELLED, "stop")
     return Tick()

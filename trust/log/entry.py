@@ -41,6 +41,7 @@ class Kind(enum.StrEnum):
     TRUSTEE_SHARE = "trustee-share"
     OPENED = "opened"
     EPOCH_RETIRED = "epoch-retired"
+    ACTION = "action"
 
 
 @dataclass(frozen=True)

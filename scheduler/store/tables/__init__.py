@@ -1,5 +1,6 @@
 """All tables; importing this package completes the metadata."""
 
+from scheduler.store.tables.actions import AccountRow, ActionRow
 from scheduler.store.tables.campaigns import AttemptRow, CampaignRow, RoundRow, UnitRow
 from scheduler.store.tables.documents import (
     AuthorisationRow,
@@ -21,6 +22,8 @@ from scheduler.store.tables.members import (
 from scheduler.store.tables.signin import WebCredentialRow, WebDepartureRow, WebSessionRow
 
 __all__ = [
+    "AccountRow",
+    "ActionRow",
     "AttemptRow",
     "AuthorisationRow",
     "BlobRow",

@@ -73,6 +73,9 @@ class WorkerRow(SQLModel, table=True):
     contributes: bool = flag("hosts capsules")
     concludes: bool = flag("says that it concludes")
     draining: bool = flag("its keeper wants nothing new")
+    drained_at: datetime | None = moment(
+        "an operator lets it take nothing new since", optional=True
+    )
     quota_daily: int = whole("attempts a day")
     quota_used: int = whole("attempts leased on quota_day", default=0)
     quota_day: int = whole("days since 1970", default=0)
