@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from scheduler.errors import PagesRefused
 from scheduler.service.desk import Desk
 from scheduler.views.health import Absent
-from scheduler.web.log_pages import log_pages
+from scheduler.web.auditors import room as auditors
 from scheduler.web.pages import pages
 from scheduler.web.signin_store import SignInTables
 from web.application import application
@@ -58,7 +58,10 @@ def room(desk: Desk, zone: str = "UTC") -> Kit:
     return Kit(
         clock=desk.store.clock,
         brand=Brand(desk.territory),
-        rooms=[Room("scheduler", "scheduler.web")],
+        rooms=[
+            Room("scheduler", "scheduler.web"),
+            Room("auditors", "scheduler.web.auditors"),
+        ],
         navigation=[
             Entry(say("Health"), "/", watchers),
             Entry(say("Campaigns"), "/campaigns", watchers),
@@ -77,7 +80,7 @@ def surface(
     app = application(
         kit,
         title="Cadastre scheduler",
-        routers=[signin.pages(kit, entrance), router, log_pages(kit, desk)],
+        routers=[signin.pages(kit, entrance), router, *auditors.routers(kit, desk)],
         middleware=[Middleware(Gate, entrance=entrance)],
     )
     return app, list(live.values())
