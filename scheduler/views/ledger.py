@@ -6,7 +6,7 @@ Everything here is public: the entries, the documents that they name, the checkp
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,9 +19,9 @@ from scheduler.service.desk import Desk
 from scheduler.service.finding import bundle_by, campaign_by
 from scheduler.store.store import Transaction
 from scheduler.store.tables import AuthorisationRow, BundleRow, CampaignRow, LogRow
+from scheduler.views import roots
 from scheduler.views.slices import Slice
-from trust import dsse, schema
-from trust.documents.root import Root
+from trust import dsse
 from trust.errors import TrustError
 from trust.ids import Digest
 from trust.keys import PublicKey
@@ -29,7 +29,6 @@ from trust.log.checkpoint import Checkpoint
 from trust.log.entry import Kind, LogEntry
 from trust.log.note import Note
 from trust.log.tree import leaf_hash
-from trust.root import MAXIMUM_CHAIN
 
 _DIGITS = 18  # of an index: the database counts to 2^63
 _PREFIX = 8  # letters of a digest that a search needs
@@ -147,9 +146,9 @@ def entry(desk: Desk, text: str) -> EntryDetail:
 
     def look(tx: Transaction) -> tuple[LogRow, Vote | None, list[str]]:
         found = _find(tx, text)
-        return found, _vote(tx, found), _roots(tx)
+        return found, _vote(tx, found), roots.digests(tx)
 
-    row, vote, roots = desk.store.read("view-entry", look)
+    row, vote, chain = desk.store.read("view-entry", look)
     named = LogEntry(Kind(row.kind), Digest(row.digest))
     try:
         raw = desk.blobs.get(Digest(row.digest))
@@ -164,7 +163,7 @@ def entry(desk: Desk, text: str) -> EntryDetail:
         payload_type="" if envelope is None else envelope.payload_type,
         payload=payload if isinstance(payload, dict) else {},
         envelope=raw.decode("utf-8", "replace"),
-        signers=() if envelope is None else _signers(desk, envelope, roots),
+        signers=() if envelope is None else _signers(desk, envelope, chain),
         vote=vote,
         proof=row.proof,
         head=head(desk),
@@ -228,17 +227,10 @@ def _vote(tx: Transaction, row: LogRow) -> Vote | None:
     )
 
 
-def _roots(tx: Transaction) -> list[str]:
-    """The digests of the logged roots, oldest first."""
-    query = select(LogRow.digest).where(LogRow.kind == Kind.ROOT.value)
-    query = query.where(col(LogRow.position).is_not(None)).order_by(col(LogRow.position))
-    return list(tx.session.exec(query.limit(MAXIMUM_CHAIN)))
-
-
-def _signers(desk: Desk, envelope: dsse.Envelope, roots: Sequence[str]) -> tuple[Signer, ...]:
+def _signers(desk: Desk, envelope: dsse.Envelope, chain: Sequence[str]) -> tuple[Signer, ...]:
     """Whose keys signed, among those that any root in the log lists; the newest root counts."""
     known: dict[PublicKey, Signer] = {}
-    for document in (*_documents(desk, roots), desk.root.document):
+    for document in (*roots.documents(desk, chain), desk.root.document):
         for duty, held in document.duties.items():
             for key in held.keys:
                 known[key] = Signer(str(key), duty.value, document.version, held.threshold)
@@ -247,11 +239,3 @@ def _signers(desk: Desk, envelope: dsse.Envelope, roots: Sequence[str]) -> tuple
     except TrustError:
         return ()
     return tuple(known[key] for key in sorted(verified.signers, key=str))
-
-
-def _documents(desk: Desk, roots: Sequence[str]) -> Iterator[Root]:
-    for digest in roots:
-        try:
-            yield schema.decode(Root, dsse.Envelope.parse(desk.blobs.get(Digest(digest))).payload)
-        except (BlobMissing, TrustError):
-            continue  # the chain that is kept elsewhere names it; here it explains nothing

@@ -86,17 +86,17 @@ def log_pages(kit: Kit, desk: Desk) -> APIRouter:
                 f"entry {found.line.index} is not yet cosigned by enough witnesses",
                 remedy="wait for the witnesses; the first page names who is missing",
             )
-        return _download(found.proof.encode(), f"{_name(found.line.index)}.tlog-proof")
+        return attachment(found.proof.encode(), f"{_name(found.line.index)}.tlog-proof")
 
     @router.get("/log/{index}/document", dependencies=[anybody()], include_in_schema=False)
     def document(index: str) -> Response:
         found = ledger.entry(desk, index)
-        return _download(found.envelope.encode(), f"{_name(found.line.index)}.json")
+        return attachment(found.envelope.encode(), f"{_name(found.line.index)}.json")
 
     @router.get("/log/{index}/entry", dependencies=[anybody()], include_in_schema=False)
     def line(index: str) -> Response:
         found = ledger.entry(desk, index)
-        return _download(found.raw.encode(), f"{_name(found.line.index)}.txt")
+        return attachment(found.raw.encode(), f"{_name(found.line.index)}.txt")
 
     @router.get(f"{API}/log/{{index}}", dependencies=[anybody()])
     def as_json(index: str) -> Response:
@@ -109,7 +109,8 @@ def _name(index: int) -> str:
     return f"entry-{index}"
 
 
-def _download(data: bytes, name: str) -> Response:
+def attachment(data: bytes, name: str) -> Response:
+    """A file to keep, under its name."""
     return Response(
         data,
         media_type="application/json" if name.endswith(".json") else _PROOF,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from scheduler.service.desk import Desk
+from scheduler.web.auditors.checkpoint_pages import checkpoint_pages
 from scheduler.web.auditors.log_pages import log_pages
 from scheduler.web.auditors.search_pages import search_pages
 from web.kit import Kit
@@ -12,4 +13,4 @@ from web.kit import Kit
 
 def routers(kit: Kit, desk: Desk) -> list[APIRouter]:
     """In this order: what has a name of its own stands before `/log/{index}`."""
-    return [search_pages(kit, desk), log_pages(kit, desk)]
+    return [search_pages(kit, desk), checkpoint_pages(kit, desk), log_pages(kit, desk)]

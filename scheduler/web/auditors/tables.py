@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from scheduler.views.checkpoints import Published
 from scheduler.views.ledger import Line
 from scheduler.views.search import Work
 from scheduler.web import words
 from scheduler.web.tables import CAMPAIGN
 from trust.log.entry import Kind
-from web.cells import Ident, Link
+from web.cells import Ident, Link, Status, Tone
 from web.listing import Choice, Column, Sort, Table, Text
 from web.sentences import say
 
+_HOLDS = Status("holds", say("holds"), Tone.GOOD)
+_FAILS = Status("fails", say("does not hold"), Tone.BAD)
 _DIGEST = "(sha256:)?[0-9a-f]{1,64}"
 
 LINES: Table[Line] = Table(
@@ -64,3 +67,28 @@ WORKS: Table[Work] = Table(
         )
     ],
 )
+CHECKPOINTS: Table[Published] = Table(
+    name="checkpoints",
+    caption=say("Checkpoints"),
+    columns=[
+        Column(
+            "size",
+            say("Entries"),
+            lambda row: Link(f"/log/checkpoints/{row.size}", str(row.size)),
+            sort="size",
+        ),
+        Column("root", say("Root of the tree"), lambda row: Ident(row.root, letters=16)),
+        Column("seen_at", say("Published"), lambda row: row.seen_at),
+        Column("signed", say("The log's signature"), lambda row: _HOLDS if row.signed else _FAILS),
+        Column("cosigned", say("Cosigned by"), lambda row: cosigners(row) or None),
+    ],
+    sorts=[Sort("size", lambda row: (row.size,), (int,), descending=True)],
+)
+
+
+def cosigners(row: Published) -> str:
+    """The witnesses of a checkpoint, each with the moment that it states, in UTC."""
+    return ", ".join(
+        one.witness if one.at is None else f"{one.witness} ({one.at:%Y-%m-%d %H:%M:%S} UTC)"
+        for one in row.cosigned
+    )
