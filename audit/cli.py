@@ -12,11 +12,12 @@ from terminal.output import Output
 from trust.ids import Digest
 
 if TYPE_CHECKING:
+    from audit.evidence import Evidence
     from terminal.arguments import Verbs
 
 
 def add_audit(verbs: Verbs) -> None:
-    """`cadastre audit verify DIR|URL | fetch URL`: verify exits 0 when every check held, else 3."""
+    """The verbs of the noun `audit`: verify exits 0 when every check held, else 3."""
     verify = leaf(
         verbs,
         "verify",
@@ -24,7 +25,9 @@ def add_audit(verbs: Verbs) -> None:
         summary="replay a territory's evidence offline, one line per check",
         example="cadastre audit verify evidence --policy audit-policy.txt",
     )
-    verify.add_argument("evidence", metavar="DIR|URL", help="an evidence folder, or its address")
+    verify.add_argument(
+        "evidence", metavar="DIR|FILE|URL", help="an evidence folder, its tar, or its address"
+    )
     verify.add_argument("--policy", type=Path, help="the file that pins the territory root")
     fetch = leaf(
         verbs,
@@ -134,6 +137,13 @@ def _proof(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _local(path: Path) -> Evidence:
+    from audit.archive import EvidenceArchive
+    from audit.evidence import EvidenceFolder
+
+    return EvidenceArchive(path) if path.is_file() else EvidenceFolder(path)
+
+
 def _verify(arguments: argparse.Namespace) -> int:
     import tempfile
 
@@ -154,7 +164,7 @@ def _verify(arguments: argparse.Namespace) -> int:
             ) from error
     output = Output(as_json=arguments.json)
     if not arguments.evidence.startswith(("http://", "https://")):
-        verdict = audit(EvidenceFolder(Path(arguments.evidence)), policy)
+        verdict = audit(_local(Path(arguments.evidence)), policy)
         show(verdict, output, as_json=arguments.json)
         return OK if verdict.ok else UNVERIFIED
     with tempfile.TemporaryDirectory(prefix="cadastre-audit-") as folder:

@@ -22,6 +22,7 @@ PATHS = {
     "log-checkpoint": "/log/checkpoints/{old}",
     "log-consistency": "/log/consistency?old={old}&new={new}",
     "log-verify": "/log/verify",
+    "log-evidence": "/log/campaigns/{released}/evidence",
 }
 
 
@@ -50,6 +51,7 @@ def places(page: Any, grid: Grid) -> dict[str, str]:
     found = {
         "twice": "c0ffee00",
         "plan": plans[0]["index"],
+        "released": grid.released,
         "author": grid.world.author.public,
         "old": rows[-1]["size"],
         "new": rows[0]["size"],
