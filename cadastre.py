@@ -107,7 +107,12 @@ NOUNS = (
         ("governance.witness.cli:add_witness",),
         "governance",
     ),
-    Noun("audit", "replaying signed evidence", ("audit.cli:add_audit",), "audit"),
+    Noun(
+        "audit",
+        "replaying signed evidence",
+        ("audit.cli:add_audit", "audit.monitor.cli:add_monitor"),
+        "audit",
+    ),
     Noun("bench", "measuring this machine", ("benchmarks.cli:add_bench",), "dev", alone=True),
     Noun(
         "doctor",

@@ -1,4 +1,4 @@
-"""`cadastre audit verify | fetch | proof`: evidence from a folder or an address, or one proof."""
+"""`cadastre audit verify | fetch | proof | consistency`: evidence, a proof, a step of the log."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 from terminal.arguments import leaf
 from terminal.exits import OK, UNVERIFIED
 from terminal.output import Output
+from trust.ids import Digest
 
 if TYPE_CHECKING:
+    from audit.evidence import Evidence
     from terminal.arguments import Verbs
 
 
 def add_audit(verbs: Verbs) -> None:
-    """`cadastre audit verify DIR|URL | fetch URL`: verify exits 0 when every check held, else 3."""
+    """The verbs of the noun `audit`: verify exits 0 when every check held, else 3."""
     verify = leaf(
         verbs,
         "verify",
@@ -23,7 +25,9 @@ def add_audit(verbs: Verbs) -> None:
         summary="replay a territory's evidence offline, one line per check",
         example="cadastre audit verify evidence --policy audit-policy.txt",
     )
-    verify.add_argument("evidence", metavar="DIR|URL", help="an evidence folder, or its address")
+    verify.add_argument(
+        "evidence", metavar="DIR|FILE|URL", help="an evidence folder, its tar, or its address"
+    )
     verify.add_argument("--policy", type=Path, help="the file that pins the territory root")
     fetch = leaf(
         verbs,
@@ -46,6 +50,23 @@ def add_audit(verbs: Verbs) -> None:
     proof.add_argument(
         "--root", type=Path, required=True, help="the territory's signed root, as you trust it"
     )
+    grown = leaf(
+        verbs,
+        "consistency",
+        _consistency,
+        summary="verify offline that the log only grew between two checkpoints",
+        example="cadastre audit consistency continuation-7-9.txt --old checkpoint-7.txt "
+        "--root root.json",
+    )
+    grown.add_argument("continuation", type=Path, metavar="FILE", help="as the log's page offers")
+    grown.add_argument("--old", type=Path, required=True, help="the earlier checkpoint")
+    grown.add_argument(
+        "--root",
+        type=Path,
+        required=True,
+        action="append",
+        help="the territory's signed root, as you trust it; again for one of before a key changed",
+    )
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
@@ -65,18 +86,43 @@ def _fetch(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def _proof(arguments: argparse.Namespace) -> int:
+def _consistency(arguments: argparse.Namespace) -> int:
+    from audit.receipt import policy_of
+    from trust.log.continuation import verify_continuation
+
+    data, old, *roots = _read(arguments.continuation, arguments.old, *arguments.root)
+    found = verify_continuation(data, old, [policy_of(root) for root in roots])
+    Output(as_json=arguments.json).record(
+        {
+            "verified": True,
+            "log": found.new.checkpoint.origin,
+            "old size": found.old.checkpoint.size,
+            "old root": found.old.checkpoint.root.hex(),
+            "old cosigned by": ", ".join(sorted(key.name for key in found.old.cosigned)),
+            "new size": found.new.checkpoint.size,
+            "new root": found.new.checkpoint.root.hex(),
+            "new cosigned by": ", ".join(sorted(key.name for key in found.new.cosigned)),
+            "under the root": ", ".join(Digest.of(root) for root in roots),
+        }
+    )
+    return OK
+
+
+def _read(*paths: Path) -> list[bytes]:
     from audit.errors import PolicyMalformed
-    from audit.receipt import check
 
     try:
-        named = (arguments.proof, arguments.document, arguments.root)
-        files = [path.read_bytes() for path in named]
+        return [path.read_bytes() for path in paths]
     except OSError as error:
         raise PolicyMalformed(
             f"could not read {error.filename}: {error.strerror}", remedy="check the path"
         ) from error
-    found = check(*files)
+
+
+def _proof(arguments: argparse.Namespace) -> int:
+    from audit.receipt import check
+
+    found = check(*_read(arguments.proof, arguments.document, arguments.root))
     Output(as_json=arguments.json).record(
         {
             "verified": True,
@@ -89,6 +135,13 @@ def _proof(arguments: argparse.Namespace) -> int:
         }
     )
     return OK
+
+
+def _local(path: Path) -> Evidence:
+    from audit.archive import EvidenceArchive
+    from audit.evidence import EvidenceFolder
+
+    return EvidenceArchive(path) if path.is_file() else EvidenceFolder(path)
 
 
 def _verify(arguments: argparse.Namespace) -> int:
@@ -111,7 +164,7 @@ def _verify(arguments: argparse.Namespace) -> int:
             ) from error
     output = Output(as_json=arguments.json)
     if not arguments.evidence.startswith(("http://", "https://")):
-        verdict = audit(EvidenceFolder(Path(arguments.evidence)), policy)
+        verdict = audit(_local(Path(arguments.evidence)), policy)
         show(verdict, output, as_json=arguments.json)
         return OK if verdict.ok else UNVERIFIED
     with tempfile.TemporaryDirectory(prefix="cadastre-audit-") as folder:

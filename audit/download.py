@@ -14,9 +14,9 @@ from pathlib import Path
 from audit.errors import AuditFailure, DownloadFailed
 from audit.evidence import MAXIMUM_FILE_BYTES, EvidenceFolder
 from audit.publisher import Publisher
-from audit.references import named_in
 from durable.files import make_directory
 from trust import dsse, schema
+from trust.documents.references import named_in
 from trust.documents.root import Root
 from trust.errors import TrustError
 from trust.ids import Digest

@@ -45,3 +45,14 @@ class DownloadFailed(AuditError):
     advice = (
         "run it again; if it stays so, take the evidence from another copy and tell the cooperative"
     )
+
+
+class MonitorStateRefused(AuditError):
+    """A monitor's state file that is damaged, of another territory, or in use."""
+
+    code = "monitor-state-refused"
+    kind = Kind.CONFLICT
+    advice = (
+        "restore the state file from a copy; without one name a new file, and the monitor begins "
+        "anew: keep the old one, it may hold evidence"
+    )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trust.errors import LogRefused
 from trust.ids import Digest
-from trust.log.entry import Kind, LogEntry
+from trust.log.entry import Kind
+from trust.log.logged import verify_logged
 from trust.log.policy import Policy
-from trust.log.proof import LogProof, verify_proof
 from trust.root import trust_pinned
 
 
@@ -25,27 +24,20 @@ class Receipt:
 
 
 def check(proof: bytes, document: bytes, root: bytes) -> Receipt:
-    """The receipt of `document`. Raises Malformed, TooLarge, RootRefused, LogRefused.
-
-    The document does not say as what it was logged: each kind makes another entry, and the proof
-    holds for one of them at most.
-    """
+    """The receipt of `document`. Raises Malformed, TooLarge, RootRefused, LogRefused."""
     trusted = trust_pinned(root, Digest.of(root))
-    policy = Policy.parse(trusted.document.log_policy.encode())
-    index = LogProof.parse(proof).index
-    refused = LogRefused("the proof is of no kind of entry")
-    for kind in Kind:
-        try:
-            verified = verify_proof(proof, LogEntry.of(kind, document).emit(), policy)
-        except LogRefused as error:
-            refused = error
-            continue
-        return Receipt(
-            territory=trusted.document.territory,
-            index=index,
-            kind=kind,
-            document=Digest.of(document),
-            witnesses=tuple(sorted(key.name for key in verified.checkpoint.cosigned)),
-            root=trusted.digest,
-        )
-    raise refused
+    kind, verified = verify_logged(proof, Digest.of(document), policy_of(root))
+    return Receipt(
+        territory=trusted.document.territory,
+        index=verified.index,
+        kind=kind,
+        document=Digest.of(document),
+        witnesses=tuple(sorted(key.name for key in verified.checkpoint.cosigned)),
+        root=trusted.digest,
+    )
+
+
+def policy_of(root: bytes) -> Policy:
+    """Which log and witnesses a signed root names. Raises Malformed, RootRefused."""
+    trusted = trust_pinned(root, Digest.of(root))
+    return Policy.parse(trusted.document.log_policy.encode())

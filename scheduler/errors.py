@@ -153,6 +153,23 @@ class NotReleased(SchedulerError):
     kind = Kind.UNAVAILABLE
 
 
+class ArchiveTooLarge(SchedulerError):
+    """The evidence up to a campaign is more than one file of the pages may be."""
+
+    code = "archive-too-large"
+    kind = Kind.EXHAUSTED
+    advice = "copy it file by file instead: cadastre audit fetch URL --out DIR"
+
+
+class ArchiveBusy(SchedulerError):
+    """As many archives as allowed are being read already."""
+
+    code = "archive-busy"
+    kind = Kind.UNAVAILABLE
+    retryable = True
+    advice = "ask again in a minute, or copy the evidence with `cadastre audit fetch`"
+
+
 class NotLogged(SchedulerError):
     """The entry waits for the log or for its witnesses."""
 

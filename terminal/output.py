@@ -45,6 +45,11 @@ class Output:
         for name, value in fields.items():
             _write(f"{name.ljust(width)}  {_show(value)}")
 
+    def event(self, fields: Mapping[str, Any]) -> None:
+        """One of several things as it happens, a line of JSON each; nothing for people."""
+        if self._json:
+            _write(json_text(json.dumps(dict(fields), ensure_ascii=False, default=str)))
+
     def line(self, text: str) -> None:
         """A sentence for people; nothing under `--json`."""
         if not self._json:

@@ -110,6 +110,15 @@ def load(package: str = "web", extra: Iterable[Asset] = ()) -> Assets:
     )
 
 
+def of_room(package: str) -> list[Asset]:
+    """The scripts and styles that a room of pages has for itself, below its `assets`."""
+    folder = files(package) / "assets"
+    if not folder.is_dir():
+        return []
+    own = sorted((one for one in folder.iterdir() if one.is_file()), key=lambda one: one.name)
+    return [Asset(one.name, one.read_bytes()) for one in own if one.name.endswith((".css", ".js"))]
+
+
 def vendored(folder: Traversable) -> list[Asset]:
     """What others wrote, as the manifest says. Raises AssetRefused for any other byte."""
     listed = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]

@@ -32,7 +32,10 @@ VARY = "Cookie, Accept, Accept-Language"
 
 @dataclass(frozen=True)
 class Room:
-    """A package with pages: its templates lie in `templates/<prefix>/`, its words in `locale/`."""
+    """A package with pages: templates in `templates/<prefix>/`, words in `locale/`.
+
+    Scripts and styles of its own, if any, lie in `assets/`; their names are nobody else's.
+    """
 
     prefix: str
     package: str
@@ -80,7 +83,12 @@ class Kit:
         rooms = [Room("web", "web"), *self.rooms]
         made: dict[str, Any] = {
             "catalogues": catalogues.load([room.package for room in rooms]),
-            "assets": files.load(extra=self.brand.assets()),
+            "assets": files.load(
+                extra=[
+                    *self.brand.assets(),
+                    *(asset for room in self.rooms for asset in files.of_room(room.package)),
+                ]
+            ),
             "environment": templating.environment({room.prefix: room.package for room in rooms}),
         }
         for name, value in made.items():

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 from scheduler.log.errors import CosignerConflict, CosignerRefused, CosignerUnavailable
 from trust.errors import Malformed
+from trust.log.continuation import Continuation
 from trust.log.cosignature import CosignerKey
-from trust.log.lines import emit_base64, parse_decimal
+from trust.log.lines import parse_decimal
 from trust.log.note import NOTE_LIMIT
 from trust.log.policy import Policy
 
@@ -45,8 +46,7 @@ class Cosigner(Protocol):
 
 def add_checkpoint_body(old_size: int, consistency: Sequence[bytes], note: bytes) -> bytes:
     """The request body of tlog-witness add-checkpoint."""
-    lines = [f"old {old_size}", *map(emit_base64, consistency), ""]
-    return "".join(f"{line}\n" for line in lines).encode() + note
+    return Continuation(old_size, tuple(consistency), note).emit()
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

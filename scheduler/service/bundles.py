@@ -67,6 +67,7 @@ async def submit(desk: Desk, digest: Digest, statement: bytes) -> BundleSummary:
                     version=quote(document.version),
                     author=str(document.author),
                     submitted_at=tx.now,
+                    fingerprint=document.author.keyid,
                 )
             )
             tx.session.flush()

@@ -97,7 +97,7 @@ async def export(
     yield EvidenceFile("log/checkpoint", checkpoint)
     size = Checkpoint.parse(Note.parse(checkpoint).text).size
     for tile in (*hash_tiles(size), *entry_bundles(size)):
-        yield EvidenceFile(f"log/{tile.path}", await asyncio.to_thread(_tile, desk.log, tile))
+        yield EvidenceFile(f"log/{tile.path}", await asyncio.to_thread(exact_tile, desk.log, tile))
     for version, raw in enumerate(roots, start=1):
         yield EvidenceFile(f"policy/root-{version}.json", raw)
     yield EvidenceFile("policy/log-policy.txt", desk.root.document.log_policy.encode())
@@ -151,7 +151,7 @@ async def _restricted(
                 yield file
 
 
-def _tile(log: Log, tile: Tile) -> bytes:
+def exact_tile(log: Log, tile: Tile) -> bytes:
     """The tile at exactly its width, cut from the full one where that has replaced it."""
     try:
         return log.fetch(tile.path)

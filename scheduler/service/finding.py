@@ -31,7 +31,9 @@ def campaign_by(tx: Transaction, text: str) -> CampaignRow:
 def bundle_by(tx: Transaction, text: str) -> BundleRow:
     """The bundle with the digest or unique prefix `text`. Raises Unknown, Ambiguous."""
     full = text if text.startswith("sha256:") else f"sha256:{text}"
-    query = select(BundleRow).where(col(BundleRow.digest).startswith(full, autoescape=True))
+    query = select(BundleRow).where(
+        col(BundleRow.digest) >= full, col(BundleRow.digest) < f"{full}~"
+    )
     found = list(tx.session.exec(query.limit(2))) if _LETTERS.fullmatch(text) else []
     return _one(found, text, "bundle", len(full) - 7)
 

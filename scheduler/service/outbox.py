@@ -19,12 +19,23 @@ from scheduler.errors import DatabaseRestored, NotLogged
 from scheduler.service.bell import PACE
 from scheduler.service.desk import Desk
 from scheduler.store.store import Store, Transaction
-from scheduler.store.tables import BlobRow, LogRow
+from scheduler.store.tables import (
+    AuthorisationRow,
+    BlobRow,
+    CampaignRow,
+    CheckpointRow,
+    LogRow,
+)
+from trust import dsse, schema
+from trust.documents.governance import Authorisation, Suspension
 from trust.documents.signed import Signed
 from trust.errors import LogRefused
 from trust.ids import Digest
+from trust.log.checkpoint import Checkpoint
 from trust.log.entry import Kind, LogEntry
+from trust.log.note import Note
 from trust.log.proof import verify_proof
+from trust.log.tree import leaf_hash
 
 # One append signs all of these; more wait for the next turn.
 BATCH = 1024
@@ -104,10 +115,34 @@ def publish_raw(
         select(LogRow).where(LogRow.kind == kind.value, LogRow.digest == digest)
     ).first()
     if known is None:
-        tx.session.add(LogRow(kind=kind.value, digest=digest, campaign=campaign, created_at=tx.now))
+        tx.session.add(
+            LogRow(
+                kind=kind.value,
+                digest=digest,
+                campaign=campaign,
+                created_at=tx.now,
+                leaf=leaf_hash(LogEntry(kind, digest).emit()).hex(),
+                bundle=_about(tx, kind, envelope, campaign),
+            )
+        )
         tx.session.flush()
         tx.rings.add(PACE)
     return digest
+
+
+def _about(tx: Transaction, kind: Kind, envelope: bytes, campaign: str | None) -> str | None:
+    """The bundle that an entry is about, so that the log is found by it; None for no bundle."""
+    if campaign is not None:
+        run = tx.session.get(CampaignRow, campaign)
+        return None if run is None else run.bundle
+    if kind is Kind.AUTHORISATION:
+        vote = schema.decode(Authorisation, dsse.Envelope.parse(envelope).payload)
+        return str(vote.bundle)
+    if kind is Kind.SUSPENSION:
+        stop = schema.decode(Suspension, dsse.Envelope.parse(envelope).payload)
+        row = tx.session.get(AuthorisationRow, str(stop.authorisation))
+        return None if row is None else row.bundle
+    return None
 
 
 def publish_root(tx: Transaction, shelf: Shelf, envelope: bytes) -> Digest:
@@ -156,8 +191,10 @@ async def flush(desk: Desk) -> int:
     found = await asyncio.to_thread(_append_and_prove, desk, rows)
     changed = {row.id: found[row.id] for row in rows if found[row.id] != (row.position, row.proof)}
     if changed:
+        note = await asyncio.to_thread(desk.log.checkpoint)
 
         def settle(tx: Transaction) -> None:
+            _keep_checkpoint(tx, note)
             for identity, (position, proof) in changed.items():
                 row = tx.session.get(LogRow, identity)
                 assert row is not None
@@ -167,6 +204,18 @@ async def flush(desk: Desk) -> int:
     missing = sum(1 for _, proof in found.values() if proof is None)
     desk.meters.log_queue.set(missing)
     return missing
+
+
+def _keep_checkpoint(tx: Transaction, note: bytes) -> None:
+    """Remember a published checkpoint: whoever saw it can prove later that the log only grew."""
+    checkpoint = Checkpoint.parse(Note.parse(note).text)
+    row = tx.session.get(CheckpointRow, checkpoint.size)
+    if row is None:
+        row = CheckpointRow(
+            size=checkpoint.size, root=checkpoint.root.hex(), note="", seen_at=tx.now
+        )
+        tx.session.add(row)
+    row.note = note.decode()
 
 
 def _append_and_prove(

@@ -6,8 +6,9 @@ Everything here is public: the entries, the documents that they name, the checkp
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlmodel import col, select
@@ -15,13 +16,15 @@ from sqlmodel import col, select
 from durable.errors import BlobMissing
 from scheduler.errors import Unknown
 from scheduler.service.desk import Desk
-from scheduler.service.finding import campaign_by
+from scheduler.service.finding import bundle_by, campaign_by
 from scheduler.store.store import Transaction
-from scheduler.store.tables import LogRow
+from scheduler.store.tables import AuthorisationRow, BundleRow, CampaignRow, LogRow
+from scheduler.views import roots
 from scheduler.views.slices import Slice
 from trust import dsse
 from trust.errors import TrustError
 from trust.ids import Digest
+from trust.keys import PublicKey
 from trust.log.checkpoint import Checkpoint
 from trust.log.entry import Kind, LogEntry
 from trust.log.note import Note
@@ -44,10 +47,31 @@ class Line:
 
 @dataclass(frozen=True)
 class Signer:
-    """A key whose signature on the document holds; `duty` as the territory's root names it."""
+    """A key whose signature on the document holds, with its duty under a root of the log."""
 
     key: str
     duty: str
+    root: int  # the newest version of the territory's root that gives it this duty
+    needed: int  # how many keys of the duty have to sign under that root
+
+
+@dataclass(frozen=True)
+class Vote:
+    """The college's decision that an entry rests on, with what became of it."""
+
+    authorisation: str
+    index: int | None  # its own entry
+    title: str
+    purpose: str
+    not_before: datetime
+    not_after: datetime
+    suspended_at: datetime | None
+    suspended_because: str | None
+    bundle: str
+    name: str  # of the bundle
+    version: str
+    author: str
+    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -71,14 +95,21 @@ class EntryDetail:
     payload: Mapping[str, Any]
     envelope: str
     signers: tuple[Signer, ...]
+    vote: Vote | None
     proof: str | None
     head: Head
 
 
 def lines(
-    desk: Desk, cut: Slice, *, kind: str = "", campaign: str = "", digest: str = ""
+    desk: Desk,
+    cut: Slice,
+    *,
+    kind: str = "",
+    campaign: str = "",
+    digest: str = "",
+    bundle: str = "",
 ) -> list[Line]:
-    """Entries by index; `campaign` and `digest` take a beginning. Raises Unknown, Ambiguous."""
+    """Entries by index; all but `kind` take a beginning. Raises Unknown, Ambiguous."""
 
     def gather(tx: Transaction) -> list[Line]:
         query = select(LogRow).where(col(LogRow.position).is_not(None))
@@ -86,6 +117,8 @@ def lines(
             query = query.where(LogRow.kind == kind)
         if campaign:
             query = query.where(LogRow.campaign == campaign_by(tx, campaign).id)
+        if bundle:
+            query = query.where(LogRow.bundle == bundle_by(tx, bundle).digest)
         if digest:
             head = "sha256:" + digest.removeprefix("sha256:")
             if len(head) < len("sha256:") + _PREFIX:
@@ -115,7 +148,12 @@ def head(desk: Desk) -> Head:
 
 def entry(desk: Desk, text: str) -> EntryDetail:
     """The entry at an index, or of a document's digest or its beginning. Raises Unknown."""
-    row = desk.store.read("view-entry", lambda tx: _find(tx, text))
+
+    def look(tx: Transaction) -> tuple[LogRow, Vote | None, list[str]]:
+        found = _find(tx, text)
+        return found, _vote(tx, found), roots.digests(tx)
+
+    row, vote, chain = desk.store.read("view-entry", look)
     named = LogEntry(Kind(row.kind), Digest(row.digest))
     try:
         raw = desk.blobs.get(Digest(row.digest))
@@ -130,7 +168,8 @@ def entry(desk: Desk, text: str) -> EntryDetail:
         payload_type="" if envelope is None else envelope.payload_type,
         payload=payload if isinstance(payload, dict) else {},
         envelope=raw.decode("utf-8", "replace"),
-        signers=() if envelope is None else _signers(desk, envelope),
+        signers=() if envelope is None else _signers(desk, envelope, chain),
+        vote=vote,
         proof=row.proof,
         head=head(desk),
     )
@@ -159,13 +198,49 @@ def _line(row: LogRow) -> Line:
     return Line(row.position, row.kind, row.digest, row.campaign, row.proof is not None)
 
 
-def _signers(desk: Desk, envelope: dsse.Envelope) -> tuple[Signer, ...]:
-    """Whose keys signed, among those that the territory's root lists."""
-    duties = {
-        key: duty.value for duty, held in desk.root.document.duties.items() for key in held.keys
-    }
+def _vote(tx: Transaction, row: LogRow) -> Vote | None:
+    """The decision that an entry rests on: its campaign's, or the one that it is or ends."""
+    if row.campaign is not None:
+        run = tx.session.get(CampaignRow, row.campaign)
+        held = None if run is None else tx.session.get(AuthorisationRow, run.authorisation)
+    elif row.bundle is not None:
+        query = select(AuthorisationRow).where(AuthorisationRow.bundle == row.bundle)
+        if row.kind == Kind.AUTHORISATION:
+            query = query.where(AuthorisationRow.digest == row.digest)
+        query = query.order_by(col(AuthorisationRow.received_at).desc()).limit(1)
+        held = tx.session.exec(query).first()
+    else:
+        return None
+    bundle = None if held is None else tx.session.get(BundleRow, held.bundle)
+    if held is None or bundle is None:
+        return None
+    place = select(LogRow.position).where(LogRow.digest == held.digest).limit(1)
+    return Vote(
+        authorisation=held.id,
+        index=tx.session.exec(place).first(),
+        title=held.title,
+        purpose=held.purpose,
+        not_before=held.not_before,
+        not_after=held.not_after,
+        suspended_at=held.suspended_at,
+        suspended_because=held.suspended_because,
+        bundle=bundle.digest,
+        name=bundle.name,
+        version=bundle.version,
+        author=bundle.author,
+        fingerprint=bundle.fingerprint,
+    )
+
+
+def _signers(desk: Desk, envelope: dsse.Envelope, chain: Sequence[str]) -> tuple[Signer, ...]:
+    """Whose keys signed, among those that any root in the log lists; the newest root counts."""
+    known: dict[PublicKey, Signer] = {}
+    for document in (*roots.documents(desk, chain), desk.root.document):
+        for duty, held in document.duties.items():
+            for key in held.keys:
+                known[key] = Signer(str(key), duty.value, document.version, held.threshold)
     try:
-        verified = dsse.verify(envelope, envelope.payload_type, tuple(duties), threshold=1)
+        verified = dsse.verify(envelope, envelope.payload_type, tuple(known), threshold=1)
     except TrustError:
         return ()
-    return tuple(Signer(str(key), duties[key]) for key in sorted(verified.signers, key=str))
+    return tuple(known[key] for key in sorted(verified.signers, key=str))

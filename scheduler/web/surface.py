@@ -18,7 +18,7 @@ from scheduler.views.health import Absent
 from scheduler.web.actions.api import api
 from scheduler.web.actions.hands import Hands, here
 from scheduler.web.actions.pages import actions
-from scheduler.web.log_pages import log_pages
+from scheduler.web.auditors import room as auditors
 from scheduler.web.pages import pages
 from scheduler.web.signin_store import SignInTables
 from web.application import application
@@ -62,7 +62,11 @@ def room(desk: Desk, zone: str = "UTC") -> Kit:
     return Kit(
         clock=desk.store.clock,
         brand=Brand(desk.territory),
-        rooms=[Room("scheduler", "scheduler.web"), Room("actions", "scheduler.web.actions")],
+        rooms=[
+            Room("scheduler", "scheduler.web"),
+            Room("actions", "scheduler.web.actions"),
+            Room("auditors", "scheduler.web.auditors"),
+        ],
         navigation=[
             Entry(say("Health"), "/", watchers),
             Entry(say("Campaigns"), "/campaigns", watchers),
@@ -96,7 +100,7 @@ def surface(
             router,
             acts,
             api(desk, doing),
-            log_pages(kit, desk),
+            *auditors.routers(kit, desk),
         ],
         middleware=[Middleware(Gate, entrance=entrance)],
     )

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from scheduler.views.ledger import Line
 from scheduler.views.machines import Machine
 from scheduler.views.runs import Run
 from scheduler.views.slices import Slice
 from scheduler.views.units import Work
 from scheduler.web import words
 from scheduler.web.reasons import told
-from trust.log.entry import Kind
 from web.cells import Ident, Link, Status
 from web.listing import Choice, Column, ListState, Sort, Table, Text
 from web.sentences import Sentence, say
 
-_CAMPAIGN = r"(camp_)?[0-9a-z]{1,64}"
+CAMPAIGN = r"(camp_)?[0-9a-z]{1,64}"
 
 
 def cut(state: ListState) -> Slice:
@@ -67,7 +65,7 @@ RUNS: Table[Run] = Table(
     ],
     filters=[
         Choice("state", say("State"), options=_options(words.CAMPAIGNS)),
-        Text("campaign", say("Id begins with"), pattern=_CAMPAIGN, hint=say("camp_…")),
+        Text("campaign", say("Id begins with"), pattern=CAMPAIGN, hint=say("camp_…")),
     ],
 )
 WORK: Table[Work] = Table(
@@ -130,35 +128,5 @@ MACHINES: Table[Machine] = Table(
         Choice("state", say("State"), options=_options(words.WORKERS)),
         Text("operator", say("Answers for it"), most=80),
         Text("library", say("Has the library"), most=40, pattern="[a-z0-9_.-]+"),
-    ],
-)
-LINES: Table[Line] = Table(
-    name="log",
-    caption=say("Entries of the log"),
-    columns=[
-        Column(
-            "index",
-            say("Index"),
-            lambda row: Link(f"/log/{row.index}", str(row.index)),
-            sort="index",
-        ),
-        Column("kind", say("What it is"), lambda row: words.entry_word(row.kind)),
-        Column("digest", say("Document"), lambda row: Ident(row.digest, f"/log/{row.index}")),
-        Column(
-            "campaign",
-            say("Campaign"),
-            lambda row: (
-                Ident(row.campaign, f"/log?campaign={row.campaign}", 8) if row.campaign else None
-            ),
-        ),
-        Column("proof", say("Proof"), lambda row: words.PROOFS[row.proven]),
-    ],
-    sorts=[Sort("index", lambda row: (row.index,), (int,), descending=True)],
-    filters=[
-        Choice(
-            "kind", say("What it is"), options=[(one.value, words.entry_word(one)) for one in Kind]
-        ),
-        Text("campaign", say("Campaign"), pattern=_CAMPAIGN, hint=say("camp_…")),
-        Text("digest", say("Document"), pattern="(sha256:)?[0-9a-f]{4,64}", hint=say("sha256:…")),
     ],
 )

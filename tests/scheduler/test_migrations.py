@@ -32,6 +32,7 @@ from scheduler.store.tables import (
     WorkerRow,
 )
 from trust.clock import ManualClock
+from trust.log.tree import leaf_hash
 
 OLD = Path(__file__).with_name("revision_0002.sql").read_text("utf-8")
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -148,6 +149,7 @@ def test_the_present_program_reads_every_table(store: Store):
         # Tables that came since.
         "account": 0,
         "operator_action": 0,
+        "log_checkpoint": 0,
         "web_credential": 0,
         "web_departure": 0,
         "web_session": 0,
@@ -249,6 +251,17 @@ def test_an_upgrade_that_breaks_off_leaves_the_old_database(old: Path):
     assert contents(old) == before
     open_store(old, ManualClock(NOW), Meters()).close()
     assert len(contents(old)["attempt"]) == len(before["attempt"])
+
+
+def test_what_was_logged_before_is_found_by_its_hash_and_its_bundle(store: Store):
+    def read(tx: Transaction) -> list[LogRow]:
+        return list(tx.session.exec(select(LogRow)))
+
+    for row in store.read("log", read):
+        line = f"cadastre/v1 {row.kind} {row.digest}\n".encode()
+        assert row.leaf == leaf_hash(line).hex()
+        about_one = row.campaign is not None or row.kind == "authorisation"
+        assert (row.bundle == "sha256:bundle") == about_one, row.digest
 
 
 @pytest.mark.parametrize("table", ["token", "member"])

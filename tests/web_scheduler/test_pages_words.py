@@ -7,7 +7,8 @@ import pytest
 from scheduler.domain.reasons import Reason, sentence, template
 from scheduler.domain.retelling import Retold, retell
 from scheduler.domain.states import AttemptState, CampaignState, RoundState, UnitState
-from scheduler.web import telling, words
+from scheduler.web import words
+from scheduler.web.auditors import telling
 from scheduler.web.reasons import SENTENCES, told
 from tests.scheduler.conftest import START
 from trust.clock import ManualClock
@@ -27,6 +28,7 @@ def french(why: str, code: str = "") -> str:
 
 def test_both_catalogues_are_complete() -> None:
     assert complaints("scheduler.web") == []
+    assert complaints("scheduler.web.auditors") == []
 
 
 def test_every_state_kind_and_duty_has_its_word() -> None:

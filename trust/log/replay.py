@@ -91,17 +91,20 @@ def _check_continues(
 
 
 def _entries(fetch: Fetch, bundle: Tile) -> list[bytes]:
-    served, data = _tile(fetch, bundle)
-    return parse_bundle(data, served.width)[: bundle.width]
+    given, data = served(fetch, bundle)
+    return parse_bundle(data, given.width)[: bundle.width]
 
 
 def _hashes(fetch: Fetch, tile: Tile) -> bytes:
-    served, data = _tile(fetch, tile)
-    return b"".join(parse_tile(data, served.width)[: tile.width])
+    given, data = served(fetch, tile)
+    return b"".join(parse_tile(data, given.width)[: tile.width])
 
 
-def _tile(fetch: Fetch, tile: Tile) -> tuple[Tile, bytes]:
-    """The bytes of `tile`, or of the full tile that has replaced it, and which of the two."""
+def served(fetch: Fetch, tile: Tile) -> tuple[Tile, bytes]:
+    """The bytes of `tile`, or of the full tile that has replaced it, and which of the two.
+
+    Raises LogRefused.
+    """
     try:
         return tile, _fetched(fetch, tile.path)
     except LogRefused:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from trust.errors import LogRefused
 from trust.log.lines import HASH_BYTES, SIZE_LIMIT
@@ -29,55 +30,20 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(_NODE + left + right).digest()
 
 
-class Tree:
-    """An append-only tree in memory: 64 bytes a leaf, a little over one hash an append.
+class Subtrees(Protocol):
+    """Whatever knows the hashes of complete subtrees: every root and proof follows from them.
 
     Also answers for any earlier size of itself, since complete subtrees never change.
     """
 
-    def __init__(self, leaves: Iterable[bytes] = ()) -> None:
-        self._levels: list[bytearray] = [bytearray()]
-        self.extend(leaves)
-
     @property
     def size(self) -> int:
         """How many leaves there are."""
-        return len(self._levels[0]) // HASH_BYTES
-
-    def append(self, leaf: bytes) -> int:
-        """Add one leaf hash (32 bytes) and return its index."""
-        index = self.size
-        self._levels[0] += leaf
-        self._complete(index)
-        return index
-
-    def extend(self, leaves: Iterable[bytes]) -> None:
-        """Add leaf hashes in order."""
-        for leaf in leaves:
-            self.append(leaf)
-
-    def _complete(self, index: int) -> None:
-        """Hash every subtree that the leaf at `index` has just filled."""
-        level = 0
-        while index & 1:
-            below = self._levels[level]
-            level += 1
-            index >>= 1
-            if level == len(self._levels):
-                self._levels.append(bytearray())
-            pair = below[-2 * HASH_BYTES :]
-            self._levels[level] += hashlib.sha256(_NODE + pair).digest()
+        ...
 
     def subtree(self, level: int, index: int) -> bytes:
         """The hash of leaves [index * 2^level, (index + 1) * 2^level), which must exist."""
-        start = index * HASH_BYTES
-        return bytes(self._levels[level][start : start + HASH_BYTES])
-
-    def subtrees(self, level: int, start: int, end: int) -> bytes:
-        """The hashes of the subtrees `start` to `end` - 1 of a level, concatenated."""
-        if start == end:
-            return b""
-        return bytes(self._levels[level][start * HASH_BYTES : end * HASH_BYTES])
+        ...
 
     def root(self, size: int | None = None) -> bytes:
         """The root of the first `size` leaves (all of them by default)."""
@@ -137,6 +103,52 @@ class Tree:
         if not 0 <= size <= self.size:
             raise LogRefused(f"this log has {self.size} entries, not {size}")
         return size
+
+
+class Tree(Subtrees):
+    """An append-only tree in memory: 64 bytes a leaf, a little over one hash an append."""
+
+    def __init__(self, leaves: Iterable[bytes] = ()) -> None:
+        self._levels: list[bytearray] = [bytearray()]
+        self.extend(leaves)
+
+    @property
+    def size(self) -> int:
+        return len(self._levels[0]) // HASH_BYTES
+
+    def append(self, leaf: bytes) -> int:
+        """Add one leaf hash (32 bytes) and return its index."""
+        index = self.size
+        self._levels[0] += leaf
+        self._complete(index)
+        return index
+
+    def extend(self, leaves: Iterable[bytes]) -> None:
+        """Add leaf hashes in order."""
+        for leaf in leaves:
+            self.append(leaf)
+
+    def _complete(self, index: int) -> None:
+        """Hash every subtree that the leaf at `index` has just filled."""
+        level = 0
+        while index & 1:
+            below = self._levels[level]
+            level += 1
+            index >>= 1
+            if level == len(self._levels):
+                self._levels.append(bytearray())
+            pair = below[-2 * HASH_BYTES :]
+            self._levels[level] += hashlib.sha256(_NODE + pair).digest()
+
+    def subtree(self, level: int, index: int) -> bytes:
+        start = index * HASH_BYTES
+        return bytes(self._levels[level][start : start + HASH_BYTES])
+
+    def subtrees(self, level: int, start: int, end: int) -> bytes:
+        """The hashes of the subtrees `start` to `end` - 1 of a level, concatenated."""
+        if start == end:
+            return b""
+        return bytes(self._levels[level][start * HASH_BYTES : end * HASH_BYTES])
 
 
 def _split(count: int) -> int:

@@ -17,7 +17,10 @@ class BundleRow(SQLModel, table=True):
     """A submitted bundle; its bytes and its statement are blobs."""
 
     __tablename__ = "bundle"
-    __table_args__ = ({"comment": "submitted bundles"},)
+    __table_args__ = (
+        Index("bundle_of_author", "author", "submitted_at", "digest"),
+        {"comment": "submitted bundles"},
+    )
 
     digest: str = words("sha256 of the archive", key=True)
     statement: str = words("digest of the author's BundleStatement envelope")
@@ -26,6 +29,7 @@ class BundleRow(SQLModel, table=True):
     version: str = words("from the statement")
     author: str = words("the author's public key")
     submitted_at: datetime = moment("when")
+    fingerprint: str = words("short name of the author's key", default="", index=True)
 
 
 class AuthorisationRow(SQLModel, table=True):
@@ -117,6 +121,7 @@ class LogRow(SQLModel, table=True):
         Index("log_position", "position"),
         Index("log_of_kind", "kind", "position"),
         Index("log_of_campaign", "campaign", "position"),
+        Index("log_of_bundle", "bundle", "position"),
         {"comment": "what the log holds or will hold next"},
     )
 
@@ -127,6 +132,20 @@ class LogRow(SQLModel, table=True):
     position: int | None = whole("index in the log once appended", optional=True)
     proof: str | None = words("C2SP .tlog-proof once witnessed", optional=True)
     created_at: datetime = moment("when it was queued")
+    leaf: str | None = words("hash of the entry in the tree, hex", optional=True, index=True)
+    bundle: str | None = words("the bundle that it is about", optional=True)
+
+
+class CheckpointRow(SQLModel, table=True):
+    """A checkpoint that the log published; the newest cosignatures of it are kept."""
+
+    __tablename__ = "log_checkpoint"
+    __table_args__ = ({"comment": "checkpoints that the log published"},)
+
+    size: int = whole("entries that it covers", key=True)
+    root: str = words("root of the tree, hex")
+    note: str = words("as signed, with the newest cosignatures")
+    seen_at: datetime = moment("when the scheduler published it")
 
 
 class RestrictedRow(SQLModel, table=True):

@@ -11,8 +11,8 @@ from scheduler.web import words
 from trust.clock import from_text
 from trust.documents.actions import Act
 from trust.log.entry import Kind
-from web.cells import Cell, Ident
-from web.sentences import Sentence, mark, say
+from web.cells import Cell, Ident, Link
+from web.sentences import Sentence, mark, plural, say
 
 _TOLD: Mapping[str, str] = {
     Kind.ROOT: mark("The root of {territory}, version {version}: who may sign what from now on."),
@@ -90,12 +90,44 @@ def facts(found: EntryDetail) -> list[tuple[Sentence | str, Cell]]:
     ]
 
 
-def signers(found: EntryDetail) -> list[list[Cell]]:
-    """Who signed: duty and key."""
+def signers(found: EntryDetail) -> list[list[Cell | Sentence]]:
+    """Who signed: duty, key, and under which root the duty is theirs."""
     return [
-        [Sentence(words.DUTIES.get(one.duty, one.duty)), Ident(one.key, letters=16)]
+        [
+            Sentence(words.DUTIES.get(one.duty, one.duty)),
+            Ident(one.key, letters=16),
+            plural(
+                "root {root}: {number} signature is needed",
+                "root {root}: {number} signatures are needed",
+                one.needed,
+                root=str(one.root),
+            ),
+        ]
         for one in found.signers
     ]
+
+
+def vote(found: EntryDetail) -> list[tuple[Sentence, Cell]]:
+    """The college's decision behind an entry, with the ways to its parts."""
+    held = found.vote
+    if held is None:
+        return []
+    decided = "" if held.index is None else f"/log/{held.index}"
+    rows: list[tuple[Sentence, Cell]] = [
+        (say("Voted as"), Link(decided, held.title) if decided else held.title),
+        (say("For"), held.purpose),
+        (say("Authorisation"), Ident(held.authorisation, decided, 8)),
+        (say("In force from"), held.not_before),
+        (say("Until"), held.not_after),
+        (say("Bundle"), Ident(held.bundle, f"/log?bundle={held.bundle}")),
+        (say("Name and version"), f"{held.name} {held.version}"),
+        (say("Author"), Ident(held.author, f"/log/authors/{held.author}", 16)),
+        (say("Author's fingerprint"), Ident(held.fingerprint, letters=16)),
+    ]
+    if held.suspended_at is not None:
+        rows.append((say("Stopped since"), held.suspended_at))
+        rows.append((say("Why"), held.suspended_because))
+    return rows
 
 
 def _cell(name: str, value: Any) -> Cell:

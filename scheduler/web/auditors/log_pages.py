@@ -9,8 +9,10 @@ from fastapi import APIRouter, Request, Response
 from scheduler.errors import NotLogged
 from scheduler.service.desk import Desk
 from scheduler.views import ledger
-from scheduler.web import plainly, telling, words
-from scheduler.web.tables import LINES, cut
+from scheduler.web import plainly, words
+from scheduler.web.auditors import hexadecimal, telling
+from scheduler.web.auditors.tables import LINES
+from scheduler.web.tables import cut
 from web.kit import Crumb, Kit
 from web.listing import of
 from web.listing.openapi import description
@@ -19,7 +21,7 @@ from web.signin.access import anybody
 
 API = "/api/v1"
 _PROOF = "text/plain; charset=utf-8"  # a .tlog-proof is lines of text
-_LOG = Crumb(say("Log"), "/log")
+LOG = Crumb(say("Log"), "/log")
 
 
 def log_pages(kit: Kit, desk: Desk) -> APIRouter:
@@ -36,13 +38,14 @@ def log_pages(kit: Kit, desk: Desk) -> APIRouter:
             kind=state.filters.get("kind", ""),
             campaign=state.filters.get("campaign", ""),
             digest=state.filters.get("digest", ""),
+            bundle=state.filters.get("bundle", ""),
         )
         why = say("The log has no entry yet.")
         if state.filters:
             why = say("No entry matches these filters.")
         return kit.listing(
             request,
-            "scheduler/log.html",
+            "auditors/log.html",
             of(LINES, state, rows, why),
             title=say("Log"),
             head=ledger.head(desk),
@@ -58,14 +61,18 @@ def log_pages(kit: Kit, desk: Desk) -> APIRouter:
         found = ledger.entry(desk, index)
         return kit.page(
             request,
-            "scheduler/entry.html",
+            "auditors/entry.html",
             title=say("Entry {index}: {what}", index=str(found.line.index),
                       what=words.entry_word(found.line.kind)),
-            trail=[_LOG],
+            trail=[LOG],
             found=found,
             told=telling.told(found),
             facts=telling.facts(found),
             signers=telling.signers(found),
+            vote=telling.vote(found),
+            entry_bytes=hexadecimal.dump(found.raw.encode()),
+            envelope_bytes=hexadecimal.dump(found.envelope.encode()),
+            shown=hexadecimal.MOST,
             proof_state=words.PROOFS[found.line.proven],
             document=json.dumps(found.payload, indent=2, ensure_ascii=False),
             name=_name(found.line.index),
@@ -79,12 +86,17 @@ def log_pages(kit: Kit, desk: Desk) -> APIRouter:
                 f"entry {found.line.index} is not yet cosigned by enough witnesses",
                 remedy="wait for the witnesses; the first page names who is missing",
             )
-        return _download(found.proof.encode(), f"{_name(found.line.index)}.tlog-proof")
+        return attachment(found.proof.encode(), f"{_name(found.line.index)}.tlog-proof")
 
     @router.get("/log/{index}/document", dependencies=[anybody()], include_in_schema=False)
     def document(index: str) -> Response:
         found = ledger.entry(desk, index)
-        return _download(found.envelope.encode(), f"{_name(found.line.index)}.json")
+        return attachment(found.envelope.encode(), f"{_name(found.line.index)}.json")
+
+    @router.get("/log/{index}/entry", dependencies=[anybody()], include_in_schema=False)
+    def line(index: str) -> Response:
+        found = ledger.entry(desk, index)
+        return attachment(found.raw.encode(), f"{_name(found.line.index)}.txt")
 
     @router.get(f"{API}/log/{{index}}", dependencies=[anybody()])
     def as_json(index: str) -> Response:
@@ -97,9 +109,10 @@ def _name(index: int) -> str:
     return f"entry-{index}"
 
 
-def _download(data: bytes, name: str) -> Response:
+def attachment(data: bytes, name: str) -> Response:
+    """A file to keep, under its name."""
     return Response(
         data,
-        media_type=_PROOF if name.endswith("proof") else "application/json",
+        media_type="application/json" if name.endswith(".json") else _PROOF,
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

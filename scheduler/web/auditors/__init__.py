@@ -1,0 +1,1 @@
+"""The public pages: the signed log, searched, explained, proven and handed out."""

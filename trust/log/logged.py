@@ -1,0 +1,24 @@
+"""As what a document stands in a log: a document does not say its kind, its entry does."""
+
+from __future__ import annotations
+
+from trust.errors import LogRefused
+from trust.ids import Digest
+from trust.log.entry import Kind, LogEntry
+from trust.log.policy import Policy
+from trust.log.proof import VerifiedEntry, verify_proof
+
+
+def verify_logged(proof: bytes, document: Digest, policy: Policy) -> tuple[Kind, VerifiedEntry]:
+    """The kind under which `proof` shows the document in the log, and its verified place.
+
+    Each kind makes another entry, and the proof holds for one of them at most. Raises Malformed,
+    TooLarge, LogRefused.
+    """
+    refused = LogRefused("the proof is of no kind of entry")
+    for kind in Kind:
+        try:
+            return kind, verify_proof(proof, LogEntry(kind, document).emit(), policy)
+        except LogRefused as error:
+            refused = error
+    raise refused
