@@ -30,6 +30,7 @@ class CampaignRow(SQLModel, table=True):
             postgresql_where=text("state IN ('draft', 'running', 'concluding')"),
         ),
         Index("campaign_by_age", "created_at", "id"),
+        Index("campaign_of_bundle", "bundle", "created_at", "id"),
         Index(
             "campaign_failed",
             "updated_at",

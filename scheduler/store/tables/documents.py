@@ -17,7 +17,11 @@ class BundleRow(SQLModel, table=True):
     """A submitted bundle; its bytes and its statement are blobs."""
 
     __tablename__ = "bundle"
-    __table_args__ = ({"comment": "submitted bundles"},)
+    __table_args__ = (
+        Index("bundle_by_age", "submitted_at", "digest"),
+        Index("bundle_of_author", "author", "submitted_at", "digest"),
+        {"comment": "submitted bundles"},
+    )
 
     digest: str = words("sha256 of the archive", key=True)
     statement: str = words("digest of the author's BundleStatement envelope")
