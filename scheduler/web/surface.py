@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from scheduler.errors import PagesRefused
 from scheduler.service.desk import Desk
 from scheduler.views.health import Absent
+from scheduler.web.authors.pages import READERS, author_pages
 from scheduler.web.log_pages import log_pages
 from scheduler.web.pages import pages
 from scheduler.web.signin_store import SignInTables
@@ -58,11 +59,12 @@ def room(desk: Desk, zone: str = "UTC") -> Kit:
     return Kit(
         clock=desk.store.clock,
         brand=Brand(desk.territory),
-        rooms=[Room("scheduler", "scheduler.web")],
+        rooms=[Room("scheduler", "scheduler.web"), Room("authors", "scheduler.web.authors")],
         navigation=[
             Entry(say("Health"), "/", watchers),
             Entry(say("Campaigns"), "/campaigns", watchers),
             Entry(say("Workers"), "/workers", watchers),
+            Entry(say("Bundles"), "/mine", frozenset(role.value for role in READERS)),
             Entry(say("Log"), "/log"),
         ],
         zone=place,
@@ -77,7 +79,12 @@ def surface(
     app = application(
         kit,
         title="Cadastre scheduler",
-        routers=[signin.pages(kit, entrance), router, log_pages(kit, desk)],
+        routers=[
+            signin.pages(kit, entrance),
+            router,
+            author_pages(kit, desk),
+            log_pages(kit, desk),
+        ],
         middleware=[Middleware(Gate, entrance=entrance)],
     )
     return app, list(live.values())

@@ -396,6 +396,8 @@ class FakeWorker:
         blob = self.world.desk.blobs.get(order.aggregate)
         cells = aggregate.decode_aggregate(self.world.bundle.manifest.rules(), blob)
         tables = {results.REPORT: {"counts": cells["counts"]}}
+        if "loss" in self.world.bundle.manifest.report:
+            tables[results.REPORT]["loss"] = np.array([1 / order.round])
         if self.world.bundle.manifest.state:
             # The state counts the rounds, so that a round that is skipped or repeated shows.
             stop = np.array([int(order.round >= self.world.enough)])
