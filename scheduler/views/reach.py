@@ -36,14 +36,16 @@ def bundle_within(tx: Transaction, text: str, reach: Reach) -> BundleRow:
     """The bundle with the digest or unique prefix `text`. Raises Unknown, Ambiguous."""
     query = reach.cut(select(BundleRow))
     found: list[BundleRow] = _found(tx, query, BundleRow.digest, "sha256:", text)
-    return _one(found, text, "bundle", "/mine")
+    row: BundleRow = _one(found, text, "bundle", "/mine")
+    return row
 
 
 def campaign_within(tx: Transaction, text: str, reach: Reach) -> CampaignRow:
     """The campaign with the id or unique prefix `text`. Raises Unknown, Ambiguous."""
     query = reach.cut(select(CampaignRow).join(BundleRow))
     found: list[CampaignRow] = _found(tx, query, CampaignRow.id, "camp_", text)
-    return _one(found, text, "campaign", "/runs")
+    row: CampaignRow = _one(found, text, "campaign", "/runs")
+    return row
 
 
 def _found(tx: Transaction, query: Any, column: Any, head: str, text: str) -> list[Any]:

@@ -71,6 +71,7 @@ def shown(array: Array, speech: Speech) -> Shown:
     """A value of more than one cell as its page shows it."""
     plot = plot_of(array)
     notes = _notes(array)
+    chart: Chart | None = None
     match plot:
         case Plot.HISTOGRAM:
             chart = charts.histogram(
@@ -78,7 +79,6 @@ def shown(array: Array, speech: Speech) -> Shown:
             )
             return Shown(array.name, plot, chart, *_withheld_rows(array), notes)
         case Plot.REGRESSION:
-            chart = None
             if len(array.cells) <= MOST_BARS:
                 chart = charts.bars(
                     f"plot-{array.name}", array.name, _bars(array), speech, unit=array.unit
@@ -143,8 +143,8 @@ def _estimates(array: Array) -> tuple[list[Sentence | str], list[list[Cell]]]:
         if low is not None and high is not None:
             apart = say("yes") if low > 0 or high < 0 else say("no")
         rows.append([" / ".join(labels), cell, low, high, apart])
-    headings = [say("name"), array.unit, say("low"), say("high"), say("band without zero")]
-    return headings, rows[:MOST_ROWS]
+    ends = [say("low"), say("high"), say("band without zero")]
+    return [say("name"), array.unit, *ends], rows[:MOST_ROWS]
 
 
 def _flows(array: Array, speech: Speech) -> tuple[Chart | None, list[Sentence]]:
@@ -196,7 +196,8 @@ def _withheld_rows(array: Array) -> tuple[list[Sentence | str], list[list[Cell]]
         for labels, cell in zip(labels_of(array), array.cells, strict=True)
         if not isinstance(cell, int | float)
     ]
-    return ([say("name"), array.unit], rows) if rows else ([], [])
+    headings: list[Sentence | str] = [say("name"), array.unit]
+    return (headings, rows) if rows else ([], [])
 
 
 def _notes(array: Array) -> list[Sentence]:

@@ -38,13 +38,13 @@ BUNDLES: Table[Dossier] = Table(
     columns=[
         Column("name", say("Name"), lambda row: Link(f"/mine/{row.bundle}", row.name)),
         Column("version", say("Version"), lambda row: row.version),
-        Column("bundle", say("Bundle"), lambda row: bundle_ident(row.bundle)),
         Column("standing", say("Dossier"), lambda row: STANDINGS[row.standing]),
         Column("blocked", say("What blocks it"), blocked),
         Column("not_after", say("Authorised until"), lambda row: row.not_after),
         Column("started", say("Campaigns"), lambda row: row.started, number=True, schema="integer"),
         Column("campaigns", say("of"), lambda row: row.campaigns, number=True, schema="integer"),
         Column("newest", say("Newest campaign"), lambda row: _newest(row.newest)),
+        Column("bundle", say("Bundle"), lambda row: bundle_ident(row.bundle)),
         Column("submitted_at", say("Submitted"), lambda row: row.submitted_at, sort="submitted_at"),
     ],
     sorts=[
