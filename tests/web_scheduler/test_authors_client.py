@@ -428,3 +428,28 @@ def test_what_a_release_lacks_is_refused() -> None:
     for document in ({}, {"provenance": {"format": "another"}}, None, {"provenance": None}):
         with pytest.raises(GridAnswerUnfit):
             Release.of(document, None)  # type: ignore[arg-type]
+
+
+def test_the_snippet_of_the_docs_runs(
+    served: Authors,
+    ada: Campaigns,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "authors.md").read_text("utf-8")
+    snippet = text.split("### From a notebook")[1].split("```python\n")[1].split("```")[0]
+    for said, done in (
+        ('"https://grille.example", ca="ca.pem"', f'"{served.grid.origin}"'),
+        ("camp_68k2yankf83v", served.released),
+    ):
+        assert said in snippet
+        snippet = snippet.replace(said, done)
+    monkeypatch.setenv(tokens.FILE, ada_file(ada))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(compile(snippet, "docs/authors.md", "exec"), names)
+    assert (tmp_path / "counts.csv").exists()
+    printed = capsys.readouterr().out
+    assert "released" in printed
+    assert "unknown" in printed

@@ -118,6 +118,13 @@ def test_the_printed_address_and_an_invitation_open_the_pages(
     viewer = sign_in(address, made["token"])
     assert viewer.open(f"{address}/workers").status == 200
 
+    arguments[3] = "author"  # as docs/authors.md says it, beside the running scheduler
+    arguments += ["--author-key", str(PrivateKey.generate(SYSTEM).public)]
+    assert cadastre.main(["scheduler", "invite", *arguments]) == 0
+    author = sign_in(address, json.loads(capsys.readouterr().out)["token"])
+    assert author.open(f"{address}/").url == f"{address}/mine"
+    assert json.load(author.open(f"{address}/api/v1/mine"))["items"] == []
+
 
 @pytest.mark.parametrize("listen", ["nonsense", "127.0.0.1:", "127.0.0.1:99999", ":80"])
 def test_an_address_that_is_none_is_refused(state: State, listen: str) -> None:
