@@ -23,7 +23,7 @@ from scheduler.service.planning import worker_facts
 from scheduler.store.store import Transaction
 from scheduler.store.tables import AuthorisationRow, BundleRow, CampaignRow, LogRow
 from scheduler.views.own_runs import OwnRun, run_lines
-from scheduler.views.reach import Reach, bundle_within
+from scheduler.views.reach import Reach, bundle_within, page
 from scheduler.views.slices import Slice
 from trust.errors import TrustError
 from trust.log.entry import Kind
@@ -108,8 +108,7 @@ def dossiers(desk: Desk, cut: Slice, reach: Reach) -> list[Dossier]:
 
     def gather(tx: Transaction) -> list[Dossier]:
         columns = [BundleRow.__table__.c[name] for name in _COLUMNS]  # type: ignore[attr-defined]
-        query = cut.cut(reach.cut(select(BundleRow)), columns)
-        return _lines(tx, list(tx.session.exec(query)))
+        return _lines(tx, page(tx, cut, reach, select(BundleRow), columns, author=BundleRow.author))
 
     return desk.store.read("view-dossiers", gather)
 
@@ -144,11 +143,8 @@ def dossier(desk: Desk, text: str, reach: Reach) -> DossierDetail:
 def _lines(tx: Transaction, rows: Sequence[BundleRow]) -> list[Dossier]:
     digests = [row.digest for row in rows]
     votes: dict[str, list[AuthorisationRow]] = {}
-    for vote in tx.session.exec(
-        select(AuthorisationRow)
-        .where(col(AuthorisationRow.bundle).in_(digests))
-        .order_by(col(AuthorisationRow.received_at).desc())
-    ):
+    cast = select(AuthorisationRow).where(col(AuthorisationRow.bundle).in_(digests))
+    for vote in sorted(tx.session.exec(cast), key=lambda one: one.received_at, reverse=True):
         votes.setdefault(vote.bundle, []).append(vote)
     counting = {bundle: _counting(found, tx.now) for bundle, found in votes.items()}
     started: dict[str, int] = dict(

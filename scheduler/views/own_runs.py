@@ -14,9 +14,9 @@ from sqlmodel import select
 from scheduler.domain.discretion import discreet
 from scheduler.service.desk import Desk
 from scheduler.store.store import Transaction
-from scheduler.store.tables import BundleRow, CampaignRow
+from scheduler.store.tables import CampaignRow
 from scheduler.views import runs
-from scheduler.views.reach import Reach, bundle_within, campaign_within
+from scheduler.views.reach import Reach, bundle_within, campaign_within, page
 from scheduler.views.runs import Run, Stage
 from scheduler.views.slices import Slice
 from scheduler.views.units import PlanProof
@@ -73,13 +73,13 @@ def own_runs(
     """Campaigns by age; `bundle` is a digest or its beginning. Raises Unknown, Ambiguous."""
 
     def gather(tx: Transaction) -> list[OwnRun]:
-        query = reach.cut(select(CampaignRow).join(BundleRow))
+        query = select(CampaignRow)
         if state:
             query = query.where(CampaignRow.state == state)
         if bundle:
             query = query.where(CampaignRow.bundle == bundle_within(tx, bundle, reach).digest)
         columns = [CampaignRow.__table__.c[name] for name in _COLUMNS]  # type: ignore[attr-defined]
-        return run_lines(tx, list(tx.session.exec(cut.cut(query, columns))))
+        return run_lines(tx, page(tx, cut, reach, query, columns, author=CampaignRow.author))
 
     return desk.store.read("view-own-runs", gather)
 

@@ -7,6 +7,7 @@ does not even make another one ambiguous.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from scheduler.errors import Ambiguous, Unknown
 from scheduler.service.finding import LEAST_PREFIX
 from scheduler.store.store import Transaction
 from scheduler.store.tables import BundleRow, CampaignRow
+from scheduler.views.slices import Slice
 
 _TAIL = re.compile(r"[0-9a-z]{1,64}", re.ASCII)
 
@@ -27,14 +29,37 @@ class Reach:
     keys: tuple[str, ...] = ()
     everything: bool = False
 
-    def cut(self, query: Any) -> Any:
-        """`query`, which reads bundles, without those beyond reach."""
-        return query if self.everything else query.where(col(BundleRow.author).in_(self.keys))
+    def within(self, query: Any, author: Any) -> Any:
+        """`query` without the rows whose column `author` is beyond reach."""
+        return query if self.everything else query.where(author.in_(self.keys))
+
+
+def page(
+    tx: Transaction, cut: Slice, reach: Reach, query: Any, columns: Sequence[Any], *, author: Any
+) -> list[Any]:
+    """The rows of `query` within reach, in the order of `columns`, behind the cursor, limited.
+
+    A look for each key, so that an index over author and order is entered at the cursor; together
+    they hold the page whatever the others hold.
+    """
+    if reach.everything:
+        return list(tx.session.exec(cut.cut(query, columns)))
+    found = [
+        row
+        for key in reach.keys
+        for row in tx.session.exec(cut.cut(query.where(author == key), columns))
+    ]
+    names = [column.name for column in columns]
+
+    def place(row: Any) -> tuple[Any, ...]:
+        return tuple(getattr(row, name) for name in names)
+
+    return sorted(found, key=place, reverse=cut.reverse)[: cut.limit]
 
 
 def bundle_within(tx: Transaction, text: str, reach: Reach) -> BundleRow:
     """The bundle with the digest or unique prefix `text`. Raises Unknown, Ambiguous."""
-    query = reach.cut(select(BundleRow))
+    query = reach.within(select(BundleRow), col(BundleRow.author))
     found: list[BundleRow] = _found(tx, query, BundleRow.digest, "sha256:", text)
     row: BundleRow = _one(found, text, "bundle", "/mine")
     return row
@@ -42,7 +67,7 @@ def bundle_within(tx: Transaction, text: str, reach: Reach) -> BundleRow:
 
 def campaign_within(tx: Transaction, text: str, reach: Reach) -> CampaignRow:
     """The campaign with the id or unique prefix `text`. Raises Unknown, Ambiguous."""
-    query = reach.cut(select(CampaignRow).join(BundleRow))
+    query = reach.within(select(CampaignRow), col(CampaignRow.author))
     found: list[CampaignRow] = _found(tx, query, CampaignRow.id, "camp_", text)
     row: CampaignRow = _one(found, text, "campaign", "/runs")
     return row

@@ -227,16 +227,19 @@ def test_a_campaign_without_a_release_says_so(authors: Authors) -> None:
     assert "attend des consentements" in ada.get(f"/runs/{waiting}").text
 
 
-def test_lists_go_on_behind_their_last_row(authors: Authors) -> None:
-    ada = authors.enter(ADA)
+@pytest.mark.parametrize("order", ["desc", "asc"])
+def test_lists_go_on_behind_their_last_row(authors: Authors, order: str) -> None:
+    """With two keys, whose rows lie between each other's; as operators see them, who see all."""
+    ada, operator = authors.enter(ADA, BOB), authors.enter(roles=[Role.OPERATOR])
     for path in ("mine", "runs"):
-        whole = ask(ada, f"/api/v1/{path}?size=200")["items"]
+        whole = ask(ada, f"/api/v1/{path}?size=200&dir={order}")["items"]
         gathered, cursor = [], ""
         while cursor is not None:
-            page = ask(ada, f"/api/v1/{path}?size=1&cursor={cursor}")
+            page = ask(ada, f"/api/v1/{path}?size=1&dir={order}&cursor={cursor}")
             gathered += page["items"]
             cursor = page["next"]
         assert gathered == whole
+        assert whole == ask(operator, f"/api/v1/{path}?size=200&dir={order}")["items"]
         assert len(whole) > 2
     only = ask(ada, f"/api/v1/runs?bundle={authors.bundles['done']}&state=released")["items"]
     assert [row["campaign"] for row in only] == [authors.released]

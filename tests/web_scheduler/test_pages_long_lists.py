@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from scheduler.views import health, ledger, runs, units
+from scheduler.views import dossiers, health, ledger, own_runs, runs, units
+from scheduler.views.reach import Reach, bundle_within, campaign_within
 from scheduler.views.slices import Slice
 from tests.web_scheduler.territory import Grid
 
@@ -52,6 +53,32 @@ def test_every_page_enters_an_index_at_its_cursor(grid: Grid, reverse: bool) -> 
     for name, read in reads.items():
         found = plans(grid, read)
         for table in ("unit", "campaign", "log_entry", "attempt", "round"):
+            assert f"SCAN {table}" not in found, (name, found)
+        assert not any("ORDER BY" in line for line in found), (name, found)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("reach", [Reach(("ed25519:a", "ed25519:b")), Reach(everything=True)])
+def test_authors_pages_enter_an_index_at_their_cursor(
+    grid: Grid, reach: Reach, reverse: bool
+) -> None:
+    desk, now = grid.world.desk, grid.world.clock.now()
+    cut = Slice(51, (now, "zz"), reverse=reverse)
+    digest = grid.world.bundle.digest
+    mine = reach if reach.everything else Reach((str(grid.world.author.public),))
+    reads = {
+        "bundles": lambda: dossiers.dossiers(desk, cut, reach),
+        "runs": lambda: own_runs.own_runs(desk, cut, reach),
+        "of a bundle": lambda: own_runs.own_runs(desk, cut, mine, bundle=digest),
+        "bundle": lambda: desk.store.read("t", lambda tx: bundle_within(tx, digest, mine)),
+        "campaign": lambda: desk.store.read(
+            "t", lambda tx: campaign_within(tx, grid.released, mine)
+        ),
+        "lines": lambda: dossiers.dossiers(desk, Slice(51, None, reverse=reverse), mine),
+    }
+    for name, read in reads.items():
+        found = plans(grid, read)
+        for table in ("bundle", "campaign", "authorisation"):
             assert f"SCAN {table}" not in found, (name, found)
         assert not any("ORDER BY" in line for line in found), (name, found)
 

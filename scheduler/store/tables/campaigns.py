@@ -31,6 +31,8 @@ class CampaignRow(SQLModel, table=True):
         ),
         Index("campaign_by_age", "created_at", "id"),
         Index("campaign_of_bundle", "bundle", "created_at", "id"),
+        Index("campaign_of_author", "author", "created_at", "id"),
+        Index("campaign_of_authorisation", "authorisation"),
         Index(
             "campaign_failed",
             "updated_at",
@@ -42,6 +44,7 @@ class CampaignRow(SQLModel, table=True):
 
     id: str = words("camp_…", key=True)
     bundle: str = words("digest of the bundle", of="bundle.digest")
+    author: str = words("key of the bundle's author")
     authorisation: str = words("the college's decision that it rests on", of="authorisation.id")
     parameters: str = words("digest of the operator's settings")
     started_by: str = words("operator that started it")

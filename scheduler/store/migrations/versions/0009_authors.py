@@ -14,7 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nobody is tied to a key until an operator says so."""
+    """Nobody is tied to a key until an operator says so. A bundle's author never changes."""
     op.create_table(
         "web_author",
         sa.Column(
@@ -31,4 +31,20 @@ def upgrade() -> None:
     )
     op.create_index("bundle_by_age", "bundle", ["submitted_at", "digest"])
     op.create_index("bundle_of_author", "bundle", ["author", "submitted_at", "digest"])
+    op.add_column(
+        "campaign",
+        sa.Column(
+            "author",
+            sa.Text(),
+            nullable=False,
+            server_default="",
+            comment="key of the bundle's author",
+        ),
+    )
+    op.execute(
+        "UPDATE campaign SET author ="
+        " (SELECT bundle.author FROM bundle WHERE bundle.digest = campaign.bundle)"
+    )
+    op.create_index("campaign_of_author", "campaign", ["author", "created_at", "id"])
+    op.create_index("campaign_of_authorisation", "campaign", ["authorisation"])
     op.create_index("campaign_of_bundle", "campaign", ["bundle", "created_at", "id"])
