@@ -29,6 +29,40 @@ dtype = "float64"
 unit = "nats per person"
 labels = [["loss"]]
 """
+PICTURES = """
+[report.flows]
+shape = [3, 3, 2]
+dtype = "int64"
+unit = "persons"
+labels = [["nord", "sud", "est"], ["nord", "sud", "est"], ["voiture", "<b>vélo</b>"]]
+[report.weights]
+shape = [4]
+dtype = "float64"
+unit = "score"
+labels = [["constante", "distance", "durée", "pente"]]
+[report.weights_lower]
+shape = [4]
+dtype = "float64"
+unit = "score"
+kind = "lower"
+of = "weights"
+[report.weights_upper]
+shape = [4]
+dtype = "float64"
+unit = "score"
+kind = "upper"
+of = "weights"
+[report.links]
+shape = [2, 3]
+dtype = "int64"
+unit = "home, work, mode"
+labels = [["1", "2"], ["home", "work", "mode"]]
+[report.means]
+shape = [2]
+dtype = "float64"
+unit = "the labels' units"
+labels = [["distance, km", "time, min"]]
+"""
 ADA = PrivateKey.generate(seeded(b"ada"))
 BOB = PrivateKey.generate(seeded(b"bob"))
 
@@ -40,6 +74,7 @@ class Authors:
     grid: Grid
     released: str  # Ada's campaign of `done`
     trained: str  # Ada's campaign of several rounds
+    pictured: str  # Ada's campaign with a value for every picture
     others: str  # Bob's campaign
     bundles: dict[str, str] = field(default_factory=dict)
 
@@ -155,6 +190,12 @@ async def _played(world: World) -> Authors:
     await _consent(world, workers, found["model"])
     trained = await play(world, "two", everybody, rounds=3)
 
+    anew(MANIFEST + PICTURES)
+    found["pictured"] = await submit(world, ADA, "3.5.0")
+    await vote(world, title="Images")
+    await _consent(world, workers, found["pictured"])
+    pictured = await play(world, "pictures", everybody)
+
     anew()
     found["bobs"] = await submit(world, BOB, "4.0.0")
     await vote(world, title="Autre")
@@ -170,7 +211,7 @@ async def _played(world: World) -> Authors:
         await worker.exchange()
     await world.turn()
     grid = Grid(world, released, trained, "")
-    return Authors(grid, released, trained, others, found)
+    return Authors(grid, released, trained, pictured, others, found)
 
 
 async def _consent(world: World, workers: Sequence[FakeWorker], bundle: str) -> None:

@@ -18,7 +18,8 @@ from web.serving import WebServer
 # `SCREENS=docs/screens pytest …` draws the screens of docs/ anew.
 SCREENS = os.environ.get("SCREENS", "")
 PAGES = ["/mine", "/mine/{done}", "/mine/{hungry}", "/mine/{suspended}", "/mine/{unvoted}", "/runs",
-         "/runs/{trained}", "/releases/{released}", "/releases/{trained}"]  # fmt: skip
+         "/runs/{trained}", "/releases/{released}", "/releases/{trained}",
+         "/releases/{pictured}"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,12 @@ def enter(browse: Watch, authors: Authors, path: str, **look: Any) -> Any:
 
 
 def places(authors: Authors) -> list[str]:
-    named = {"released": authors.released, "trained": authors.trained, **authors.bundles}
+    named = {
+        "released": authors.released,
+        "trained": authors.trained,
+        **authors.bundles,
+        "pictured": authors.pictured,
+    }
     return [path.format(**named) for path in PAGES]
 
 
@@ -68,6 +74,9 @@ def test_from_a_bundle_to_its_releases_files(
     draw(page, "authors-run")
     page.click("main a.button")
     assert page.query_selector("#plot-counts-title")
+    page.goto(f"{served.grid.origin}/releases/{served.pictured}")
+    draw(page, "authors-pictures")
+    page.go_back()
     draw(page, "authors-release")
     with page.expect_download() as waiting:
         page.click('a[download$=".json"] >> nth=0')

@@ -173,6 +173,28 @@ def test_a_release_is_drawn_with_the_bands_of_its_noise(authors: Authors) -> Non
     assert 'id="curve-loss-title"' in trained
 
 
+def test_every_value_has_its_picture(authors: Authors) -> None:
+    page = authors.enter(ADA).get(f"/releases/{authors.pictured}?lang=en").text
+    for name in ("counts", "flows", "weights"):
+        assert f'id="plot-{name}-title"' in page
+    for name in ("links", "means"):
+        assert f'id="plot-{name}-title"' not in page
+        assert f"<h2>{name}</h2>" in page
+    assert "bands are the bundle&#39;s own" in page
+    assert "<b>vélo" not in page
+    rows = list(
+        csv.DictReader(
+            line
+            for line in authors.enter(ADA)
+            .get(f"/releases/{authors.pictured}/csv")
+            .text.splitlines()
+            if not line.startswith("#")
+        )
+    )
+    assert {row["label_3"] for row in rows if row["array"] == "flows"} == {"voiture", "<b>vélo</b>"}
+    assert [row["label_2"] for row in rows if row["array"] == "counts"] == ["", "", ""]
+
+
 def test_every_download_says_where_it_is_from(authors: Authors) -> None:
     ada = authors.enter(ADA)
     there = f"/releases/{authors.released}"

@@ -18,7 +18,7 @@ from typing import Any
 from scheduler.errors import ExtraMissing
 from scheduler.views.releases import Array, Provenance, Released
 from scheduler.web import plainly
-from scheduler.web.authors.plots import labels_of
+from scheduler.web.authors.plots import labels
 from web.listing.forms import guarded
 
 FORMAT = "cadastre-release-download-v1"
@@ -80,9 +80,9 @@ def as_csv(released: Released) -> bytes:
     count = axes(released)
     writer.writerow([*_COLUMNS, *(f"label_{at}" for at in range(1, count + 1)), *_VALUES])
     for one in cells(released):
-        labels = [*one.labels, *[""] * (count - len(one.labels))]
+        named = [*one.labels, *[""] * (count - len(one.labels))]
         # A label's own # would end its line for readers that skip comments: it is quoted by none.
-        words = [guarded(word.replace("#", "\uff03")) for word in (one.array, one.unit, *labels)]
+        words = [guarded(word.replace("#", "\uff03")) for word in (one.array, one.unit, *named)]
         numbers = [guarded(number) for number in (one.value, one.low, one.high)]
         writer.writerow([*words, *numbers, one.withheld])
     return out.getvalue().encode()
@@ -103,11 +103,11 @@ def as_parquet(released: Released) -> bytes:
 
 
 def _cells_of(array: Array) -> Iterator[CellRow]:
-    for at, (labels, cell) in enumerate(zip(labels_of(array), array.cells, strict=True)):
+    for at, (words, cell) in enumerate(zip(labels(array), array.cells, strict=True)):
         yield CellRow(
             array=array.name,
             unit=array.unit,
-            labels=labels,
+            labels=words,
             value=float(cell) if isinstance(cell, int | float) else None,
             low=array.low[at] if array.low else None,
             high=array.high[at] if array.high else None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import itertools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from scheduler.views.releases import Array, Told
@@ -115,9 +115,9 @@ def curves(told: Sequence[Told], speech: Speech) -> list[Chart]:
     ]
 
 
-def labels_of(array: Array) -> list[tuple[str, ...]]:
+def labels(array: Array) -> Iterator[tuple[str, ...]]:
     """The labels of every cell, in C order."""
-    return list(itertools.product(*array.labels))
+    return itertools.product(*array.labels)
 
 
 def _ends(array: Array, at: int) -> list[Cell]:
@@ -126,23 +126,23 @@ def _ends(array: Array, at: int) -> list[Cell]:
 
 def _bars(array: Array) -> list[Bar]:
     bars = []
-    for at, (labels, cell) in enumerate(zip(labels_of(array), array.cells, strict=True)):
+    for at, (words, cell) in enumerate(zip(labels(array), array.cells, strict=True)):
         if isinstance(cell, int | float):
             low = array.low[at] if array.low else None
             high = array.high[at] if array.high else None
-            bars.append(Bar(" / ".join(labels), float(cell), low, high))
+            bars.append(Bar(" / ".join(words), float(cell), low, high))
     return bars
 
 
 def _estimates(array: Array) -> tuple[list[Sentence | str], list[list[Cell]]]:
     """A line per coefficient; whether its band leaves zero out, where it has one."""
     rows: list[list[Cell]] = []
-    for at, (labels, cell) in enumerate(zip(labels_of(array), array.cells, strict=True)):
+    for at, (words, cell) in enumerate(zip(labels(array), array.cells, strict=True)):
         low, high = (array.low[at] if array.low else None, array.high[at] if array.high else None)
         apart: Cell = None
         if low is not None and high is not None:
             apart = say("yes") if low > 0 or high < 0 else say("no")
-        rows.append([" / ".join(labels), cell, low, high, apart])
+        rows.append([" / ".join(words), cell, low, high, apart])
     ends = [say("low"), say("high"), say("band without zero")]
     return [say("name"), array.unit, *ends], rows[:MOST_ROWS]
 
@@ -150,9 +150,9 @@ def _estimates(array: Array) -> tuple[list[Sentence | str], list[list[Cell]]]:
 def _flows(array: Array, speech: Speech) -> tuple[Chart | None, list[Sentence]]:
     """The largest streams between the first two axes, summed over the others."""
     streams: dict[tuple[str, ...], float] = defaultdict(float)
-    for labels, cell in zip(labels_of(array), array.cells, strict=True):
+    for words, cell in zip(labels(array), array.cells, strict=True):
         if isinstance(cell, int | float):
-            streams[labels[0], labels[1]] += cell
+            streams[words[0], words[1]] += cell
     ranked = sorted(streams.items(), key=lambda item: (-item[1], item[0]))
     drawn = {path: amount for path, amount in ranked[:MOST_RIBBONS] if amount > 0}
     if not drawn:
@@ -180,20 +180,21 @@ def _matrix(array: Array) -> tuple[list[Sentence | str], list[list[Cell]]]:
 
 
 def _long(array: Array) -> tuple[list[Sentence | str], list[list[Cell]]]:
+    """The first cells, a row each."""
+    first = itertools.islice(zip(labels(array), array.cells, strict=True), MOST_ROWS)
+    banded = bool(array.low)
     rows: list[list[Cell]] = [
-        [" / ".join(labels), cell, *_ends(array, at)]
-        for at, (labels, cell) in enumerate(
-            zip(labels_of(array)[:MOST_ROWS], array.cells[:MOST_ROWS], strict=True)
-        )
+        [" / ".join(words), cell, *(_ends(array, at) if banded else [])]
+        for at, (words, cell) in enumerate(first)
     ]
-    return [say("name"), array.unit, say("low"), say("high")], rows
+    return [say("name"), array.unit, *([say("low"), say("high")] if banded else [])], rows
 
 
 def _withheld_rows(array: Array) -> tuple[list[Sentence | str], list[list[Cell]]]:
     """What a histogram cannot draw: cells that are withheld or no numbers."""
     rows: list[list[Cell]] = [
-        [" / ".join(labels), cell]
-        for labels, cell in zip(labels_of(array), array.cells, strict=True)
+        [" / ".join(words), cell]
+        for words, cell in zip(labels(array), array.cells, strict=True)
         if not isinstance(cell, int | float)
     ]
     headings: list[Sentence | str] = [say("name"), array.unit]
