@@ -1,4 +1,7 @@
-"""`cadastre scheduler`: init, install-root, serve, status, tokens, exclusion, backup, restore."""
+"""`cadastre scheduler`: init, install-root, serve, status, tokens, backup, who is let in.
+
+`invite` and `tie-author` are about the pages' visitors, `exclude` about members.
+"""
 
 from __future__ import annotations
 
@@ -105,6 +108,29 @@ def add_scheduler(verbs: Verbs) -> None:
         help="what they may do; may be given several times",
     )
     invite.add_argument("--name", required=True, help="shown on the pages to themselves")
+    invite.add_argument(
+        "--author-key",
+        action="append",
+        default=[],
+        metavar="ed25519:…",
+        help="an author's key, as `cadastre bundle sign` prints it: they see its bundles and no "
+        "others; may be given several times",
+    )
+
+    tie = leaf(
+        verbs,
+        "tie-author",
+        _tie,
+        summary="show the bundles of an author's key to somebody who signs in with an issuer",
+        example="cadastre scheduler tie-author --state S --subject 'https://id.example#42' "
+        "--author-key ed25519:…",
+    )
+    _state(tie)
+    tie.add_argument(
+        "--subject", required=True, help="the account, as its page `My bundles` writes it"
+    )
+    tie.add_argument("--author-key", required=True, metavar="ed25519:…", help="the author's key")
+    tie.add_argument("--undo", action="store_true", help="no longer, from their next page on")
 
     exclude = leaf(
         verbs,
@@ -335,7 +361,7 @@ def _invite(arguments: argparse.Namespace) -> int:
     state.trusted_root()
     store = open_database(state, SystemClock(), Meters())
     try:
-        token = invite(store, arguments.name, arguments.role)
+        token = invite(store, arguments.name, arguments.role, arguments.author_key)
     finally:
         store.close()
     address = whereabouts(state)
@@ -345,6 +371,32 @@ def _invite(arguments: argparse.Namespace) -> int:
             "roles": " ".join(arguments.role),
             "token": token,
             "open": f"{address}/sign-in#{token}" if address else "start the scheduler first",
+        }
+    )
+    return 0
+
+
+def _tie(arguments: argparse.Namespace) -> int:
+    from scheduler.meters import Meters
+    from scheduler.opening import tie
+    from scheduler.program import open_database
+    from scheduler.state import State
+    from terminal.output import Output
+    from trust.clock import SystemClock
+
+    state = State(arguments.state)
+    state.trusted_root()
+    store = open_database(state, SystemClock(), Meters())
+    try:
+        changed = tie(store, arguments.subject, arguments.author_key, undo=arguments.undo)
+    finally:
+        store.close()
+    Output(as_json=arguments.json).record(
+        {
+            "subject": arguments.subject,
+            "author key": arguments.author_key,
+            "sees its bundles": not arguments.undo,
+            "changed": changed,
         }
     )
     return 0

@@ -397,3 +397,10 @@ class PagesRefused(SchedulerError):
     code = "pages-refused"
     kind = Kind.INVALID
     advice = "correct the --web- option that the sentence names, and start again"
+
+
+class ExtraMissing(SchedulerError):
+    """A form of a download that this installation has no library for."""
+
+    code = "extra-missing"
+    kind = Kind.UNAVAILABLE

@@ -16,9 +16,11 @@ from scheduler.errors import PagesRefused
 from scheduler.log.writer import LogWriter
 from scheduler.program import Opener
 from scheduler.program import Pages as AnyPages
+from scheduler.service import authorship
 from scheduler.service.desk import Desk
 from scheduler.state import State
-from scheduler.store.store import Store
+from scheduler.store.store import Store, Transaction
+from trust.keys import PublicKey
 
 OFF = "off"
 _NEEDED = ("fastapi", "jinja2", "babel", "uvicorn")
@@ -54,19 +56,51 @@ def opener(
     return open_pages
 
 
-def invite(store: Store, name: str, roles: Sequence[str]) -> str:
-    """A token that signs `name` in, once. Raises PagesRefused, RequestRefused."""
+def invite(store: Store, name: str, roles: Sequence[str], author_keys: Sequence[str] = ()) -> str:
+    """A token that signs `name` in, once, and shows them the bundles of `author_keys`.
+
+    Raises PagesRefused, KeyRefused, RequestRefused.
+    """
+    keys = [PublicKey.parse(key) for key in author_keys]
     if find_spec("fastapi") is None:
         raise PagesRefused(
             "the extra `web` is not installed", remedy="pip install 'cadastre[web]', then again"
         )
     from scheduler.web.signin_store import SignInTables
     from trust.entropy import SYSTEM
-    from web.signin.credentials import Credentials
+    from web.signin.credentials import THIS_MACHINE, Credentials, subject_of
     from web.signin.roles import Role
 
+    if keys and Role.AUTHOR not in roles:
+        raise PagesRefused(
+            "an author key shows bundles to authors, and this is an invitation of another role",
+            remedy="add --role author, or leave --author-key out",
+        )
     credentials = Credentials(SignInTables(store), store.clock, SYSTEM)
-    return credentials.invite(name, map(Role, roles))
+    token = credentials.invite(name, map(Role, roles))
+    # If we crash in between, the invitation was shown to nobody and expires.
+    subject = subject_of(token)
+
+    def tie_all(tx: Transaction) -> None:
+        for key in keys:
+            authorship.tie(tx, subject, key, by=THIS_MACHINE)
+
+    if keys:
+        store.run("tie-author", tie_all)
+    return token
+
+
+def tie(store: Store, subject: str, key: str, *, undo: bool = False) -> bool:
+    """Show `subject` the bundles of an author key, or no longer. Raises KeyRefused, InputRefused.
+
+    For people whom an identity provider knows; it says whether anything changed.
+    """
+    parsed = PublicKey.parse(key)
+    if undo:
+        return store.run("untie-author", lambda tx: authorship.untie(tx, subject, parsed))
+    return store.run(
+        "tie-author", lambda tx: authorship.tie(tx, subject, parsed, by="this machine")
+    )
 
 
 def whereabouts(state: State) -> str:

@@ -58,6 +58,7 @@ async def start(
     fresh = CampaignRow(
         id=CampaignId.draw(desk.entropy),
         bundle=row.digest,
+        author=row.author,
         authorisation=authorisation.id,
         parameters=Digest.of(blob),
         following=Digest.of(first),

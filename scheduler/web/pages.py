@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from starlette.responses import RedirectResponse
 
 from scheduler.service.desk import Desk
 from scheduler.views import health, machines, runs, units
@@ -20,6 +22,7 @@ from web.listing import in_memory, of
 from web.listing.openapi import description
 from web.live.broadcast import Broadcast
 from web.sentences import say
+from web.signin import visits
 from web.signin.access import needs
 from web.signin.roles import Role
 from web.speech import Speech
@@ -61,8 +64,10 @@ def _health(
     absent: Callable[[], Sequence[Absent]],
     live: Broadcast,
 ) -> None:
-    @router.get("/", dependencies=[needs(*WATCHERS)], include_in_schema=False)
+    @router.get("/", dependencies=[needs(*WATCHERS, Role.AUTHOR)], include_in_schema=False)
     def first(request: Request) -> Response:
+        if not visits.person(request).roles & set(WATCHERS):
+            return RedirectResponse("/mine", HTTPStatus.SEE_OTHER)  # an author's first page
         found = glance.glance(health.health(desk, absent))
         return kit.page(
             request, "scheduler/health.html", title=say("Health of the grid"), glance=found

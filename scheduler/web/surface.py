@@ -19,6 +19,7 @@ from scheduler.web.actions.api import api
 from scheduler.web.actions.hands import Hands, here
 from scheduler.web.actions.pages import actions
 from scheduler.web.auditors import room as auditors
+from scheduler.web.authors.pages import READERS, author_pages
 from scheduler.web.pages import pages
 from scheduler.web.signin_store import SignInTables
 from web.application import application
@@ -66,11 +67,13 @@ def room(desk: Desk, zone: str = "UTC") -> Kit:
             Room("scheduler", "scheduler.web"),
             Room("actions", "scheduler.web.actions"),
             Room("auditors", "scheduler.web.auditors"),
+            Room("authors", "scheduler.web.authors"),
         ],
         navigation=[
             Entry(say("Health"), "/", watchers),
             Entry(say("Campaigns"), "/campaigns", watchers),
             Entry(say("Workers"), "/workers", watchers),
+            Entry(say("Bundles"), "/mine", frozenset(role.value for role in READERS)),
             Entry(say("Actions"), "/actions", doers),
             Entry(say("Log"), "/log"),
         ],
@@ -101,6 +104,7 @@ def surface(
             acts,
             api(desk, doing),
             *auditors.routers(kit, desk),
+            author_pages(kit, desk),
         ],
         middleware=[Middleware(Gate, entrance=entrance)],
     )

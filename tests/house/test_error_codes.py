@@ -30,7 +30,11 @@ KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 NOT_IMPORTED = re.compile(r"\.__main__$|\.migrations\.|^jobs\.bundles\.|^jobs\.flower\.adapter\.")
 
 # Refusals that carry another program's code: their own class has none to give.
-CARRIERS = {"wire.status.RemoteProblem", "worker.broker_life.RunFailed"}
+CARRIERS = {
+    "jobs.client.errors.GridRefused",
+    "wire.status.RemoteProblem",
+    "worker.broker_life.RunFailed",
+}
 
 # Codes that several rooms give, each in its own class because rooms don't import each other.
 # The sentence must be true of every one of them; it is what a reader is told.

@@ -396,6 +396,11 @@ class FakeWorker:
         blob = self.world.desk.blobs.get(order.aggregate)
         cells = aggregate.decode_aggregate(self.world.bundle.manifest.rules(), blob)
         tables = {results.REPORT: {"counts": cells["counts"]}}
+        for name, array in self.world.bundle.manifest.report.items():
+            if name != "counts":  # numbers that tell cells and rounds apart
+                cell = np.arange(1, np.prod(array.shape) + 1).reshape(array.shape)
+                end = {"lower": -1.5, "upper": 1.5}.get(array.kind, 0.0)
+                tables[results.REPORT][name] = (cell / order.round + end).astype(array.dtype)
         if self.world.bundle.manifest.state:
             # The state counts the rounds, so that a round that is skipped or repeated shows.
             stop = np.array([int(order.round >= self.world.enough)])

@@ -151,6 +151,7 @@ def test_the_present_program_reads_every_table(store: Store):
         "operator_action": 0,
         "log_checkpoint": 0,
         "web_credential": 0,
+        "web_author": 0,
         "web_departure": 0,
         "web_session": 0,
     }

@@ -23,7 +23,8 @@ from scheduler.program import open_database
 from scheduler.service import roster
 from scheduler.service.desk import Desk
 from scheduler.store.store import Store
-from scheduler.views import health, ledger, machines, runs, units
+from scheduler.views import dossiers, health, ledger, machines, own_runs, runs, units
+from scheduler.views.reach import Reach, bundle_within, campaign_within
 from scheduler.views.slices import Slice
 from tests.web_scheduler.territory import Grid
 from trust.clock import SystemClock
@@ -112,6 +113,32 @@ def test_what_sorts_sorts_what_one_index_narrowed(grid: Grid) -> None:
     counted = plans(grid, reads["workers"])
     # Of the owners' decisions, which grow with every owner, the rows themselves are not read.
     assert any("SEARCH consent USING COVERING INDEX consent_live" in line for line in counted)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("reach", [Reach(("ed25519:a", "ed25519:b")), Reach(everything=True)])
+def test_authors_pages_enter_an_index_at_their_cursor(
+    grid: Grid, reach: Reach, reverse: bool
+) -> None:
+    desk, now = grid.world.desk, grid.world.clock.now()
+    cut = Slice(51, (now, "zz"), reverse=reverse)
+    digest = grid.world.bundle.digest
+    mine = reach if reach.everything else Reach((str(grid.world.author.public),))
+    reads = {
+        "bundles": lambda: dossiers.dossiers(desk, cut, reach),
+        "runs": lambda: own_runs.own_runs(desk, cut, reach),
+        "of a bundle": lambda: own_runs.own_runs(desk, cut, mine, bundle=digest),
+        "bundle": lambda: desk.store.read("t", lambda tx: bundle_within(tx, digest, mine)),
+        "campaign": lambda: desk.store.read(
+            "t", lambda tx: campaign_within(tx, grid.released, mine)
+        ),
+        "lines": lambda: dossiers.dossiers(desk, Slice(51, None, reverse=reverse), mine),
+    }
+    for name, read in reads.items():
+        found = plans(grid, read)
+        for table in ("bundle", "campaign", "authorisation"):
+            assert f"SCAN {table}" not in found, (name, found)
+        assert not any("ORDER BY" in line for line in found), (name, found)
 
 
 def test_health_looks_at_what_moves_and_not_at_what_has_ended(grid: Grid) -> None:

@@ -18,7 +18,10 @@ import pytest
 
 import cadastre
 from scheduler.errors import PagesRefused
+from scheduler.meters import Meters
 from scheduler.opening import opener
+from scheduler.program import open_database
+from scheduler.service import authorship
 from scheduler.state import Configuration, State
 from tests.web.signin_browser import TOKEN
 from trust.clock import SystemClock
@@ -27,6 +30,7 @@ from trust.documents.root import Duty, DutyKeys, Root
 from trust.entropy import SYSTEM
 from trust.keys import PrivateKey
 from trust.log.note import LogKey
+from web.signin.credentials import subject_of
 
 CLOCK = SystemClock()
 HERE = Path(__file__).parents[2]
@@ -114,6 +118,13 @@ def test_the_printed_address_and_an_invitation_open_the_pages(
     viewer = sign_in(address, made["token"])
     assert viewer.open(f"{address}/workers").status == 200
 
+    arguments[3] = "author"  # as docs/authors.md says it, beside the running scheduler
+    arguments += ["--author-key", str(PrivateKey.generate(SYSTEM).public)]
+    assert cadastre.main(["scheduler", "invite", *arguments]) == 0
+    author = sign_in(address, json.loads(capsys.readouterr().out)["token"])
+    assert author.open(f"{address}/").url == f"{address}/mine"
+    assert json.load(author.open(f"{address}/api/v1/mine"))["items"] == []
+
 
 @pytest.mark.parametrize("listen", ["nonsense", "127.0.0.1:", "127.0.0.1:99999", ":80"])
 def test_an_address_that_is_none_is_refused(state: State, listen: str) -> None:
@@ -123,3 +134,35 @@ def test_an_address_that_is_none_is_refused(state: State, listen: str) -> None:
 
 def test_pages_can_be_off(state: State) -> None:
     assert opener(state, listen="off", address="", issuer=None, zone="UTC") is None
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> dict[str, object]:
+    assert cadastre.main(["scheduler", *arguments, "--json"]) == status
+    printed = capsys.readouterr()
+    return dict(json.loads(printed.out)) if printed.out else {"refused": printed.err}
+
+
+def test_an_author_is_tied_to_keys_by_who_runs_the_machine(
+    state: State, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ada, bob = (str(PrivateKey.generate(SYSTEM).public) for _ in range(2))
+    folder = ["--state", str(state.folder)]
+    invite = ["invite", *folder, "--name", "Ada", "--role"]
+    token = said(capsys, *invite, "author", "--author-key", ada, "--author-key", bob)["token"]
+    subject = subject_of(str(token))
+
+    def keys() -> tuple[str, ...]:
+        store = open_database(state, CLOCK, Meters())
+        try:
+            return store.read("keys", lambda tx: authorship.keys_of(tx, subject))
+        finally:
+            store.close()
+
+    assert keys() == tuple(sorted([ada, bob]))
+    tie = ["tie-author", *folder, "--subject", subject, "--author-key", bob]
+    assert said(capsys, *tie)["changed"] is False
+    assert said(capsys, *tie, "--undo")["changed"] is True
+    assert keys() == (ada,)
+    for role, key, code in (("author", "ada", "key-refused"), ("viewer", bob, "pages-refused")):
+        refused = said(capsys, *invite, role, "--author-key", key, status=1)["refused"]
+        assert f"[{code}]" in str(refused)

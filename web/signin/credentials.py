@@ -71,6 +71,18 @@ class Credential:
         return self.revoked is None and not spent and now < self.expires
 
 
+def subject_of(text: str) -> str:
+    """Whom an invitation will sign in. Raises ValueError for text that is none."""
+    ticket = Ticket.read(text.removeprefix(SIGN_IN_PREFIX))
+    if ticket is None:
+        raise ValueError("this is no token of ours")
+    return _subject(ticket)
+
+
+def _subject(ticket: Ticket) -> str:
+    return f"local:{ticket.name(CredentialId)}"
+
+
 class Credentials:
     """Makes, takes and takes back tokens and keys."""
 
@@ -228,7 +240,7 @@ class Credentials:
         if not held:
             raise RequestRefused(say("an invitation gives one role or more"))
         ticket = Ticket.draw(self._entropy)
-        person = Person(f"local:{ticket.name(CredentialId)}", tidy, held)
+        person = Person(_subject(ticket), tidy, held)
         return self._keep(kind, ticket, person, issued_by=issued_by, life=life)
 
     def _issue_for(self, kind: CredentialKind, person: Person, label: str, life: timedelta) -> str:

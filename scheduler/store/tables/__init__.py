@@ -20,7 +20,12 @@ from scheduler.store.tables.members import (
     TokenRow,
     WorkerRow,
 )
-from scheduler.store.tables.signin import WebCredentialRow, WebDepartureRow, WebSessionRow
+from scheduler.store.tables.signin import (
+    WebAuthorRow,
+    WebCredentialRow,
+    WebDepartureRow,
+    WebSessionRow,
+)
 
 __all__ = [
     "AccountRow",
@@ -42,6 +47,7 @@ __all__ = [
     "RoundRow",
     "TokenRow",
     "UnitRow",
+    "WebAuthorRow",
     "WebCredentialRow",
     "WebDepartureRow",
     "WebSessionRow",

@@ -33,11 +33,15 @@ class CampaignRow(SQLModel, table=True):
         Index("campaign_of_state", "state", "created_at", "id"),
         # Beside the one before, an index over failed campaigns alone would not be chosen.
         Index("campaign_changed", "state", "updated_at"),
+        Index("campaign_of_bundle", "bundle", "created_at", "id"),
+        Index("campaign_of_author", "author", "created_at", "id"),
+        Index("campaign_of_authorisation", "authorisation"),
         {"comment": "runs of authorised bundles"},
     )
 
     id: str = words("camp_…", key=True)
     bundle: str = words("digest of the bundle", of="bundle.digest")
+    author: str = words("key of the bundle's author")
     authorisation: str = words("the college's decision that it rests on", of="authorisation.id")
     parameters: str = words("digest of the operator's settings")
     started_by: str = words("operator that started it")

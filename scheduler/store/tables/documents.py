@@ -18,6 +18,7 @@ class BundleRow(SQLModel, table=True):
 
     __tablename__ = "bundle"
     __table_args__ = (
+        Index("bundle_by_age", "submitted_at", "digest"),
         Index("bundle_of_author", "author", "submitted_at", "digest"),
         {"comment": "submitted bundles"},
     )

@@ -64,3 +64,15 @@ class WebDepartureRow(SQLModel, table=True):
     back_to: str = words("the page that they came from")
     fresh: bool = flag("they must prove anew who they are")
     left: datetime = moment("when they left", index=True)
+
+
+class WebAuthorRow(SQLModel, table=True):
+    """An account follows the bundles of an author key; an operator says which."""
+
+    __tablename__ = "web_author"
+    __table_args__ = ({"comment": "author keys whose bundles an account sees"},)
+
+    subject: str = words("who, as the identity provider or this machine calls them", key=True)
+    key: str = words("author's public key", key=True)
+    tied_by: str = words("who said so")
+    tied_at: datetime = moment("when")

@@ -1,0 +1,1 @@
+"""Authors' pages: their bundles, what blocks them, their campaigns and releases."""

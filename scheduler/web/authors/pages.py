@@ -1,0 +1,219 @@
+"""The authors' pages and their API: bundles, campaigns, releases. Reading only.
+
+What is beyond somebody's reach is as unknown as what there is not: the same answer, 404.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from scheduler.service import authorship
+from scheduler.service.desk import Desk
+from scheduler.views import dossiers, own_runs, releases, trained
+from scheduler.views.reach import Reach
+from scheduler.views.releases import Released
+from scheduler.web import plainly
+from scheduler.web.authors import downloads, facts, plots, words
+from scheduler.web.authors.tables import BUNDLES, OWN_RUNS
+from scheduler.web.tables import cut
+from web.kit import VARY, Crumb, Kit
+from web.listing import of
+from web.listing.openapi import description
+from web.sentences import say
+from web.signin import visits
+from web.signin.access import needs
+from web.signin.roles import Role
+
+API = "/api/v1"
+SEES_ALL = frozenset({Role.OPERATOR, Role.AUDITOR, Role.VIEWER})
+READERS = (Role.AUTHOR, *sorted(SEES_ALL))
+_MINE = Crumb(say("My bundles"), "/mine")
+_RUNS = Crumb(say("My campaigns"), "/runs")
+_BYTES = "application/octet-stream"
+
+
+def reach_of(desk: Desk, request: Request) -> Reach:
+    """What whoever asks may see. Raises NotSignedIn."""
+    person = visits.person(request)
+    if person.roles & SEES_ALL:
+        return Reach(everything=True)
+    keys = desk.store.read("author-keys", lambda tx: authorship.keys_of(tx, person.subject))
+    return Reach(keys)
+
+
+def author_pages(kit: Kit, desk: Desk) -> APIRouter:
+    """The routes."""
+    router = APIRouter(dependencies=[needs(*READERS)])
+    _bundles(router, kit, desk)
+    _runs(router, kit, desk)
+    _releases(router, kit, desk)
+    _files(router, desk)
+    return router
+
+
+def _bundles(router: APIRouter, kit: Kit, desk: Desk) -> None:
+    @router.get("/mine", include_in_schema=False)
+    @router.get(f"{API}/mine", openapi_extra=description(BUNDLES))
+    def listed(request: Request) -> Response:
+        state, reach = kit.state(request, BUNDLES), reach_of(desk, request)
+        rows = dossiers.dossiers(desk, cut(state), reach)
+        why = say("No bundle was submitted here yet: `cadastre bundle submit` does it.")
+        subject = visits.person(request).subject
+        if not reach.everything and not reach.keys:
+            why = say(
+                "No author's key belongs to this account: ask an operator to tie yours to it."
+            )
+        return kit.listing(
+            request,
+            "authors/listing.html",
+            of(BUNDLES, state, rows, why),
+            keys=reach.keys,
+            everything=reach.everything,
+            subject=subject,
+        )
+
+    @router.get("/mine/{prefix}", include_in_schema=False)
+    def one(request: Request, prefix: str) -> Response:
+        found = dossiers.dossier(desk, prefix, reach_of(desk, request))
+        line = found.dossier
+        return kit.page(
+            request,
+            "authors/dossier.html",
+            title=say("{name} {version}", name=line.name, version=line.version),
+            trail=[_MINE],
+            found=found,
+            standing=words.STANDINGS[line.standing],
+            blocked=words.blocked(line),
+            foreseen=None if found.prospect is None else words.foreseen(found.prospect),
+            facts=facts.of_dossier(found),
+            images=facts.image_rows(found),
+            runs=facts.run_rows(found.runs),
+        )
+
+    @router.get(f"{API}/mine/{{prefix}}")
+    def as_json(request: Request, prefix: str) -> Response:
+        return plainly.answer(dossiers.dossier(desk, prefix, reach_of(desk, request)))
+
+
+def _runs(router: APIRouter, kit: Kit, desk: Desk) -> None:
+    @router.get("/runs", include_in_schema=False)
+    @router.get(f"{API}/runs", openapi_extra=description(OWN_RUNS))
+    def listed(request: Request) -> Response:
+        state = kit.state(request, OWN_RUNS)
+        rows = own_runs.own_runs(
+            desk,
+            cut(state),
+            reach_of(desk, request),
+            state=state.filters.get("state", ""),
+            bundle=state.filters.get("bundle", ""),
+        )
+        why = say("An operator starts campaigns of bundles that the cooperative has authorised.")
+        if state.filters:
+            why = say("No campaign matches these filters.")
+        return kit.listing(
+            request, "authors/listing.html", of(OWN_RUNS, state, rows, why), trail=[_MINE]
+        )
+
+    @router.get("/runs/{prefix}", include_in_schema=False)
+    def one(request: Request, prefix: str) -> Response:
+        found = own_runs.own_run(desk, prefix, reach_of(desk, request))
+        told = [releases.Told(one.number, one.told) for one in reversed(found.stages) if one.told]
+        return kit.page(
+            request,
+            "authors/run.html",
+            title=found.run.title or found.run.campaign,
+            trail=[_MINE, _RUNS],
+            found=found,
+            facts=facts.of_run(found),
+            stages=facts.stage_rows(found),
+            curves=plots.curves(told, kit.speech(kit.language(request))),
+        )
+
+    @router.get(f"{API}/runs/{{prefix}}")
+    def as_json(request: Request, prefix: str) -> Response:
+        return plainly.answer(own_runs.own_run(desk, prefix, reach_of(desk, request)))
+
+
+def _releases(router: APIRouter, kit: Kit, desk: Desk) -> None:
+    @router.get("/releases/{prefix}", include_in_schema=False)
+    def one(request: Request, prefix: str) -> Response:
+        found = releases.released(desk, prefix, reach_of(desk, request))
+        language = kit.language(request)
+        speech = kit.speech(language)
+        source = found.provenance
+        return kit.page(
+            request,
+            "authors/release.html",
+            title=found.titles.get(language.value) or source.title or source.campaign,
+            trail=[_MINE, _RUNS, Crumb(source.title, f"/runs/{source.campaign}")],
+            found=found,
+            scalars=plots.scalars(found.arrays),
+            shown=[
+                plots.shown(array, speech)
+                for array in found.arrays
+                if plots.plot_of(array) is not plots.Plot.SCALAR
+            ],
+            curves=plots.curves(found.told, speech),
+            facts=facts.of_release(source),
+            name=_name(found),
+        )
+
+    @router.get(f"{API}/releases/{{prefix}}")
+    def as_json(request: Request, prefix: str) -> Response:
+        found = releases.released(desk, prefix, reach_of(desk, request))
+        return Response(
+            downloads.as_json(found), media_type="application/json", headers={"Vary": VARY}
+        )
+
+
+def _files(router: APIRouter, desk: Desk) -> None:
+    def found(request: Request, prefix: str) -> Released:
+        return releases.released(desk, prefix, reach_of(desk, request))
+
+    @router.get("/releases/{prefix}/csv", include_in_schema=False)
+    @router.get(f"{API}/releases/{{prefix}}/csv")
+    def as_csv(request: Request, prefix: str) -> Response:
+        one = found(request, prefix)
+        return _file(downloads.as_csv(one), f"{_name(one)}.csv", "text/csv; charset=utf-8")
+
+    @router.get("/releases/{prefix}/json", include_in_schema=False)
+    def as_json(request: Request, prefix: str) -> Response:
+        one = found(request, prefix)
+        return _file(downloads.as_json(one), f"{_name(one)}.json", "application/json")
+
+    @router.get("/releases/{prefix}/parquet", include_in_schema=False)
+    @router.get(f"{API}/releases/{{prefix}}/parquet")
+    def as_parquet(request: Request, prefix: str) -> Response:
+        one = found(request, prefix)
+        kind = "application/vnd.apache.parquet"
+        return _file(downloads.as_parquet(one), f"{_name(one)}.parquet", kind)
+
+    @router.get("/releases/{prefix}/report", include_in_schema=False)
+    @router.get(f"{API}/releases/{{prefix}}/report")
+    def report(request: Request, prefix: str) -> Response:
+        one = found(request, prefix)
+        return _file(one.raw, f"{_name(one)}-report.json", "application/json")
+
+    @router.get("/releases/{prefix}/model", include_in_schema=False)
+    @router.get(f"{API}/releases/{{prefix}}/model")
+    def model(request: Request, prefix: str) -> Response:
+        one = found(request, prefix)
+        raw = trained.weights(desk, one.provenance.campaign)
+        return _file(raw, f"{_name(one)}.safetensors", _BYTES)
+
+    @router.get("/releases/{prefix}/card", include_in_schema=False)
+    @router.get(f"{API}/releases/{{prefix}}/card")
+    def card(request: Request, prefix: str) -> Response:
+        one = found(request, prefix)
+        raw = trained.card(desk, one.provenance.campaign)
+        return _file(raw, f"{_name(one)}-card.md", "text/markdown; charset=utf-8")
+
+
+def _name(found: Released) -> str:
+    """A file's name, of characters that every system takes."""
+    return f"release-{found.provenance.campaign.removeprefix('camp_')[:12]}"
+
+
+def _file(raw: bytes, name: str, kind: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(raw, media_type=kind, headers=headers)

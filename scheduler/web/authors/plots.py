@@ -1,0 +1,244 @@
+"""Which picture tells a released value best, and that picture: pure functions of the release.
+
+What decides is what the report declares: the value's shape, its labels and its unit. Every picture
+has its numbers as a table beside it, withheld cells included.
+"""
+
+from __future__ import annotations
+
+import enum
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from scheduler.views.releases import Array, Told
+from web import charts
+from web.cells import Cell
+from web.charts import Bar, Chart, Line, Point
+from web.sentences import Sentence, plural, say
+from web.speech import Speech
+
+MOST_BARS = 64
+MOST_RIBBONS = 30
+MOST_SIDE = 24  # rows or columns of a matrix that a page still shows
+MOST_ROWS = 200
+MOST_CURVES = 8
+COEFFICIENTS = frozenset({"coefficient", "coefficients", "score", "scores", "log-odds"})
+
+
+class Plot(enum.StrEnum):
+    """How a value is shown."""
+
+    SCALAR = "scalar"
+    HISTOGRAM = "histogram"
+    REGRESSION = "regression"  # an estimate per name, with its band
+    FLOWS = "flows"  # from place to place
+    MATRIX = "matrix"
+    TABLE = "table"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A value on its page: a picture where one tells it, and a table where none does."""
+
+    name: str
+    plot: Plot
+    chart: Chart | None = None
+    headings: Sequence[Sentence | str] = ()
+    rows: Sequence[Sequence[Cell]] = ()
+    notes: Sequence[Sentence] = ()
+
+
+def plot_of(array: Array) -> Plot:
+    """The picture for a value."""
+    if len(array.cells) == 1:
+        return Plot.SCALAR
+    if len(array.shape) == 1:
+        if array.unit in COEFFICIENTS:
+            return Plot.REGRESSION
+        # Labels with units of their own share no axis.
+        return Plot.TABLE if _mixed(array) or len(array.cells) > MOST_BARS else Plot.HISTOGRAM
+    places = array.labels[0] == array.labels[1] and array.unit not in COEFFICIENTS
+    if places and not _mixed(array) and not _symmetric(array):
+        return Plot.FLOWS
+    if len(array.shape) == 2 and max(array.shape) <= MOST_SIDE:
+        return Plot.MATRIX
+    return Plot.TABLE
+
+
+def shown(array: Array, speech: Speech) -> Shown:
+    """A value of more than one cell as its page shows it."""
+    plot = plot_of(array)
+    notes = _notes(array)
+    chart: Chart | None = None
+    match plot:
+        case Plot.HISTOGRAM:
+            chart = charts.histogram(
+                f"plot-{array.name}", array.name, _bars(array), speech, unit=array.unit
+            )
+            return Shown(array.name, plot, chart, *_withheld_rows(array), notes)
+        case Plot.REGRESSION:
+            if len(array.cells) <= MOST_BARS:
+                chart = charts.bars(
+                    f"plot-{array.name}", array.name, _bars(array), speech, unit=array.unit
+                )
+            return Shown(array.name, plot, chart, *_estimates(array), notes)
+        case Plot.FLOWS:
+            chart, left_out = _flows(array, speech)
+            return Shown(array.name, plot, chart, *_long(array), [*notes, *left_out])
+        case Plot.MATRIX:
+            return Shown(array.name, plot, None, *_matrix(array), notes)
+        case _:
+            return Shown(array.name, plot, None, *_long(array), notes)
+
+
+def scalars(arrays: Sequence[Array]) -> list[list[Cell]]:
+    """Single numbers, a row each: name, value, band's ends, unit."""
+    return [
+        [one.name, one.cells[0], *_ends(one, 0), one.unit]
+        for one in arrays
+        if plot_of(one) is Plot.SCALAR
+    ]
+
+
+def curves(told: Sequence[Told], speech: Speech) -> list[Chart]:
+    """A training curve per number that two rounds or more told, by name."""
+    by_name: dict[str, list[Point]] = defaultdict(list)
+    for one in told:
+        for name, value in one.values.items():
+            by_name[name].append(Point(one.round, value))
+    lines = [Line(name, points) for name, points in sorted(by_name.items()) if len(points) > 1]
+    return [
+        charts.training(f"curve-{line.name}", line.name, [line], speech)
+        for line in lines[:MOST_CURVES]
+    ]
+
+
+def labels(array: Array) -> Iterator[tuple[str, ...]]:
+    """The labels of every cell, in C order."""
+    return itertools.product(*array.labels)
+
+
+def _ends(array: Array, at: int) -> list[Cell]:
+    return [array.low[at] if array.low else None, array.high[at] if array.high else None]
+
+
+def _bars(array: Array) -> list[Bar]:
+    bars = []
+    for at, (words, cell) in enumerate(zip(labels(array), array.cells, strict=True)):
+        if isinstance(cell, int | float):
+            low = array.low[at] if array.low else None
+            high = array.high[at] if array.high else None
+            bars.append(Bar(" / ".join(words), float(cell), low, high))
+    return bars
+
+
+def _estimates(array: Array) -> tuple[list[Sentence | str], list[list[Cell]]]:
+    """A line per coefficient; whether its band leaves zero out, where it has one."""
+    rows: list[list[Cell]] = []
+    for at, (words, cell) in enumerate(zip(labels(array), array.cells, strict=True)):
+        low, high = (array.low[at] if array.low else None, array.high[at] if array.high else None)
+        apart: Cell = None
+        if low is not None and high is not None:
+            apart = say("yes") if low > 0 or high < 0 else say("no")
+        rows.append([" / ".join(words), cell, low, high, apart])
+    ends = [say("low"), say("high"), say("band without zero")]
+    return [say("name"), array.unit, *ends], rows[:MOST_ROWS]
+
+
+def _flows(array: Array, speech: Speech) -> tuple[Chart | None, list[Sentence]]:
+    """The largest streams between the first two axes, summed over the others."""
+    streams: dict[tuple[str, ...], float] = defaultdict(float)
+    for words, cell in zip(labels(array), array.cells, strict=True):
+        if isinstance(cell, int | float):
+            streams[words[0], words[1]] += cell
+    ranked = sorted(streams.items(), key=lambda item: (-item[1], item[0]))
+    drawn = {path: amount for path, amount in ranked[:MOST_RIBBONS] if amount > 0}
+    if not drawn:
+        return None, [say("No flow is above zero: there is nothing to draw.")]
+    chart = charts.flow(
+        f"plot-{array.name}", array.name, drawn, [say("from"), say("to")], speech, unit=array.unit
+    )
+    hidden = sum(amount > 0 for _, amount in ranked) - len(drawn)
+    notes = []
+    if hidden:
+        notes.append(
+            plural("{number} smaller flow is not drawn.", "{number} smaller flows are not drawn.",
+                   hidden)
+        )  # fmt: skip
+    return chart, notes
+
+
+def _matrix(array: Array) -> tuple[list[Sentence | str], list[list[Cell]]]:
+    across = array.shape[1]
+    rows: list[list[Cell]] = [
+        [label, *array.cells[at * across : (at + 1) * across]]
+        for at, label in enumerate(array.labels[0])
+    ]
+    return [array.unit, *array.labels[1]], rows
+
+
+def _long(array: Array) -> tuple[list[Sentence | str], list[list[Cell]]]:
+    """The first cells, a row each."""
+    first = itertools.islice(zip(labels(array), array.cells, strict=True), MOST_ROWS)
+    banded = bool(array.low)
+    rows: list[list[Cell]] = [
+        [" / ".join(words), cell, *(_ends(array, at) if banded else [])]
+        for at, (words, cell) in enumerate(first)
+    ]
+    return [say("name"), array.unit, *([say("low"), say("high")] if banded else [])], rows
+
+
+def _withheld_rows(array: Array) -> tuple[list[Sentence | str], list[list[Cell]]]:
+    """What a histogram cannot draw: cells that are withheld or no numbers."""
+    rows: list[list[Cell]] = [
+        [" / ".join(words), cell]
+        for words, cell in zip(labels(array), array.cells, strict=True)
+        if not isinstance(cell, int | float)
+    ]
+    headings: list[Sentence | str] = [say("name"), array.unit]
+    return (headings, rows) if rows else ([], [])
+
+
+def _notes(array: Array) -> list[Sentence]:
+    notes = []
+    withheld = sum(isinstance(cell, str) for cell in array.cells)
+    if array.low:
+        notes.append(
+            say("The bands are the bundle's own.")
+            if array.declared
+            else say(
+                "The bands are those of the noise that was added: each holds with 95 % confidence."
+            )
+        )
+    else:
+        notes.append(say("The bundle declares no bands: its numbers carry noise all the same."))
+    if withheld:
+        notes.append(
+            plural("{number} cell is withheld because it is small.",
+                   "{number} cells are withheld because they are small.", withheld)
+        )  # fmt: skip
+    if len(array.cells) > MOST_ROWS and len(array.shape) > 1:
+        notes.append(
+            say("The table has the first {shown} of {all} cells; a download has them all.",
+                shown=MOST_ROWS, all=len(array.cells))
+        )  # fmt: skip
+    return notes
+
+
+def _mixed(array: Array) -> bool:
+    return "labels" in array.unit or "," in array.unit
+
+
+def _symmetric(array: Array) -> bool:
+    """Whether a square reads the same across its diagonal, as covariances do and flows do not."""
+    side = array.shape[0]
+    if len(array.shape) != 2 or side != array.shape[1]:
+        return False
+    cells = array.cells
+    return all(
+        cells[row * side + column] == cells[column * side + row]
+        for row in range(side)
+        for column in range(row)
+    )

@@ -1,0 +1,267 @@
+"""The authors' pages: whose bundles they show, what blocks each, and releases that say whence."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from safetensors.numpy import load
+
+from tests.web.signin_browser import Browser
+from tests.web_scheduler.authorship import ADA, BOB, Authors, authors_in
+from trust.ids import Digest
+from trust.log.checkpoint import Checkpoint
+from trust.log.entry import Kind, LogEntry
+from trust.log.note import Note
+from trust.log.policy import Policy
+from trust.log.proof import LogProof, verify_proof
+from web.extraction import complaints
+from web.signin.roles import Role
+
+FILES = ("csv", "json", "parquet", "report", "model", "card")
+
+
+@pytest.fixture(scope="module")
+def authors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authors]:
+    made = authors_in(tmp_path_factory.mktemp("authors"))
+    yield made
+    made.grid.close()
+
+
+def ask(browser: Browser, path: str, status: int = 200) -> Any:
+    answer = browser.get(path, headers={"accept": "application/json"})
+    assert answer.status == status, answer.text
+    return answer.json
+
+
+def places(bundle: str, campaign: str) -> list[str]:
+    own = [f"mine/{bundle}", f"runs/{campaign}", f"releases/{campaign}"]
+    files = [f"releases/{campaign}/{name}" for name in FILES]
+    found = [f"/{path}" for path in own] + [f"/{path}" for path in files]
+    return found + [f"/api/v1/{path}" for path in (*own, *files) if not path.endswith("/json")]
+
+
+def test_both_catalogues_are_complete() -> None:
+    assert complaints("scheduler.web.authors") == []
+
+
+def test_a_list_has_ones_own_bundles_and_no_others(authors: Authors) -> None:
+    ada, bob = authors.enter(ADA), authors.enter(BOB)
+    mine = {row["bundle"] for row in ask(ada, "/api/v1/mine")["items"]}
+    assert mine == set(authors.bundles.values()) - {authors.bundles["bobs"]}
+    assert [row["bundle"] for row in ask(bob, "/api/v1/mine")["items"]] == [authors.bundles["bobs"]]
+    assert [row["campaign"] for row in ask(bob, "/api/v1/runs")["items"]] == [authors.others]
+    assert authors.others not in {row["campaign"] for row in ask(ada, "/api/v1/runs")["items"]}
+    both = authors.enter(ADA, BOB)
+    assert len(ask(both, "/api/v1/mine")["items"]) == len(authors.bundles)
+
+
+def test_anothers_bundle_is_as_unknown_as_none(authors: Authors) -> None:
+    """By its whole name, by a prefix, in every form: the answer for a bundle that is not there."""
+    bob = authors.enter(BOB)
+    theirs = places(authors.bundles["done"], authors.released)
+    assert all(authors.enter(ADA).get(path).status in {200, 404} for path in theirs)
+    nowhere = places("sha256:" + "0" * 64, "camp_" + "0" * 26)
+    cut = places(authors.bundles["done"][7:19], authors.released[5:17])
+    names = [authors.bundles["done"], authors.released, "sha256:" + "0" * 64, "camp_" + "0" * 26]
+    for path, other, prefix in zip(theirs, nowhere, cut, strict=True):
+        assert bob.get(path).status == bob.get(prefix).status == 404, path
+        said, expected = json.dumps(ask(bob, path, 404)), json.dumps(ask(bob, other, 404))
+        for name in names:
+            said, expected = said.replace(name, "it"), expected.replace(name, "it")
+        assert said == expected, path
+    assert bob.get(f"/runs?bundle={authors.bundles['done'][7:]}").status == 404
+
+
+def test_a_prefix_is_ambiguous_among_ones_own_alone(authors: Authors) -> None:
+    """That somebody else's bundle begins the same must not show either."""
+    for path in ("/mine/a", "/mine/%25", "/mine/sha256:", "/runs/c", "/releases/camp_%27--aaaaaaa"):
+        assert authors.enter(ADA).get(path).status == 404, path
+
+
+def test_who_may_see_what(authors: Authors) -> None:
+    everybodys = ["/mine", "/runs", *places(authors.bundles["model"], authors.trained)]
+    everybodys += [f"/api/v1/{path}" for path in ("mine", "runs")]
+    readers = [authors.enter(ADA)]
+    readers += [authors.enter(roles=[role]) for role in Role if role is not Role.AUTHOR]
+    for path in everybodys:
+        for reader in readers:
+            assert reader.get(path).status == 200, path
+        asked = {"accept": "application/json"} if path.startswith("/api/") else {}
+        assert authors.grid.enter().get(path, headers=asked).status in {303, 401}, path
+    for path in ("/campaigns", f"/campaigns/{authors.released}", "/workers", "/live/health"):
+        assert readers[0].get(path).status == 403, path
+    assert readers[0].get("/").location == "/mine"
+
+
+def test_an_account_without_a_key_sees_nothing_and_reads_what_to_do(authors: Authors) -> None:
+    nobody = authors.enter()
+    page = nobody.get("/mine?lang=en").text
+    assert "No author&#39;s key belongs to this account" in page
+    subject = page.split("this account&#39;s name: ")[1].split("<")[0]
+    assert subject.startswith("local:cred_")
+    assert ask(nobody, "/api/v1/mine")["items"] == []
+    authors.tie(subject, BOB)
+    assert len(ask(nobody, "/api/v1/mine")["items"]) == 1  # the same session: no new sign-in
+
+
+def test_a_programs_token_reaches_as_far_as_its_owner(authors: Authors) -> None:
+    credentials = authors.grid.entrance.credentials
+    person = credentials.redeem(authors.credential(BOB)).person
+    token = credentials.api(person, [Role.AUTHOR], "carnet")
+    browser = Browser(authors.grid.app, authors.grid.origin)
+    bearer = {"authorization": f"Bearer {token}", "accept": "application/json"}
+    items = browser.get("/api/v1/mine", headers=bearer).json["items"]
+    assert [row["bundle"] for row in items] == [authors.bundles["bobs"]]
+    assert browser.get(f"/api/v1/releases/{authors.released}", headers=bearer).status == 404
+
+
+@pytest.mark.parametrize(
+    ("which", "standing", "english"),
+    [
+        ("unvoted", "submitted", "waits for the cooperative&#39;s vote"),
+        ("short", "coming", "Its authorisation begins at"),
+        ("suspended", "suspended", "The cooperative suspended it: a doubt"),
+        ("expired", "expired", "only a new vote lets it run again"),
+        ("done", "authorised", "Nothing: its newest campaign is released."),
+        ("hungry", "authorised", "Its newest campaign: waiting for consents: 10 missing"),
+    ],
+)
+def test_a_dossier_says_where_it_stands_and_what_blocks_it(
+    authors: Authors, which: str, standing: str, english: str
+) -> None:
+    ada = authors.enter(ADA)
+    found = ask(ada, f"/api/v1/mine/{authors.bundles[which]}")
+    assert found["dossier"]["standing"] == standing
+    page = ada.get(f"/mine/{authors.bundles[which][7:20]}?lang=en").text
+    assert english in page
+    assert "Ce qui le bloque" in ada.get(f"/mine/{authors.bundles[which]}?lang=fr").text
+
+
+def test_a_dossier_foresees_what_a_campaign_would_wait_for(authors: Authors) -> None:
+    found = ask(authors.enter(ADA), f"/api/v1/mine/{authors.bundles['done']}")
+    assert found["prospect"] == {"reason": "", "why": ""}
+    assert found["images"]
+    assert found["libraries"] == ["numpy"]
+    assert found["epsilon"] == pytest.approx(2.1419)
+    assert [run["campaign"] for run in found["runs"]] == [authors.released]
+
+
+def test_authors_read_no_machine_and_no_exact_count(authors: Authors) -> None:
+    ada = authors.enter(ADA)
+    paths = ["/api/v1/mine", "/api/v1/runs", f"/api/v1/runs/{authors.trained}"]
+    paths += [
+        f"/api/v1/mine/{digest}" for name, digest in authors.bundles.items() if name != "bobs"
+    ]
+    for path in paths:
+        text = ada.get(path).text
+        for word in ("wrk_", "unit_", "att_", "cap_", "operator-", "ana"):
+            assert word not in text, (path, word)
+
+
+def test_a_release_is_drawn_with_the_bands_of_its_noise(authors: Authors) -> None:
+    page = authors.enter(ADA).get(f"/releases/{authors.released}?lang=en").text
+    assert 'id="plot-counts-title"' in page
+    assert page.count('class="whisker"') == 9
+    assert "bands are those of the noise that was added" in page
+    trained = authors.enter(ADA).get(f"/releases/{authors.trained}").text
+    assert 'id="curve-loss-title"' in trained
+
+
+def test_every_value_has_its_picture(authors: Authors) -> None:
+    page = authors.enter(ADA).get(f"/releases/{authors.pictured}?lang=en").text
+    for name in ("counts", "flows", "weights"):
+        assert f'id="plot-{name}-title"' in page
+    for name in ("links", "means"):
+        assert f'id="plot-{name}-title"' not in page
+        assert f"<h2>{name}</h2>" in page
+    assert "bands are the bundle&#39;s own" in page
+    assert "<b>vélo" not in page
+    rows = list(
+        csv.DictReader(
+            line
+            for line in authors.enter(ADA)
+            .get(f"/releases/{authors.pictured}/csv")
+            .text.splitlines()
+            if not line.startswith("#")
+        )
+    )
+    assert {row["label_3"] for row in rows if row["array"] == "flows"} == {"voiture", "<b>vélo</b>"}
+    assert [row["label_2"] for row in rows if row["array"] == "counts"] == ["", "", ""]
+
+
+def test_every_download_says_where_it_is_from(authors: Authors) -> None:
+    ada = authors.enter(ADA)
+    there = f"/releases/{authors.released}"
+    whole = ask(ada, f"/api/v1{there}")
+    source = whole["provenance"]
+    assert source["bundle"] == authors.bundles["done"]
+    assert source["campaign"] == authors.released
+    assert source["rho"] == "0.1"
+    assert source["author"] == str(ADA.public)
+    assert json.loads(ada.get(f"{there}/json").body) == whole
+
+    lines = ada.get(f"{there}/csv").text.splitlines()
+    about = dict(line.removeprefix("# ").split(": ", 1) for line in lines if line.startswith("#"))
+    assert {name: json.loads(value) for name, value in about.items()} == source
+    rows = list(csv.DictReader(io.StringIO("\n".join(x for x in lines if not x.startswith("#")))))
+    assert [row["label_1"] for row in rows] == ["a", "b", "c"]
+    assert [float(row["value"]) for row in rows] == whole["arrays"][0]["cells"]
+    assert [float(row["low"]) for row in rows] == whole["arrays"][0]["low"]
+
+    table = pq.read_table(io.BytesIO(ada.get(f"{there}/parquet").body))
+    assert json.loads(table.schema.metadata[b"cadastre"]) == source
+    assert table.column("value").to_pylist() == whole["arrays"][0]["cells"]
+
+    report = ada.get(f"{there}/report").body
+    assert str(Digest.of(report)) == source["report"]
+
+
+def test_the_log_that_a_release_names_is_the_log(authors: Authors) -> None:
+    ada = authors.enter(ADA)
+    source = ask(ada, f"/api/v1/releases/{authors.released}")["provenance"]
+    index = source["log"]["index"]
+    proof, document = (ada.get(f"/log/{index}/{name}").body for name in ("proof", "document"))
+    assert str(Digest.of(document)) == source["release"]
+    policy = Policy.parse(authors.grid.world.desk.root.document.log_policy.encode())
+    verify_proof(proof, LogEntry.of(Kind.RELEASE, document).emit(), policy)
+    seen = Checkpoint.parse(Note.parse(LogProof.parse(proof).note).text)
+    assert (seen.size, seen.root.hex()) == (source["log"]["size"], source["log"]["root"])
+
+
+def test_a_model_is_its_arrays_and_its_card(authors: Authors) -> None:
+    ada = authors.enter(ADA)
+    arrays = load(ada.get(f"/releases/{authors.trained}/model").body)
+    assert arrays["walked"].tolist() == [3.0]
+    assert authors.bundles["model"] in ada.get(f"/releases/{authors.trained}/card").text
+    assert ada.get(f"/releases/{authors.released}/model").status == 404
+
+
+def test_a_campaign_without_a_release_says_so(authors: Authors) -> None:
+    ada = authors.enter(ADA)
+    waiting = ask(ada, f"/api/v1/mine/{authors.bundles['hungry']}")["dossier"]["newest"]
+    assert ask(ada, f"/api/v1/releases/{waiting}", 503)["code"] == "not-released"
+    assert "attend des consentements" in ada.get(f"/runs/{waiting}").text
+
+
+@pytest.mark.parametrize("order", ["desc", "asc"])
+def test_lists_go_on_behind_their_last_row(authors: Authors, order: str) -> None:
+    """With two keys, whose rows lie between each other's; as operators see them, who see all."""
+    ada, operator = authors.enter(ADA, BOB), authors.enter(roles=[Role.OPERATOR])
+    for path in ("mine", "runs"):
+        whole = ask(ada, f"/api/v1/{path}?size=200&dir={order}")["items"]
+        gathered, cursor = [], ""
+        while cursor is not None:
+            page = ask(ada, f"/api/v1/{path}?size=1&dir={order}&cursor={cursor}")
+            gathered += page["items"]
+            cursor = page["next"]
+        assert gathered == whole
+        assert whole == ask(operator, f"/api/v1/{path}?size=200&dir={order}")["items"]
+        assert len(whole) > 2
+    only = ask(ada, f"/api/v1/runs?bundle={authors.bundles['done']}&state=released")["items"]
+    assert [row["campaign"] for row in only] == [authors.released]

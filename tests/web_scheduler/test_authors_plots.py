@@ -1,0 +1,154 @@
+"""Which picture a value gets, and what is in it: pure functions of the release."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+import jobs
+from jobs import manifest
+from scheduler.views.releases import Array, Opened, Told, arrays_of
+from scheduler.web.authors import plots
+from scheduler.web.authors.plots import Plot, plot_of, shown
+from tests.scheduler.conftest import START
+from web import catalogues
+from web.languages import Language
+from web.speech import Speech
+
+
+@pytest.fixture(scope="module")
+def speech() -> Speech:
+    found = catalogues.load(["web", "scheduler.web", "scheduler.web.authors"])
+    return Speech(Language.EN, found, START)
+
+
+def value(*shape: int, unit: str = "persons", cells=None, labels=None, **more) -> Array:
+    size = math.prod(shape)
+    named = labels or tuple(
+        tuple(f"{axis}{at}" for at in range(n)) for axis, n in zip("abcdefgh", shape, strict=False)
+    )
+    return Array("counts", unit, shape, named, tuple(cells or map(float, range(size))), **more)
+
+
+PLACES = (("n", "s", "e"), ("n", "s", "e"))
+
+
+@pytest.mark.parametrize(
+    ("array", "plot"),
+    [
+        (value(1), Plot.SCALAR),
+        (value(1, 1), Plot.SCALAR),
+        (value(4), Plot.HISTOGRAM),
+        (value(64), Plot.HISTOGRAM),
+        (value(65), Plot.TABLE),
+        (value(5, unit="the labels' units"), Plot.TABLE),
+        (value(49, unit="score"), Plot.REGRESSION),
+        (value(3, 3, labels=PLACES), Plot.FLOWS),
+        (value(3, 3, 2, labels=(*PLACES, ("car", "bike"))), Plot.FLOWS),
+        (value(3, 4), Plot.MATRIX),
+        (value(2, 2, labels=(("x", "y"), ("x", "y")), cells=[1.0, 0.2, 0.2, 1.0]), Plot.MATRIX),
+        (value(2, 2, labels=(("x", "y"), ("x", "y")), unit="coefficient"), Plot.MATRIX),
+        (value(20, 3, unit="home sector, work sector, mode"), Plot.MATRIX),
+        (value(3, 40), Plot.TABLE),
+        (value(3, 4, 5), Plot.TABLE),
+    ],
+)
+def test_shape_labels_and_unit_choose_the_picture(array: Array, plot: Plot) -> None:
+    assert plot_of(array) is plot
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("example", {"modes": Plot.HISTOGRAM}),
+        ("commute_flows", {"flows": Plot.FLOWS}),
+        ("commute_flows_territory", {"flows": Plot.FLOWS}),
+        ("travel_statistics", {"persons": Plot.SCALAR, "means": Plot.TABLE,
+                               "variances": Plot.TABLE, "correlations": Plot.MATRIX}),
+        ("mode_shift", {"weights": Plot.REGRESSION, "accuracy": Plot.SCALAR}),
+        ("ecological_potential", {"links": Plot.MATRIX, "shift": Plot.HISTOGRAM}),
+    ],
+)  # fmt: skip
+def test_the_built_in_bundles_get_the_picture_that_suits_them(
+    name: str, expected: dict[str, Plot]
+) -> None:
+    raw = (Path(jobs.__file__).parent / "bundles" / name / "bundle.toml").read_bytes()
+    report = manifest.read(raw).report
+    for array, plot in expected.items():
+        one = report[array]
+        cells = tuple(float(at) for at in range(math.prod(one.shape)))
+        assert plot_of(Array(array, one.unit, one.shape, one.labels, cells)) is plot
+
+
+def report(**arrays) -> dict:
+    return {"arrays": arrays, "title": {"fr": "x", "en": "x"}}
+
+
+def told(cells, kind="value", of=None, labels=(("a", "b"),)) -> dict:
+    return {"kind": kind, "of": of, "unit": "persons", "shape": [len(cells)],
+            "labels": [list(axis) for axis in labels], "cells": cells}  # fmt: skip
+
+
+def test_the_bundles_own_bands_come_before_those_of_the_noise() -> None:
+    (one,) = arrays_of(
+        report(x=told([5, 7]), lo=told([1, 2], "lower", "x"), hi=told([8, 9], "upper", "x")),
+        {"x": Opened((5.0, 7.0), (2.0, 2.0))},
+    )
+    assert (one.low, one.high, one.declared) == ((1, 2), (8, 9), True)
+
+
+def test_the_noises_bands_are_for_the_opened_sum_alone() -> None:
+    opened = {"x": Opened((5.0, 7.0), (2.0, 2.0))}
+    (same,) = arrays_of(report(x=told([5, "<20"])), opened)
+    assert (same.low, same.high, same.declared) == ((3.0, None), (7.0, None), False)
+    (shifted,) = arrays_of(report(x=told([5, 7.5])), opened)
+    assert shifted.low == ()  # computed from it: the noise's width is not this number's
+
+
+def test_what_is_withheld_is_said_and_never_drawn(speech: Speech) -> None:
+    found = shown(value(3, cells=[30.0, "<20", None], low=(20.0, None, None),
+                        high=(40.0, None, None)), speech)  # fmt: skip
+    assert found.chart is not None
+    assert [row[0] for row in found.chart.rows] == ["a0"]
+    assert [row[1] for row in found.rows] == ["<20", None]
+    assert any("withheld" in speech.text(note) for note in found.notes)
+
+
+def test_a_histogram_of_nothing_is_drawn_empty(speech: Speech) -> None:
+    found = shown(value(2, cells=["<20", "<20"]), speech)
+    assert found.chart is not None
+    assert "No values yet." in found.chart.svg
+
+
+def test_flows_are_summed_over_modes_and_the_small_are_counted(speech: Speech) -> None:
+    cells = [1.0, 2.0] * 8 + [-9.0, -9.0]
+    found = shown(value(3, 3, 2, labels=(*PLACES, ("car", "bike")), cells=cells), speech)
+    assert found.chart is not None
+    assert len(found.chart.rows) == 8  # the negative one is noise, no flow
+    assert {row[2] for row in found.chart.rows} == {3.0}
+    negative = shown(value(3, 3, labels=PLACES, cells=[-1.0 - at for at in range(9)]), speech)
+    assert negative.chart is None
+    assert negative.rows
+
+
+def test_a_coefficient_tells_whether_its_band_leaves_zero_out(speech: Speech) -> None:
+    found = shown(
+        value(2, unit="score", cells=[0.5, 0.5], low=(0.1, -0.1), high=(0.9, 1.1)), speech
+    )
+    assert [speech.text(row[4]) for row in found.rows] == ["yes", "no"]
+    assert found.chart is not None
+
+
+def test_a_curve_needs_two_rounds(speech: Speech) -> None:
+    once = [Told(1, {"loss": 1.0})]
+    assert plots.curves(once, speech) == []
+    (curve,) = plots.curves([*once, Told(2, {"loss": 0.5, "late": 1.0})], speech)
+    assert [list(row) for row in curve.rows] == [[1, 1.0], [2, 0.5]]
+
+
+def test_a_label_that_looks_like_markup_stays_text(speech: Speech) -> None:
+    found = shown(value(2, labels=(("<script>", "b"),)), speech)
+    assert found.chart is not None
+    assert "<script>" not in found.chart.svg
