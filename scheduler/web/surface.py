@@ -17,6 +17,7 @@ from scheduler.service.desk import Desk
 from scheduler.views.health import Absent
 from scheduler.web.log_pages import log_pages
 from scheduler.web.pages import pages
+from scheduler.web.resources.room import resource_pages
 from scheduler.web.signin_store import SignInTables
 from web.application import application
 from web.brand import Brand
@@ -58,11 +59,15 @@ def room(desk: Desk, zone: str = "UTC") -> Kit:
     return Kit(
         clock=desk.store.clock,
         brand=Brand(desk.territory),
-        rooms=[Room("scheduler", "scheduler.web")],
+        rooms=[
+            Room("scheduler", "scheduler.web"),
+            Room("resources", "scheduler.web.resources"),
+        ],
         navigation=[
             Entry(say("Health"), "/", watchers),
             Entry(say("Campaigns"), "/campaigns", watchers),
             Entry(say("Workers"), "/workers", watchers),
+            Entry(say("Bundles"), "/bundles", watchers),
             Entry(say("Log"), "/log"),
         ],
         zone=place,
@@ -77,7 +82,12 @@ def surface(
     app = application(
         kit,
         title="Cadastre scheduler",
-        routers=[signin.pages(kit, entrance), router, log_pages(kit, desk)],
+        routers=[
+            signin.pages(kit, entrance),
+            router,
+            log_pages(kit, desk),
+            *resource_pages(kit, desk),
+        ],
         middleware=[Middleware(Gate, entrance=entrance)],
     )
     return app, list(live.values())

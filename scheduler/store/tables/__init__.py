@@ -11,6 +11,7 @@ from scheduler.store.tables.documents import (
     LogRow,
     RestrictedRow,
 )
+from scheduler.store.tables.efforts import EffortRow, SampleRow
 from scheduler.store.tables.members import (
     ExchangeRow,
     InstallationRow,
@@ -29,12 +30,14 @@ __all__ = [
     "CapsuleRow",
     "CommitmentRow",
     "ConsentRow",
+    "EffortRow",
     "ExchangeRow",
     "InstallationRow",
     "LogRow",
     "MemberRow",
     "RestrictedRow",
     "RoundRow",
+    "SampleRow",
     "TokenRow",
     "UnitRow",
     "WebCredentialRow",

@@ -30,6 +30,7 @@ class CampaignRow(SQLModel, table=True):
             postgresql_where=text("state IN ('draft', 'running', 'concluding')"),
         ),
         Index("campaign_by_age", "created_at", "id"),
+        Index("campaign_of_authorisation", "authorisation", "created_at", "id"),
         Index(
             "campaign_failed",
             "updated_at",
@@ -186,6 +187,12 @@ class AttemptRow(SQLModel, table=True):
             "expires_at",
             sqlite_where=text("state IN ('leased', 'reported')"),
             postgresql_where=text("state IN ('leased', 'reported')"),
+        ),
+        Index(
+            "attempt_by_end",
+            "ended_at",
+            sqlite_where=text("ended_at IS NOT NULL"),
+            postgresql_where=text("ended_at IS NOT NULL"),
         ),
         {"comment": "leases of units"},
     )

@@ -1,0 +1,16 @@
+"""This room's routes put together."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from scheduler.service.desk import Desk
+from scheduler.views.voted import Documents
+from scheduler.web.resources.bundle_pages import bundle_pages
+from web.kit import Kit
+
+
+def resource_pages(kit: Kit, desk: Desk) -> list[APIRouter]:
+    """The routers; reading only."""
+    documents = Documents(desk)
+    return [bundle_pages(kit, desk, documents)]
