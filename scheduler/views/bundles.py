@@ -29,6 +29,7 @@ class Vote:
     """One authorisation. `standing` is one of STANDINGS, never "submitted"."""
 
     authorisation: str
+    bundle: str
     title: str
     purpose: str
     standing: str
@@ -144,6 +145,14 @@ def _votes(tx: Transaction, documents: Documents, bundles: Sequence[str]) -> dic
         .where(col(AuthorisationRow.bundle).in_(bundles))
         .order_by(col(AuthorisationRow.received_at).desc(), col(AuthorisationRow.id))
     ).all()
+    found: dict[str, list[Vote]] = {}
+    for vote in votes_of(tx, documents, rows):
+        found.setdefault(vote.bundle, []).append(vote)
+    return found
+
+
+def votes_of(tx: Transaction, documents: Documents, rows: Sequence[AuthorisationRow]) -> list[Vote]:
+    """How the votes of `rows` stand now, in their order."""
     used: dict[str, int] = dict(
         tx.session.exec(
             select(CampaignRow.authorisation, func.count())
@@ -159,27 +168,25 @@ def _votes(tx: Transaction, documents: Documents, bundles: Sequence[str]) -> dic
             )
         ).all()
     )
-    found: dict[str, list[Vote]] = {}
-    for row in rows:
-        spent = used.get(row.id, 0)
-        found.setdefault(row.bundle, []).append(
-            Vote(
-                authorisation=row.id,
-                title=row.title,
-                purpose=row.purpose,
-                standing=_standing(row, spent, tx.now),
-                campaigns=row.campaigns,
-                used=spent,
-                not_before=row.not_before,
-                not_after=row.not_after,
-                received_at=row.received_at,
-                suspended_at=row.suspended_at,
-                suspended_because=row.suspended_because or "",
-                log_index=places.get(row.digest),
-                terms=documents.terms(row.digest),
-            )
+    return [
+        Vote(
+            authorisation=row.id,
+            bundle=row.bundle,
+            title=row.title,
+            purpose=row.purpose,
+            standing=_standing(row, used.get(row.id, 0), tx.now),
+            campaigns=row.campaigns,
+            used=used.get(row.id, 0),
+            not_before=row.not_before,
+            not_after=row.not_after,
+            received_at=row.received_at,
+            suspended_at=row.suspended_at,
+            suspended_because=row.suspended_because or "",
+            log_index=places.get(row.digest),
+            terms=documents.terms(row.digest),
         )
-    return found
+        for row in rows
+    ]
 
 
 def _standing(row: AuthorisationRow, used: int, now: datetime) -> str:

@@ -68,6 +68,7 @@ def room(desk: Desk, zone: str = "UTC") -> Kit:
             Entry(say("Campaigns"), "/campaigns", watchers),
             Entry(say("Workers"), "/workers", watchers),
             Entry(say("Bundles"), "/bundles", watchers),
+            Entry(say("Budgets"), "/budgets", watchers),
             Entry(say("Log"), "/log"),
         ],
         zone=place,

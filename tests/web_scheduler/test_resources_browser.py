@@ -13,6 +13,8 @@ __all__ = ["served"]
 PAGES = {
     "bundles": "/bundles",
     "bundle": "/bundles/{b}",
+    "budgets": "/budgets",
+    "costs": "/budgets/campaigns",
 }
 
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from scheduler.service.desk import Desk
 from scheduler.views.voted import Documents
+from scheduler.web.resources.budget_pages import budget_pages
 from scheduler.web.resources.bundle_pages import bundle_pages
 from web.kit import Kit
 
@@ -13,4 +14,7 @@ from web.kit import Kit
 def resource_pages(kit: Kit, desk: Desk) -> list[APIRouter]:
     """The routers; reading only."""
     documents = Documents(desk)
-    return [bundle_pages(kit, desk, documents)]
+    return [
+        bundle_pages(kit, desk, documents),
+        budget_pages(kit, desk, documents),
+    ]
