@@ -142,6 +142,12 @@ def _web_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--web-zone", default="Europe/Paris", help="time zone that the pages show times in"
     )
+    parser.add_argument(
+        "--web-judging",
+        type=Path,
+        metavar="FILE",
+        help="TOML with the thresholds of alerts and the factors of energy and carbon",
+    )
 
 
 def _init(arguments: argparse.Namespace) -> int:
@@ -211,6 +217,7 @@ def _serve(arguments: argparse.Namespace) -> int:
                 address=arguments.web_address,
                 issuer=arguments.web_sign_in,
                 zone=arguments.web_zone,
+                judging=arguments.web_judging,
             ),
         )
     )

@@ -17,6 +17,8 @@ from scheduler.service.desk import Desk
 from scheduler.views.health import Absent
 from scheduler.web.log_pages import log_pages
 from scheduler.web.pages import pages
+from scheduler.web.resources import judging
+from scheduler.web.resources.judging import Judging
 from scheduler.web.resources.room import resource_pages
 from scheduler.web.signin_store import SignInTables
 from web.application import application
@@ -45,6 +47,7 @@ class Settings:
     address: str = ""
     issuer: Path | None = None  # the file about the identity provider
     zone: str = "Europe/Paris"
+    judging: Path | None = None  # the file about thresholds and energy factors
 
 
 def room(desk: Desk, zone: str = "UTC") -> Kit:
@@ -69,6 +72,7 @@ def room(desk: Desk, zone: str = "UTC") -> Kit:
             Entry(say("Workers"), "/workers", watchers),
             Entry(say("Bundles"), "/bundles", watchers),
             Entry(say("Budgets"), "/budgets", watchers),
+            Entry(say("Energy"), "/energy", watchers),
             Entry(say("Log"), "/log"),
         ],
         zone=place,
@@ -76,7 +80,11 @@ def room(desk: Desk, zone: str = "UTC") -> Kit:
 
 
 def surface(
-    kit: Kit, desk: Desk, entrance: Entrance, absent: Callable[[], Sequence[Absent]]
+    kit: Kit,
+    desk: Desk,
+    entrance: Entrance,
+    absent: Callable[[], Sequence[Absent]],
+    judged: Judging | None = None,
 ) -> tuple[FastAPI, list[Broadcast]]:
     """The application, and the live parts that its end has to close."""
     router, live = pages(kit, desk, absent)
@@ -87,7 +95,7 @@ def surface(
             signin.pages(kit, entrance),
             router,
             log_pages(kit, desk),
-            *resource_pages(kit, desk),
+            *resource_pages(kit, desk, judged or Judging()),
         ],
         middleware=[Middleware(Gate, entrance=entrance)],
     )
@@ -106,6 +114,7 @@ class Pages:
         self._store = SignInTables(desk.store)
         kit = room(desk, settings.zone)
         issuer = issuers.load(settings.issuer) if settings.issuer else None
+        judged = judging.load(settings.judging) if settings.judging else Judging()
         # The port is part of the address that everything is put together with: taken first.
         later = _Later()
         try:
@@ -130,7 +139,7 @@ class Pages:
             contact=desk.territory,
             issuer=issuer,
         )
-        later.app, self._live = surface(kit, desk, self.entrance, absent)
+        later.app, self._live = surface(kit, desk, self.entrance, absent, judged)
 
     def _close(self) -> None:
         for one in self._live:

@@ -15,6 +15,7 @@ PAGES = {
     "bundle": "/bundles/{b}",
     "budgets": "/budgets",
     "costs": "/budgets/campaigns",
+    "energy": "/energy",
 }
 
 

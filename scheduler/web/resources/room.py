@@ -8,13 +8,16 @@ from scheduler.service.desk import Desk
 from scheduler.views.voted import Documents
 from scheduler.web.resources.budget_pages import budget_pages
 from scheduler.web.resources.bundle_pages import bundle_pages
+from scheduler.web.resources.energy_pages import energy_pages
+from scheduler.web.resources.judging import Judging
 from web.kit import Kit
 
 
-def resource_pages(kit: Kit, desk: Desk) -> list[APIRouter]:
+def resource_pages(kit: Kit, desk: Desk, judging: Judging) -> list[APIRouter]:
     """The routers; reading only."""
     documents = Documents(desk)
     return [
         bundle_pages(kit, desk, documents),
         budget_pages(kit, desk, documents),
+        energy_pages(kit, desk, judging.energy),
     ]
