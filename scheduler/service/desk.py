@@ -88,6 +88,7 @@ class Desk:
     keyholder: Keyholder = field(default_factory=NoKeyholder)
     asked: dict[str, datetime] = field(default_factory=dict)  # see service.keyholding
     facts: dict[tuple[str, str], object] = field(default_factory=dict)  # see service.facts
+    skews: dict[str, timedelta] = field(default_factory=dict)  # workers' clocks less our own
 
     @property
     def territory(self) -> str:

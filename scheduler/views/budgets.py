@@ -1,7 +1,7 @@
 """Privacy budgets as far as the scheduler knows them: what votes allow, and what was opened.
 
-What single owners have spent is not here: their nodes keep it in ledgers, and the cooperative's
-registry knows how far those have grown. A node charges its ledger before it answers, so a round
+What single owners have spent is not here: their workers keep it in ledgers, and the cooperative's
+registry knows how far those have grown. A worker charges its ledger before it answers, so a round
 that was never opened may have cost an owner something that it did not cost the vote.
 """
 
@@ -57,7 +57,7 @@ class Territory:
     started: str
     opened: str
     epsilon_opened: float
-    ledger_cap: str  # what one owner may spend on one node, for ever
+    ledger_cap: str  # what one owner may spend on one worker, for ever
     owner_cap: str  # what one owner may spend in this territory, for ever
 
 

@@ -11,6 +11,7 @@ from scheduler.views.runs import Run, RunDetail, Stage
 from scheduler.views.units import PlanProof, Try, UnitDetail
 from scheduler.web import words
 from scheduler.web.reasons import told
+from scheduler.web.resources.alert_words import Told
 from scheduler.web.tables import campaign_ident, unit_ident
 from web import charts
 from web.cells import Cell, Ident, Link, Share, Status, Tone
@@ -36,6 +37,7 @@ class Glance:
     failed: Rows
     health: Health
     more_late: bool
+    calls: Sequence[Told]  # alerts
 
     @property
     def workers_state(self) -> Status:
@@ -45,11 +47,11 @@ class Glance:
         return LOOK if self.health.late else WELL
 
 
-def glance(found: Health) -> Glance:
+def glance(found: Health, calls: Sequence[Told] = ()) -> Glance:
     """What the first page shows."""
     return Glance(
-        verdict=_verdict(found),
-        verdict_says=_verdict_says(found),
+        verdict=_verdict(found, calls),
+        verdict_says=_verdict_says(found, calls),
         troubles=[words.trouble(one) for one in found.troubles],
         late=[
             [
@@ -66,17 +68,18 @@ def glance(found: Health) -> Glance:
         failed=[_run_row(row) for row in found.failed[:SHOWN]],
         health=found,
         more_late=len(found.late_units) > SHOWN,
+        calls=calls,
     )
 
 
-def _verdict(found: Health) -> Status:
-    if found.troubles or found.lost:
+def _verdict(found: Health, calls: Sequence[Told]) -> Status:
+    if found.troubles or found.lost or any(one.status.tone is Tone.BAD for one in calls):
         return BAD
-    return WELL if found.well else LOOK
+    return WELL if found.well and not calls else LOOK
 
 
-def _verdict_says(found: Health) -> Sentence:
-    if found.well:
+def _verdict_says(found: Health, calls: Sequence[Told]) -> Sentence:
+    if found.well and not calls:
         return say("Every worker is here, nothing is late, nothing failed in 24 hours.")
     parts = [
         part
@@ -99,6 +102,7 @@ def _verdict_says(found: Health) -> Sentence:
                        "{number} campaigns failed in 24 hours", len(found.failed)),
                 len(found.failed),
             ),
+            (plural("{number} alert", "{number} alerts", len(calls)), len(calls)),
         )
         if number
     ]  # fmt: skip

@@ -9,8 +9,11 @@ from fastapi import APIRouter, Request, Response
 
 from scheduler.service.desk import Desk
 from scheduler.views import health, machines, runs, units
+from scheduler.views.alerts import AlertKind
 from scheduler.views.health import Absent
+from scheduler.views.watching import Watch
 from scheduler.web import glance, plainly, words
+from scheduler.web.resources.alert_words import tell
 from scheduler.web.tables import MACHINES, RUNS, WORK, cut
 from web.cells import Status
 from web.kit import Crumb, Kit
@@ -31,12 +34,23 @@ _CAMPAIGNS = Crumb(say("Campaigns"), "/campaigns")
 Live = dict[str, Broadcast]
 
 
-def pages(kit: Kit, desk: Desk, absent: Callable[[], Sequence[Absent]]) -> tuple[APIRouter, Live]:
+def pages(
+    kit: Kit, desk: Desk, absent: Callable[[], Sequence[Absent]], watch: Watch
+) -> tuple[APIRouter, Live]:
     """The routes, and the live parts that the server's end has to close."""
     router = APIRouter(dependencies=[])
+
+    def look() -> health.Health:
+        return health.health(desk, absent)
+
+    def see() -> glance.Glance:
+        # Witnesses have their own line there, from the first moment on.
+        calls = [tell(one) for one in watch.alerts() if one.kind is not AlertKind.WITNESS_SILENT]
+        return glance.glance(look(), calls)
+
     live = {
         "health": Broadcast(
-            lambda _, language: _beat_of_health(kit, language, health.health(desk, absent)),
+            lambda _, language: _beat_of_health(kit, language, see()),
             kit.clock,
             version=kit.assets.version,
         ),
@@ -46,7 +60,7 @@ def pages(kit: Kit, desk: Desk, absent: Callable[[], Sequence[Absent]]) -> tuple
             version=kit.assets.version,
         ),
     }
-    _health(router, kit, desk, absent, live["health"])
+    _health(router, kit, look, see, live["health"])
     _campaigns(router, kit, desk, live["campaign"])
     _units(router, kit, desk)
     _workers(router, kit, desk)
@@ -56,15 +70,14 @@ def pages(kit: Kit, desk: Desk, absent: Callable[[], Sequence[Absent]]) -> tuple
 def _health(
     router: APIRouter,
     kit: Kit,
-    desk: Desk,
-    absent: Callable[[], Sequence[Absent]],
+    look: Callable[[], health.Health],
+    see: Callable[[], glance.Glance],
     live: Broadcast,
 ) -> None:
     @router.get("/", dependencies=[needs(*WATCHERS)], include_in_schema=False)
     def first(request: Request) -> Response:
-        found = glance.glance(health.health(desk, absent))
         return kit.page(
-            request, "scheduler/health.html", title=say("Health of the grid"), glance=found
+            request, "scheduler/health.html", title=say("Health of the grid"), glance=see()
         )
 
     @router.get("/live/health", dependencies=[needs(*WATCHERS)], include_in_schema=False)
@@ -73,7 +86,7 @@ def _health(
 
     @router.get(f"{API}/health", dependencies=[needs(*WATCHERS)])
     def as_json() -> Response:
-        return plainly.answer(health.health(desk, absent))
+        return plainly.answer(look())
 
 
 def _campaigns(router: APIRouter, kit: Kit, desk: Desk, live: Broadcast) -> None:
@@ -201,8 +214,8 @@ def _campaign(found: runs.RunDetail, speech: Speech) -> dict[str, Any]:
     }
 
 
-def _beat_of_health(kit: Kit, language: Language, found: health.Health) -> str:
-    return kit.fragment("scheduler/health_beat.html", language, glance=glance.glance(found))
+def _beat_of_health(kit: Kit, language: Language, found: glance.Glance) -> str:
+    return kit.fragment("scheduler/health_beat.html", language, glance=found)
 
 
 def _beat_of_campaign(kit: Kit, language: Language, found: runs.RunDetail) -> str:

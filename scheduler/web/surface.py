@@ -15,6 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from scheduler.errors import PagesRefused
 from scheduler.service.desk import Desk
 from scheduler.views.health import Absent
+from scheduler.views.voted import Documents
+from scheduler.views.watching import Watch
 from scheduler.web.log_pages import log_pages
 from scheduler.web.pages import pages
 from scheduler.web.resources import judging
@@ -87,7 +89,10 @@ def surface(
     judged: Judging | None = None,
 ) -> tuple[FastAPI, list[Broadcast]]:
     """The application, and the live parts that its end has to close."""
-    router, live = pages(kit, desk, absent)
+    judged = judged or Judging()
+    documents = Documents(desk)
+    watch = Watch(desk, documents, absent, judged.alerts)
+    router, live = pages(kit, desk, absent, watch)
     app = application(
         kit,
         title="Cadastre scheduler",
@@ -95,7 +100,7 @@ def surface(
             signin.pages(kit, entrance),
             router,
             log_pages(kit, desk),
-            *resource_pages(kit, desk, judged or Judging()),
+            *resource_pages(kit, desk, documents, watch, judged),
         ],
         middleware=[Middleware(Gate, entrance=entrance)],
     )

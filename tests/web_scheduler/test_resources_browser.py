@@ -16,6 +16,7 @@ PAGES = {
     "budgets": "/budgets",
     "costs": "/budgets/campaigns",
     "energy": "/energy",
+    "alerts": "/alerts",
 }
 
 

@@ -65,7 +65,7 @@ def test_the_page_leads_to_the_log_and_to_its_campaigns(grid: Grid) -> None:
     assert "2 sur 10" in page
     assert HOSTILE not in page
     english = grid.enter(Role.OPERATOR).get(f"/bundles/{grid.world.bundle.digest}?lang=en").text
-    assert "noise on each node" in english
+    assert "noise on each worker" in english
 
 
 def test_filters_and_csv(grid: Grid) -> None:

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from scheduler.errors import PagesRefused
+from scheduler.views.alerts import Thresholds
 from scheduler.views.energy import Factors
 
 LARGEST_FILE = 64 * 1024  # bytes
+_LONGEST_MINUTES = 60 * 24 * 30
+_LARGEST = 1_000_000  # of workers, attempts and seconds
 _LONGEST = 300  # letters of the factor's source
 
 
@@ -19,6 +22,7 @@ _LONGEST = 300  # letters of the factor's source
 class Judging:
     """Everything that an operator may set about these pages; the defaults are for a city."""
 
+    alerts: Thresholds = field(default_factory=Thresholds)
     energy: Factors = field(default_factory=Factors)
 
 
@@ -38,7 +42,22 @@ def load(path: Path) -> Judging:
 def parse(plain: Mapping[str, Any]) -> Judging:
     """The same from what TOML says. Raises PagesRefused for unknown keys and impossible values."""
     _only(plain, Judging(), "")
-    return Judging(energy=_energy(_table(plain, "energy")))
+    return Judging(
+        alerts=_thresholds(_table(plain, "alerts")), energy=_energy(_table(plain, "energy"))
+    )
+
+
+def _thresholds(plain: Mapping[str, Any]) -> Thresholds:
+    _only(plain, Thresholds(), "alerts.")
+    return Thresholds(
+        **{name: number(value, f"alerts.{name}", _most(name)) for name, value in plain.items()}
+    )
+
+
+def _most(name: str) -> float:
+    if name.endswith("_share"):
+        return 1
+    return _LONGEST_MINUTES if name.endswith("_minutes") else _LARGEST
 
 
 def _energy(plain: Mapping[str, Any]) -> Factors:

@@ -19,7 +19,7 @@ STANDINGS: Mapping[str, Status] = {
     )
 }
 PROTECTIONS: Mapping[str, Sentence] = {
-    "clear": say("noise on each node"),
+    "clear": say("noise on each worker"),
     "shared": say("shared between two aggregators"),
     "encrypted": say("encrypted"),
 }
