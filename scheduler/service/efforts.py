@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, literal_column, type_coerce
+import sqlalchemy
+from sqlalchemy import BigInteger, ColumnElement, literal_column, type_coerce
 from sqlmodel import col, delete, func, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -26,9 +27,9 @@ _FAILED = (AttemptState.REJECTED, AttemptState.EXPIRED, AttemptState.ABANDONED)
 _DAY = 86_400_000_000  # microseconds
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 # As the indexes over some rows alone spell their conditions.
-_MOVING = literal_column("unit.state IN ('waiting', 'ready', 'leased')")
-_READY = literal_column("unit.state = 'ready'")
-_LIVE = literal_column("attempt.state IN ('leased', 'reported')")
+_MOVING: ColumnElement[bool] = literal_column("unit.state IN ('waiting', 'ready', 'leased')")
+_READY: ColumnElement[bool] = literal_column("unit.state = 'ready'")
+_LIVE: ColumnElement[bool] = literal_column("attempt.state IN ('leased', 'reported')")
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,12 @@ def ended_since(since: datetime, now: datetime) -> Any:
     )
     day = (end // _DAY).label("day")
     return (
-        select(
-            UnitRow.campaign, day, AttemptRow.state, func.count(), func.sum((end - begin) // 1000)
+        sqlalchemy.select(  # sqlmodel's takes four columns at most
+            col(UnitRow.campaign),
+            day,
+            col(AttemptRow.state),
+            func.count(),
+            func.sum((end - begin) // 1000),
         )
         .join(UnitRow, col(UnitRow.id) == col(AttemptRow.unit))
         .where(col(AttemptRow.ended_at) >= since, col(AttemptRow.ended_at) < now)

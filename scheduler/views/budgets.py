@@ -12,7 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
+from typing import Any
 
+import sqlalchemy
 from sqlmodel import and_, col, func, select
 
 from protection import accounting
@@ -191,13 +193,13 @@ def _budgets(
     tx: Transaction, documents: Documents, rows: Sequence[AuthorisationRow]
 ) -> list[Budget]:
     # Few lines a vote: its campaigns differ in what they cost only where rules were voted anew.
-    spent = tx.session.exec(
-        select(
-            CampaignRow.authorisation,
-            CampaignRow.rho,
-            CampaignRow.rounds,
+    query: Any = (
+        sqlalchemy.select(  # sqlmodel's takes four columns at most
+            col(CampaignRow.authorisation),
+            col(CampaignRow.rho),
+            col(CampaignRow.rounds),
             func.count(func.distinct(CampaignRow.id)),
-            func.count(RoundRow.number),
+            func.count(col(RoundRow.number)),
         )
         .join(
             RoundRow,
@@ -209,7 +211,8 @@ def _budgets(
         )
         .where(col(CampaignRow.authorisation).in_([row.id for row in rows]))
         .group_by(CampaignRow.authorisation, CampaignRow.rho, col(CampaignRow.rounds))
-    ).all()
+    )
+    spent: Sequence[tuple[str, str, int, int, int]] = tx.session.exec(query).all()
     started: dict[str, Fraction] = {}
     opened: dict[str, Fraction] = {}
     for vote, rho, rounds, campaigns, rounds_opened in spent:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from jobs import archive
 from protection import accounting
@@ -65,7 +65,8 @@ class Documents:
     def _once(self, key: tuple[str, str], read: Callable[[], T]) -> T | None:
         known = self._kept.get(key)
         if known is not None:
-            return known  # type: ignore[return-value] - the key's first part says which
+            # The key's first part says which of the two it is.
+            return cast("T", known)
         try:
             found = read()
         except Problem:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import literal_column
+from sqlalchemy import ColumnElement, literal_column
 from sqlmodel import col, func, select
 
 from scheduler.domain.planning import LOST_AFTER
@@ -32,8 +32,10 @@ LOOKED_AT = 200
 # A page that is followed is made anew every second; its alerts need not be.
 FRESH = timedelta(seconds=10)
 # As the index over what moves spells its condition.
-_MOVING = literal_column("unit.state IN ('waiting', 'ready', 'leased')")
-_RUNNING = literal_column("campaign.state IN ('draft', 'running', 'concluding')")
+_MOVING: ColumnElement[bool] = literal_column("unit.state IN ('waiting', 'ready', 'leased')")
+_RUNNING: ColumnElement[bool] = literal_column(
+    "campaign.state IN ('draft', 'running', 'concluding')"
+)
 
 
 class Watch:

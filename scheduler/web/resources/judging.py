@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +67,14 @@ def _energy(plain: Mapping[str, Any]) -> Factors:
         raise _refused(f"energy.source is a text on one line, of {_LONGEST} letters at most")
     if plain and not source:
         raise _refused("energy.source is missing: say where these factors come from")
-    found = Factors(source=source)
-    for name, most in (("watts", 10_000), ("grams_per_kwh", 5_000)):
-        if name in plain:
-            found = replace(found, **{name: number(plain[name], f"energy.{name}", most)})
-    return found
+    built_in = Factors()
+    return Factors(
+        watts=number(plain.get("watts", built_in.watts), "energy.watts", 10_000),
+        grams_per_kwh=number(
+            plain.get("grams_per_kwh", built_in.grams_per_kwh), "energy.grams_per_kwh", 5_000
+        ),
+        source=source,
+    )
 
 
 def number(value: Any, name: str, most: float) -> float:
