@@ -72,6 +72,7 @@ def room(desk: Desk, zone: str = "UTC") -> Kit:
             Entry(say("Health"), "/", watchers),
             Entry(say("Campaigns"), "/campaigns", watchers),
             Entry(say("Workers"), "/workers", watchers),
+            Entry(say("Queue"), "/queue", watchers),
             Entry(say("Bundles"), "/bundles", watchers),
             Entry(say("Budgets"), "/budgets", watchers),
             Entry(say("Energy"), "/energy", watchers),
@@ -93,6 +94,7 @@ def surface(
     documents = Documents(desk)
     watch = Watch(desk, documents, absent, judged.alerts)
     router, live = pages(kit, desk, absent, watch)
+    resources, moving = resource_pages(kit, desk, documents, watch, judged)
     app = application(
         kit,
         title="Cadastre scheduler",
@@ -100,11 +102,11 @@ def surface(
             signin.pages(kit, entrance),
             router,
             log_pages(kit, desk),
-            *resource_pages(kit, desk, documents, watch, judged),
+            *resources,
         ],
         middleware=[Middleware(Gate, entrance=entrance)],
     )
-    return app, list(live.values())
+    return app, [*live.values(), *moving]
 
 
 class Pages:

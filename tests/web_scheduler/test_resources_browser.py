@@ -7,6 +7,7 @@ import pytest
 from tests.web.browser import LANGUAGES, PHONE, SCHEMES, Watch, axe, fits, walk
 from tests.web_scheduler.territory import Grid
 from tests.web_scheduler.test_pages_browser import draw, enter, served
+from tests.web_scheduler.test_resources_queue import seed
 
 __all__ = ["served"]
 # The name is the picture's in docs/screens; those without one are drawn by nobody.
@@ -17,6 +18,7 @@ PAGES = {
     "costs": "/budgets/campaigns",
     "energy": "/energy",
     "alerts": "/alerts",
+    "queue": "/queue",
 }
 
 
@@ -24,10 +26,19 @@ def place(grid: Grid, path: str) -> str:
     return path.format(b=grid.world.bundle.digest[7:], c=grid.moving)
 
 
+@pytest.fixture(autouse=True)
+def _sampled(served: Grid) -> None:
+    seed(served.world, 60)
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_readable_by_everybody(browse: Watch, served: Grid, name: str) -> None:
     path = place(served, PAGES[name])
     page = enter(browse, served, path)
+    for _ in page.query_selector_all("[data-live]"):
+        page.wait_for_selector('[data-live][data-state="live"]')
+    for _ in page.query_selector_all("[data-series]"):
+        page.wait_for_selector("[data-series][data-drawn] canvas")
     draw(page, name)
     for stop in walk(page):
         assert stop["shown"], stop
