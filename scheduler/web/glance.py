@@ -12,7 +12,7 @@ from scheduler.views.units import PlanProof, Try, UnitDetail
 from scheduler.web import words
 from scheduler.web.reasons import told
 from scheduler.web.resources.alert_words import Told
-from scheduler.web.tables import campaign_ident, unit_ident
+from scheduler.web.tables import campaign_ident, unit_ident, worker_ident
 from web import charts
 from web.cells import Cell, Ident, Link, Share, Status, Tone
 from web.charts import Chart, Lane, Span
@@ -230,7 +230,7 @@ def unit_facts(found: UnitDetail) -> list[tuple[Sentence, Cell]]:
         (say("Task"), words.UNIT_KINDS[work.kind]),
         (say("Campaign"), Link(f"/campaigns/{work.campaign}", found.title or work.campaign)),
         (say("Round"), work.round),
-        (say("Worker"), Ident(work.worker) if work.worker else say("any that can")),
+        (say("Worker"), worker_ident(work.worker) if work.worker else say("any that can")),
         (say("Answers for it"), found.operator or None),
         (say("Attempts"), say("{used} of {most} at most", used=len(found.tries),
                               most=found.maximum_attempts)),
@@ -249,7 +249,7 @@ def try_rows(found: UnitDetail) -> Rows:
             one.number,
             words.ATTEMPTS[one.state],
             told(one.why, one.reason),
-            Ident(one.worker),
+            worker_ident(one.worker),
             one.leased_at,
             one.ended_at,
             None if one.ended_at is None else one.ended_at - one.leased_at,

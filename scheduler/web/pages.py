@@ -191,12 +191,13 @@ def _workers(router: APIRouter, kit: Kit, desk: Desk) -> None:
             for row in machines.machines(desk)
             if row.freshness == asked.get("state", row.freshness)
             and asked.get("operator", "").lower() in row.operator.lower()
+            and asked.get("site", row.site) == row.site
             and ("library" not in asked or asked["library"] in row.libraries)
         ]
         why = say("No worker has joined yet: make a token, and join one with it.")
         if asked:
             why = say("No worker matches these filters.")
-        return kit.listing(request, "scheduler/listing.html", in_memory(MACHINES, state, rows, why))
+        return kit.listing(request, "resources/workers.html", in_memory(MACHINES, state, rows, why))
 
 
 def _campaign(found: runs.RunDetail, speech: Speech) -> dict[str, Any]:

@@ -39,6 +39,11 @@ def unit_ident(unit: str) -> Ident:
     return Ident(unit, f"/units/{unit}", 8)
 
 
+def worker_ident(worker: str) -> Ident:
+    """A worker's name, with the way to its page."""
+    return Ident(worker, f"/workers/{worker}", 8)
+
+
 RUNS: Table[Run] = Table(
     name="campaigns",
     caption=say("Campaigns"),
@@ -73,7 +78,9 @@ WORK: Table[Work] = Table(
         Column("round", say("Round"), lambda row: row.round, "unit", number=True, schema="integer"),
         Column("kind", say("Task"), lambda row: words.UNIT_KINDS[row.kind]),
         Column("state", say("State"), lambda row: words.UNITS[row.state]),
-        Column("worker", say("Worker"), lambda row: Ident(row.worker) if row.worker else None),
+        Column(
+            "worker", say("Worker"), lambda row: worker_ident(row.worker) if row.worker else None
+        ),
         Column("reason", say("Why"), lambda row: told(row.why, row.reason)),
         Column(
             "capsules",
@@ -94,7 +101,7 @@ MACHINES: Table[Machine] = Table(
     name="workers",
     caption=say("Workers"),
     columns=[
-        Column("worker", say("Worker"), lambda row: Ident(row.worker, letters=8)),
+        Column("worker", say("Worker"), lambda row: worker_ident(row.worker)),
         Column("state", say("State"), lambda row: words.WORKERS[row.freshness], sort="state"),
         Column("last_seen", say("Last sign"), lambda row: row.last_seen, sort="last_seen"),
         Column("operator", say("Answers for it"), lambda row: row.operator, sort="operator"),
@@ -124,6 +131,7 @@ MACHINES: Table[Machine] = Table(
     filters=[
         Choice("state", say("State"), options=_options(words.WORKERS)),
         Text("operator", say("Answers for it"), most=80),
+        Text("site", say("Site"), most=80),
         Text("library", say("Has the library"), most=40, pattern="[a-z0-9_.-]+"),
     ],
 )

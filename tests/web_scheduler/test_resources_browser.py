@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from scheduler.views import machines
 from tests.web.browser import LANGUAGES, PHONE, SCHEMES, Watch, axe, fits, walk
 from tests.web_scheduler.territory import Grid
 from tests.web_scheduler.test_pages_browser import draw, enter, served
@@ -19,11 +20,15 @@ PAGES = {
     "energy": "/energy",
     "alerts": "/alerts",
     "queue": "/queue",
+    "workers": "/workers",
+    "worker": "/workers/{w}",
+    "sites": "/sites",
 }
 
 
 def place(grid: Grid, path: str) -> str:
-    return path.format(b=grid.world.bundle.digest[7:], c=grid.moving)
+    worker = next(one.worker for one in machines.machines(grid.world.desk) if one.leases)
+    return path.format(b=grid.world.bundle.digest[7:], c=grid.moving, w=worker)
 
 
 @pytest.fixture(autouse=True)

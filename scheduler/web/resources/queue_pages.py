@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -38,7 +39,7 @@ QUEUE: Table[Bucket] = Table(
     ],
     sorts=[Sort("at", lambda row: (row.at,), (datetime,), descending=True)],
     filters=[Choice("span", say("Time"), options=list(_WORDS.items()))],
-    sizes=(100, 25, 50, 200),
+
 )  # fmt: skip
 
 
@@ -82,7 +83,7 @@ def _beat(kit: Kit, language: Language, found: Series) -> str:
     )
 
 
-def _shown(found: Series, speech: Speech) -> dict[str, object]:
+def _shown(found: Series, speech: Speech) -> dict[str, Any]:
     return {"found": found, "word": _WORDS[found.span], "pictures": _pictures(found, speech)}
 
 
