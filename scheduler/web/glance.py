@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from scheduler.views.health import SHOWN, Health
 from scheduler.views.runs import Run, RunDetail, Stage
-from scheduler.views.units import PlanProof, Try, UnitDetail
+from scheduler.views.units import PlanProof, Try, UnitDetail, Work
 from scheduler.web import words
 from scheduler.web.reasons import told
 from scheduler.web.resources.alert_words import Told
@@ -144,7 +144,10 @@ def stage_rows(found: RunDetail) -> Rows:
     """A campaign's rounds, the newest first."""
     return [
         [
-            say("Round {number}", number=one.number),
+            Link(
+                f"/campaigns/{found.run.campaign}/timeline?round={one.number}",
+                say("Round {number}", number=one.number),
+            ),
             words.ROUNDS.get(one.state),
             Share(one.part),
             _counts(one),
@@ -193,14 +196,19 @@ def _entry_link(index: int | None) -> Cell:
 
 def attempts_chart(found: RunDetail, speech: Speech) -> Chart | None:
     """The attempts of the newest round, a line per unit; None where there is none yet."""
-    lanes = [
+    return lanes_chart(found.lanes, say("Attempts of the newest round"), speech)
+
+
+def lanes_chart(
+    lanes: Sequence[tuple[Work, tuple[Try, ...]]], caption: Sentence, speech: Speech
+) -> Chart | None:
+    """The attempts of some units, a line for each; None where there is none yet."""
+    drawn = [
         Lane(work.unit[:13], [_span(one) for one in tries], f"/units/{work.unit}")
-        for work, tries in found.lanes
+        for work, tries in lanes
         if tries
     ]
-    if not lanes:
-        return None
-    return charts.gantt("attempts", say("Attempts of the newest round"), lanes, speech)
+    return charts.gantt("attempts", caption, drawn, speech) if drawn else None
 
 
 def unit_chart(found: UnitDetail, speech: Speech) -> Chart | None:

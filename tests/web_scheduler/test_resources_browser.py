@@ -23,6 +23,7 @@ PAGES = {
     "workers": "/workers",
     "worker": "/workers/{w}",
     "sites": "/sites",
+    "timeline": "/campaigns/{c}/timeline?round=1",
 }
 
 
@@ -50,7 +51,7 @@ def test_a_page_is_readable_by_everybody(browse: Watch, served: Grid, name: str)
         assert stop["outlined"], stop
         assert stop["name"] or stop["tag"] in {"input", "select", "textarea"}, stop
     for language in LANGUAGES:
-        page.goto(f"{served.origin}{path}?lang={language}")
+        page.goto(f"{served.origin}{path}{'&' if '?' in path else '?'}lang={language}")
         assert page.get_attribute("html", "lang") == language
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)

@@ -13,6 +13,7 @@ from scheduler.web.resources.bundle_pages import bundle_pages
 from scheduler.web.resources.energy_pages import energy_pages
 from scheduler.web.resources.judging import Judging
 from scheduler.web.resources.queue_pages import queue_pages
+from scheduler.web.resources.timeline_pages import timeline_pages
 from scheduler.web.resources.worker_pages import worker_pages
 from web.kit import Kit
 from web.live.broadcast import Broadcast
@@ -26,6 +27,7 @@ def resource_pages(
     return [
         queue,
         worker_pages(kit, desk),
+        timeline_pages(kit, desk),
         bundle_pages(kit, desk, documents),
         budget_pages(kit, desk, documents),
         alert_pages(kit, watch),
