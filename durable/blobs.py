@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,19 @@ class BlobFolder:
         # Parsed again: a digest made by hand from a message would lead anywhere.
         name = Digest.parse(digest).removeprefix("sha256:")
         return self._root / "sha256" / name[:2] / name
+
+    def room(self) -> tuple[int, int]:
+        """Bytes free on the disk that holds it, and bytes in all. Raises StorageFailed."""
+        place = self._root
+        while not place.exists() and place != place.parent:
+            place = place.parent  # nothing was put yet
+        try:
+            usage = shutil.disk_usage(place)
+        except OSError as error:
+            raise StorageFailed(
+                f"could not look at the disk of {place}: {error.strerror}"
+            ) from error
+        return usage.free, usage.total
 
     def put(self, data: bytes) -> Digest:
         """Store `data` durably; storing it again is free. Raises StorageFailed."""

@@ -92,6 +92,12 @@ def add_scheduler(verbs: Verbs) -> None:
         help="a worker that may turn aggregates into reports: one of your own, without capsules",
     )
 
+    _add_people(verbs)
+    _add_copies(verbs)
+
+
+def _add_people(verbs: Verbs) -> None:
+    """Who is let in, to the pages and to the grid."""
     invite = leaf(
         verbs,
         "invite",
@@ -143,6 +149,9 @@ def add_scheduler(verbs: Verbs) -> None:
     exclude.add_argument("member", help="a person as in their token's --operator, or wrk_…")
     exclude.add_argument("--reason", required=True, help="kept here, never published")
 
+
+def _add_copies(verbs: Verbs) -> None:
+    """Backups, and databases of other versions."""
     backup = leaf(
         verbs,
         "backup",
@@ -208,6 +217,12 @@ def _web_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--web-zone", default="Europe/Paris", help="time zone that the pages show times in"
+    )
+    parser.add_argument(
+        "--web-judging",
+        type=Path,
+        metavar="FILE",
+        help="TOML with the thresholds of alerts and the factors of energy and carbon",
     )
 
 
@@ -278,6 +293,7 @@ def _serve(arguments: argparse.Namespace) -> int:
                 address=arguments.web_address,
                 issuer=arguments.web_sign_in,
                 zone=arguments.web_zone,
+                judging=arguments.web_judging,
             ),
         )
     )

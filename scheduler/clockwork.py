@@ -9,7 +9,7 @@ from datetime import UTC, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from scheduler.service import committing, sweeping
+from scheduler.service import committing, efforts, sweeping
 from scheduler.service.bell import PACE
 from scheduler.service.desk import Desk
 from scheduler.service.exclusion import DenyList
@@ -25,6 +25,7 @@ STATUS_SECONDS = 30
 # Who was excluded from another program (`cadastre scheduler exclude`) is denied after this.
 EXCLUSIONS_SECONDS = 5
 COMMITMENTS = timedelta(hours=1)
+SAMPLE_SECONDS = 60
 SWEEP = timedelta(hours=1)
 RENEWAL = timedelta(minutes=10)
 
@@ -63,6 +64,7 @@ def make_clockwork(
         "standing": (standing.refresh, STATUS_SECONDS),
         "commitments": (lambda: committing.commit_waiting(desk), COMMITMENTS.total_seconds()),
         "exclusions": (deny.refresh, EXCLUSIONS_SECONDS),
+        "sample": (lambda: efforts.sample(desk), SAMPLE_SECONDS),
         "sweep": (sweep, SWEEP.total_seconds()),
         "renewal": (renewal, RENEWAL.total_seconds()),
     }

@@ -29,7 +29,13 @@ _LOG = logging.getLogger("cadastre.scheduler.pages")
 
 
 def opener(
-    state: State, *, listen: str, address: str, issuer: Path | None, zone: str
+    state: State,
+    *,
+    listen: str,
+    address: str,
+    issuer: Path | None,
+    zone: str,
+    judging: Path | None = None,
 ) -> Opener | None:
     """What makes the pages once the desk stands; None for none. Raises PagesRefused."""
     if listen == OFF:
@@ -44,7 +50,7 @@ def opener(
             return _NoPages()
         from scheduler.web.surface import Pages, Settings
 
-        pages = Pages(desk, Settings(host, port, address, issuer, zone), log.waiting)
+        pages = Pages(desk, Settings(host, port, address, issuer, zone, judging), log.waiting)
         write_atomic(state.folder / _FILE, pages.address.encode())
         # To the terminal and to no log: whoever reads the token is the first operator.
         sys.stdout.write(f"pages: {pages.address}\n")

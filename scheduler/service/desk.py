@@ -89,6 +89,7 @@ class Desk:
     asked: dict[str, datetime] = field(default_factory=dict)  # see service.keyholding
     facts: dict[tuple[str, str], object] = field(default_factory=dict)  # see service.facts
     turned_at: datetime | None = None  # when everything that moves by itself last could
+    skews: dict[str, timedelta] = field(default_factory=dict)  # workers' clocks less our own
 
     @property
     def territory(self) -> str:

@@ -58,11 +58,11 @@ async def list_workers(desk: Desk) -> list[WorkerView]:
     return await desk.look("list-workers", gather)
 
 
-def live_capsules(tx: Transaction) -> dict[str, int]:
+def live_capsules(tx: Transaction, name: str = "") -> dict[str, int]:
     """How many capsules of each worker have any live grant, exactly: round before showing.
 
-    Asked worker by worker, each answered from the index `consent_live` alone: the table itself,
-    which grows with every owner, is not read.
+    Of the one called `name`, or of all. Asked worker by worker, each answered from the index
+    `consent_live` alone: the table itself, which grows with every owner, is not read.
     """
     granted = (
         select(func.count(func.distinct(ConsentRow.capsule)))
@@ -75,7 +75,8 @@ def live_capsules(tx: Transaction) -> dict[str, int]:
         .correlate(WorkerRow)
         .scalar_subquery()
     )
-    return dict(tx.session.exec(select(WorkerRow.name, granted)).all())
+    query = select(WorkerRow.name, granted)
+    return dict(tx.session.exec(query.where(WorkerRow.name == name) if name else query).all())
 
 
 def freshness(last_seen: datetime | None, now: datetime) -> str:

@@ -51,11 +51,12 @@ def flag(comment: str, *, default: bool = False) -> Any:
     return Field(default=default, nullable=False, sa_column_kwargs={"comment": comment})
 
 
-def moment(comment: str, *, optional: bool = False, index: bool = False) -> Any:
+def moment(comment: str, *, key: bool = False, optional: bool = False, index: bool = False) -> Any:
     """A moment, as microseconds since 1970 in UTC."""
     options: dict[str, Any] = {"default": None} if optional else {}
     return Field(
         sa_type=Moment,
+        primary_key=key,
         nullable=optional,
         index=index,
         sa_column_kwargs={"comment": comment},

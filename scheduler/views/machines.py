@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,41 +37,43 @@ class Machine:
     slots: int
     contributes: bool
     concludes: bool
-    draining: bool
+    draining: bool  # by itself
+    drained: bool  # by an operator
 
 
 def machines(desk: Desk) -> list[Machine]:
     """Every worker; a territory has hundreds, not millions."""
+    return desk.store.read("view-machines", machines_in)
 
-    def gather(tx: Transaction) -> list[Machine]:
-        leases: dict[str, int] = dict(
-            tx.session.exec(
-                select(AttemptRow.worker, func.count())
-                .where(among(col(AttemptRow.state), LIVE))
-                .group_by(AttemptRow.worker)
-            ).all()
+
+def machines_in(tx: Transaction, name: str = "") -> list[Machine]:
+    """All of them, or the one called `name`."""
+    live = select(AttemptRow.worker, func.count()).where(among(col(AttemptRow.state), LIVE))
+    query = select(WorkerRow, MemberRow).join(MemberRow)
+    if name:
+        live = live.where(AttemptRow.worker == name)
+        query = query.where(WorkerRow.name == name)
+    leases: dict[str, int] = dict(tx.session.exec(live.group_by(AttemptRow.worker)).all())
+    capsules = live_capsules(tx, name)
+    return [
+        Machine(
+            worker=row.name,
+            operator=member.operator,
+            site=member.site,
+            freshness=_freshness(row, member, tx.now),
+            last_seen=row.last_seen,
+            level=row.level,
+            libraries=tuple(row.libraries.split()),
+            capsules=round_down(capsules[row.name]),
+            leases=leases.get(row.name, 0),
+            slots=row.slots,
+            contributes=row.contributes,
+            concludes=row.concludes,
+            draining=row.draining,
+            drained=row.drained_at is not None,
         )
-        capsules = live_capsules(tx)
-        return [
-            Machine(
-                worker=row.name,
-                operator=member.operator,
-                site=member.site,
-                freshness=_freshness(row, member, tx.now),
-                last_seen=row.last_seen,
-                level=row.level,
-                libraries=tuple(row.libraries.split()),
-                capsules=round_down(capsules[row.name]),
-                leases=leases.get(row.name, 0),
-                slots=row.slots,
-                contributes=row.contributes,
-                concludes=row.concludes,
-                draining=row.draining,
-            )
-            for row, member in tx.session.exec(select(WorkerRow, MemberRow).join(MemberRow)).all()
-        ]
-
-    return desk.store.read("view-machines", gather)
+        for row, member in tx.session.exec(query).all()
+    ]
 
 
 def freshnesses(tx: Transaction) -> Counter[str]:
@@ -84,3 +87,43 @@ def freshnesses(tx: Transaction) -> Counter[str]:
 
 def _freshness(row: WorkerRow, member: MemberRow, now: datetime) -> str:
     return "banned" if member.banned_at is not None else freshness(row.last_seen, now)
+
+
+@dataclass(frozen=True)
+class Site:
+    """The workers of one place; capsules in tens."""
+
+    site: str
+    operators: tuple[str, ...]
+    fresh: int
+    late: int
+    lost: int
+    capsules: int
+    leases: int
+    slots: int
+
+    @property
+    def workers(self) -> int:
+        """All that are not excluded."""
+        return self.fresh + self.late + self.lost
+
+
+def sites(machines: Iterable[Machine]) -> list[Site]:
+    """The places of the workers that are not excluded, by name."""
+    found: dict[str, list[Machine]] = {}
+    for one in machines:
+        if one.freshness != "banned":
+            found.setdefault(one.site, []).append(one)
+    return [
+        Site(
+            site=site,
+            operators=tuple(sorted({one.operator for one in those})),
+            fresh=sum(one.freshness == "fresh" for one in those),
+            late=sum(one.freshness == "late" for one in those),
+            lost=sum(one.freshness == "lost" for one in those),
+            capsules=sum(one.capsules for one in those),
+            leases=sum(one.leases for one in those),
+            slots=sum(one.slots for one in those),
+        )
+        for site, those in sorted(found.items())
+    ]

@@ -115,7 +115,7 @@ def run(desk: Desk, text: str, *, stages: int = 20) -> RunDetail:
             .limit(stages)
         ).all()
         work = _progress(tx, row.id, [entry.number for entry in rounds])
-        lanes, hidden = _lanes(tx, row.id, rounds[0].number) if rounds else ([], 0)
+        lanes, hidden = lanes_of(tx, row.id, rounds[0].number) if rounds else ([], 0)
         release = None
         if row.release is not None:
             release = tx.session.exec(
@@ -214,10 +214,10 @@ def _stage(tx: Transaction, row: RoundRow, work: Mapping[str, tuple[int, int]]) 
     )
 
 
-def _lanes(
+def lanes_of(
     tx: Transaction, campaign: str, number: int
 ) -> tuple[list[tuple[Work, tuple[Try, ...]]], int]:
-    """The newest round's units with their attempts: failed first, then moving, then done."""
+    """A round's units with their attempts, LANES at most: failed first, then moving, then done."""
     final = [state.value for state in FINAL_UNIT]
     urgency = case(
         (col(UnitRow.state) == "failed", 0), (col(UnitRow.state).not_in(final), 1), else_=2

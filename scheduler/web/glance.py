@@ -8,9 +8,10 @@ from datetime import timedelta
 
 from scheduler.views.health import SHOWN, Health
 from scheduler.views.runs import Run, RunDetail, Stage
-from scheduler.views.units import PlanProof, Try, UnitDetail
+from scheduler.views.units import PlanProof, Try, UnitDetail, Work
 from scheduler.web import words
 from scheduler.web.reasons import told
+from scheduler.web.resources.alert_words import Told
 from scheduler.web.tables import campaign_ident, unit_ident, worker_ident
 from web import charts
 from web.cells import Cell, Ident, Link, Share, Status, Tone
@@ -36,6 +37,7 @@ class Glance:
     failed: Rows
     health: Health
     more_late: bool
+    calls: Sequence[Told]  # alerts
 
     @property
     def workers_state(self) -> Status:
@@ -45,11 +47,11 @@ class Glance:
         return LOOK if self.health.late else WELL
 
 
-def glance(found: Health) -> Glance:
+def glance(found: Health, calls: Sequence[Told] = ()) -> Glance:
     """What the first page shows."""
     return Glance(
-        verdict=_verdict(found),
-        verdict_says=_verdict_says(found),
+        verdict=_verdict(found, calls),
+        verdict_says=_verdict_says(found, calls),
         troubles=[words.trouble(one) for one in found.troubles],
         late=[
             [
@@ -66,17 +68,18 @@ def glance(found: Health) -> Glance:
         failed=[_run_row(row) for row in found.failed[:SHOWN]],
         health=found,
         more_late=len(found.late_units) > SHOWN,
+        calls=calls,
     )
 
 
-def _verdict(found: Health) -> Status:
-    if found.troubles or found.lost:
+def _verdict(found: Health, calls: Sequence[Told]) -> Status:
+    if found.troubles or found.lost or any(one.status.tone is Tone.BAD for one in calls):
         return BAD
-    return WELL if found.well else LOOK
+    return WELL if found.well and not calls else LOOK
 
 
-def _verdict_says(found: Health) -> Sentence:
-    if found.well:
+def _verdict_says(found: Health, calls: Sequence[Told]) -> Sentence:
+    if found.well and not calls:
         return say("Every worker is here, nothing is late, nothing failed in 24 hours.")
     parts = [
         part
@@ -99,6 +102,7 @@ def _verdict_says(found: Health) -> Sentence:
                        "{number} campaigns failed in 24 hours", len(found.failed)),
                 len(found.failed),
             ),
+            (plural("{number} alert", "{number} alerts", len(calls)), len(calls)),
         )
         if number
     ]  # fmt: skip
@@ -140,7 +144,10 @@ def stage_rows(found: RunDetail) -> Rows:
     """A campaign's rounds, the newest first."""
     return [
         [
-            say("Round {number}", number=one.number),
+            Link(
+                f"/campaigns/{found.run.campaign}/timeline?round={one.number}",
+                say("Round {number}", number=one.number),
+            ),
             words.ROUNDS.get(one.state),
             Share(one.part),
             _counts(one),
@@ -189,14 +196,19 @@ def _entry_link(index: int | None) -> Cell:
 
 def attempts_chart(found: RunDetail, speech: Speech) -> Chart | None:
     """The attempts of the newest round, a line per unit; None where there is none yet."""
-    lanes = [
+    return lanes_chart(found.lanes, say("Attempts of the newest round"), speech)
+
+
+def lanes_chart(
+    lanes: Sequence[tuple[Work, tuple[Try, ...]]], caption: Sentence, speech: Speech
+) -> Chart | None:
+    """The attempts of some units, a line for each; None where there is none yet."""
+    drawn = [
         Lane(work.unit[:13], [_span(one) for one in tries], f"/units/{work.unit}")
-        for work, tries in found.lanes
+        for work, tries in lanes
         if tries
     ]
-    if not lanes:
-        return None
-    return charts.gantt("attempts", say("Attempts of the newest round"), lanes, speech)
+    return charts.gantt("attempts", caption, drawn, speech) if drawn else None
 
 
 def unit_chart(found: UnitDetail, speech: Speech) -> Chart | None:
@@ -245,7 +257,7 @@ def try_rows(found: UnitDetail) -> Rows:
             one.number,
             words.ATTEMPTS[one.state],
             told(one.why, one.reason),
-            Ident(one.worker),
+            worker_ident(one.worker),
             one.leased_at,
             one.ended_at,
             None if one.ended_at is None else one.ended_at - one.leased_at,

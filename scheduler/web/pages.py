@@ -11,9 +11,12 @@ from starlette.responses import RedirectResponse
 
 from scheduler.service.desk import Desk
 from scheduler.views import health, machines, runs, units
+from scheduler.views.alerts import AlertKind
 from scheduler.views.health import Absent
+from scheduler.views.watching import Watch
 from scheduler.web import glance, plainly, words
 from scheduler.web.actions import offered
+from scheduler.web.resources.alert_words import tell
 from scheduler.web.tables import MACHINES, RUNS, WORK, cut
 from web.cells import Status
 from web.kit import Crumb, Kit
@@ -35,12 +38,23 @@ _CAMPAIGNS = Crumb(say("Campaigns"), "/campaigns")
 Live = dict[str, Broadcast]
 
 
-def pages(kit: Kit, desk: Desk, absent: Callable[[], Sequence[Absent]]) -> tuple[APIRouter, Live]:
+def pages(
+    kit: Kit, desk: Desk, absent: Callable[[], Sequence[Absent]], watch: Watch
+) -> tuple[APIRouter, Live]:
     """The routes, and the live parts that the server's end has to close."""
     router = APIRouter(dependencies=[])
+
+    def look() -> health.Health:
+        return health.health(desk, absent)
+
+    def see() -> glance.Glance:
+        # Witnesses have their own line there, from the first moment on.
+        calls = [tell(one) for one in watch.alerts() if one.kind is not AlertKind.WITNESS_SILENT]
+        return glance.glance(look(), calls)
+
     live = {
         "health": Broadcast(
-            lambda _, language: _beat_of_health(kit, language, health.health(desk, absent)),
+            lambda _, language: _beat_of_health(kit, language, see()),
             kit.clock,
             version=kit.assets.version,
         ),
@@ -50,7 +64,7 @@ def pages(kit: Kit, desk: Desk, absent: Callable[[], Sequence[Absent]]) -> tuple
             version=kit.assets.version,
         ),
     }
-    _health(router, kit, desk, absent, live["health"])
+    _health(router, kit, look, see, live["health"])
     _campaigns(router, kit, desk, live["campaign"])
     _units(router, kit, desk)
     _workers(router, kit, desk)
@@ -60,17 +74,16 @@ def pages(kit: Kit, desk: Desk, absent: Callable[[], Sequence[Absent]]) -> tuple
 def _health(
     router: APIRouter,
     kit: Kit,
-    desk: Desk,
-    absent: Callable[[], Sequence[Absent]],
+    look: Callable[[], health.Health],
+    see: Callable[[], glance.Glance],
     live: Broadcast,
 ) -> None:
     @router.get("/", dependencies=[needs(*WATCHERS, Role.AUTHOR)], include_in_schema=False)
     def first(request: Request) -> Response:
         if not visits.person(request).roles & set(WATCHERS):
             return RedirectResponse("/mine", HTTPStatus.SEE_OTHER)  # an author's first page
-        found = glance.glance(health.health(desk, absent))
         return kit.page(
-            request, "scheduler/health.html", title=say("Health of the grid"), glance=found
+            request, "scheduler/health.html", title=say("Health of the grid"), glance=see()
         )
 
     @router.get("/live/health", dependencies=[needs(*WATCHERS)], include_in_schema=False)
@@ -79,7 +92,7 @@ def _health(
 
     @router.get(f"{API}/health", dependencies=[needs(*WATCHERS)])
     def as_json() -> Response:
-        return plainly.answer(health.health(desk, absent))
+        return plainly.answer(look())
 
 
 def _campaigns(router: APIRouter, kit: Kit, desk: Desk, live: Broadcast) -> None:
@@ -191,12 +204,13 @@ def _workers(router: APIRouter, kit: Kit, desk: Desk) -> None:
             for row in machines.machines(desk)
             if row.freshness == asked.get("state", row.freshness)
             and asked.get("operator", "").lower() in row.operator.lower()
+            and asked.get("site", row.site) == row.site
             and ("library" not in asked or asked["library"] in row.libraries)
         ]
         why = say("No worker has joined yet: make a token, and join one with it.")
         if asked:
             why = say("No worker matches these filters.")
-        return kit.listing(request, "scheduler/listing.html", in_memory(MACHINES, state, rows, why))
+        return kit.listing(request, "resources/workers.html", in_memory(MACHINES, state, rows, why))
 
 
 def _campaign(found: runs.RunDetail, speech: Speech) -> dict[str, Any]:
@@ -214,8 +228,8 @@ def _campaign(found: runs.RunDetail, speech: Speech) -> dict[str, Any]:
     }
 
 
-def _beat_of_health(kit: Kit, language: Language, found: health.Health) -> str:
-    return kit.fragment("scheduler/health_beat.html", language, glance=glance.glance(found))
+def _beat_of_health(kit: Kit, language: Language, found: glance.Glance) -> str:
+    return kit.fragment("scheduler/health_beat.html", language, glance=found)
 
 
 def _beat_of_campaign(kit: Kit, language: Language, found: runs.RunDetail) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -26,6 +26,8 @@ def plain(value: Any) -> Any:
     match value:
         case datetime():
             return to_text(value)
+        case date():
+            return value.isoformat()
         case timedelta():
             return value.total_seconds()
         case Mapping():

@@ -15,12 +15,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from scheduler.errors import PagesRefused
 from scheduler.service.desk import Desk
 from scheduler.views.health import Absent
+from scheduler.views.voted import Documents
+from scheduler.views.watching import Watch
 from scheduler.web.actions.api import api
 from scheduler.web.actions.hands import Hands, here
 from scheduler.web.actions.pages import actions
 from scheduler.web.auditors import room as auditors
-from scheduler.web.authors.pages import READERS, author_pages
+from scheduler.web.authors.pages import author_pages
 from scheduler.web.pages import pages
+from scheduler.web.resources import judging
+from scheduler.web.resources.judging import Judging
+from scheduler.web.resources.room import resource_pages
 from scheduler.web.signin_store import SignInTables
 from web.application import application
 from web.brand import Brand
@@ -48,6 +53,7 @@ class Settings:
     address: str = ""
     issuer: Path | None = None  # the file about the identity provider
     zone: str = "Europe/Paris"
+    judging: Path | None = None  # the file about thresholds and energy factors
 
 
 def room(desk: Desk, zone: str = "UTC") -> Kit:
@@ -68,12 +74,17 @@ def room(desk: Desk, zone: str = "UTC") -> Kit:
             Room("actions", "scheduler.web.actions"),
             Room("auditors", "scheduler.web.auditors"),
             Room("authors", "scheduler.web.authors"),
+            Room("resources", "scheduler.web.resources"),
         ],
         navigation=[
             Entry(say("Health"), "/", watchers),
             Entry(say("Campaigns"), "/campaigns", watchers),
             Entry(say("Workers"), "/workers", watchers),
-            Entry(say("Bundles"), "/mine", frozenset(role.value for role in READERS)),
+            Entry(say("Queue"), "/queue", watchers),
+            Entry(say("Bundles"), "/bundles", watchers),
+            Entry(say("My bundles"), "/mine", frozenset({Role.AUTHOR.value})),
+            Entry(say("Budgets"), "/budgets", watchers),
+            Entry(say("Energy"), "/energy", watchers),
             Entry(say("Actions"), "/actions", doers),
             Entry(say("Log"), "/log"),
         ],
@@ -86,14 +97,20 @@ def surface(
     desk: Desk,
     entrance: Entrance,
     absent: Callable[[], Sequence[Absent]],
+    *,
     hands: Hands | None = None,
+    judged: Judging | None = None,
 ) -> tuple[FastAPI, list[Broadcast]]:
     """The application, and the live parts that its end has to close.
 
-    `hands` run what changes the grid where the scheduler's bell rings.
+    `hands` run what changes the grid where the scheduler's bell rings; `judged` are the thresholds
+    of alerts.
     """
-    router, live = pages(kit, desk, absent)
-    doing = hands or Hands()
+    doing, judged = hands or Hands(), judged or Judging()
+    documents = Documents(desk)
+    watch = Watch(desk, documents, absent, judged.alerts)
+    router, live = pages(kit, desk, absent, watch)
+    resources, moving = resource_pages(kit, desk, documents, watch, judged)
     acts, news = actions(kit, desk, doing)
     app = application(
         kit,
@@ -101,6 +118,7 @@ def surface(
         routers=[
             signin.pages(kit, entrance),
             router,
+            *resources,
             acts,
             api(desk, doing),
             *auditors.routers(kit, desk),
@@ -108,7 +126,7 @@ def surface(
         ],
         middleware=[Middleware(Gate, entrance=entrance)],
     )
-    return app, [*live.values(), news]
+    return app, [*live.values(), *moving, news]
 
 
 class Pages:
@@ -123,6 +141,7 @@ class Pages:
         self._store = SignInTables(desk.store)
         kit = room(desk, settings.zone)
         issuer = issuers.load(settings.issuer) if settings.issuer else None
+        judged = judging.load(settings.judging) if settings.judging else Judging()
         # The port is part of the address that everything is put together with: taken first.
         later = _Later()
         try:
@@ -147,7 +166,9 @@ class Pages:
             contact=desk.territory,
             issuer=issuer,
         )
-        later.app, self._live = surface(kit, desk, self.entrance, absent, here())
+        later.app, self._live = surface(
+            kit, desk, self.entrance, absent, hands=here(), judged=judged
+        )
 
     def _close(self) -> None:
         for one in self._live:

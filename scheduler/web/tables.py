@@ -38,8 +38,8 @@ def unit_ident(unit: str) -> Ident:
 
 
 def worker_ident(worker: str) -> Ident:
-    """A worker's id, with the way to what may be done to it."""
-    return Ident(worker, f"/actions/worker/{worker}", 8)
+    """A worker's name, with the way to its page."""
+    return Ident(worker, f"/workers/{worker}", 8)
 
 
 RUNS: Table[Run] = Table(
@@ -76,7 +76,9 @@ WORK: Table[Work] = Table(
         Column("round", say("Round"), lambda row: row.round, "unit", number=True, schema="integer"),
         Column("kind", say("Task"), lambda row: words.UNIT_KINDS[row.kind]),
         Column("state", say("State"), lambda row: words.UNITS[row.state]),
-        Column("worker", say("Worker"), lambda row: Ident(row.worker) if row.worker else None),
+        Column(
+            "worker", say("Worker"), lambda row: worker_ident(row.worker) if row.worker else None
+        ),
         Column("reason", say("Why"), lambda row: told(row.why, row.reason)),
         Column(
             "capsules",
@@ -127,6 +129,7 @@ MACHINES: Table[Machine] = Table(
     filters=[
         Choice("state", say("State"), options=_options(words.WORKERS)),
         Text("operator", say("Answers for it"), most=80),
+        Text("site", say("Site"), most=80),
         Text("library", say("Has the library"), most=40, pattern="[a-z0-9_.-]+"),
     ],
 )

@@ -150,6 +150,8 @@ def test_the_present_program_reads_every_table(store: Store):
         "account": 0,
         "operator_action": 0,
         "log_checkpoint": 0,
+        "effort": 0,
+        "sample": 0,
         "web_credential": 0,
         "web_author": 0,
         "web_departure": 0,

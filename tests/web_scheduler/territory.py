@@ -10,7 +10,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from scheduler.log.witnessing import Waiting
-from scheduler.service import outbox
+from scheduler.service import efforts, outbox
 from scheduler.store.tables import MemberRow
 from scheduler.web.signin_store import SignInTables
 from scheduler.web.surface import room, surface
@@ -109,6 +109,7 @@ async def _played(world: World, named: str, site: str) -> Grid:
             world.clock.advance(7)
             await world.turn()
     assert (await world.view(released)).row.state == "released"
+    await efforts.sample(world.desk)
 
     moving = await world.start("two")
     await world.turn()
@@ -122,6 +123,8 @@ async def _played(world: World, named: str, site: str) -> Grid:
     for worker in (workers[0], workers[1], judge):
         await worker.exchange()
     await world.turn()
+
+    await efforts.sample(world.desk)
 
     def rename(tx):  # type: ignore[no-untyped-def]
         row = tx.session.get(MemberRow, workers[2].name)

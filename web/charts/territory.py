@@ -55,7 +55,8 @@ def territory(
     unit: Words = "",
 ) -> Chart:
     """The places shaded in five steps of their values; None stands for "not known"."""
-    shapes = _fitted([_outline(place) for place in places])
+    grid = all(isinstance(place, Tile) for place in places)
+    shapes = _fitted([_outline(place) for place in places], grid=grid)
     values = [place.value for place in places if place.value is not None]
     low, high = scales.rounded(values)
     height = max((y for shape in shapes for _, y in shape), default=0.0) + _MARGIN + _LEGEND
@@ -116,7 +117,7 @@ def _outline(place: Tile | Area) -> list[Corner]:
     ]
 
 
-def _fitted(shapes: Sequence[list[Corner]]) -> list[list[Corner]]:
+def _fitted(shapes: Sequence[list[Corner]], *, grid: bool) -> list[list[Corner]]:
     """All of it on the paper, in its own proportions, and hexagons no larger than they were."""
     corners = [corner for shape in shapes for corner in shape]
     if not corners:
@@ -127,7 +128,7 @@ def _fitted(shapes: Sequence[list[Corner]]) -> list[list[Corner]]:
         (WIDTH - 2 * _MARGIN) / ((right - left) or 1.0),
         (_HIGHEST - 2 * _MARGIN) / ((bottom - top) or 1.0),
     )
-    if bottom - top > 3 * _RADIUS - 1 and all(len(shape) == 6 for shape in shapes):
+    if grid:  # outlines are in units of their own
         scale = min(scale, 1.3)
     shift = (WIDTH - (right - left) * scale) / 2
     return [

@@ -13,6 +13,7 @@ from scheduler.store.tables.documents import (
     LogRow,
     RestrictedRow,
 )
+from scheduler.store.tables.efforts import EffortRow, SampleRow
 from scheduler.store.tables.members import (
     ExchangeRow,
     InstallationRow,
@@ -39,12 +40,14 @@ __all__ = [
     "CheckpointRow",
     "CommitmentRow",
     "ConsentRow",
+    "EffortRow",
     "ExchangeRow",
     "InstallationRow",
     "LogRow",
     "MemberRow",
     "RestrictedRow",
     "RoundRow",
+    "SampleRow",
     "TokenRow",
     "UnitRow",
     "WebAuthorRow",

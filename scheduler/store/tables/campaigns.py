@@ -35,7 +35,7 @@ class CampaignRow(SQLModel, table=True):
         Index("campaign_changed", "state", "updated_at"),
         Index("campaign_of_bundle", "bundle", "created_at", "id"),
         Index("campaign_of_author", "author", "created_at", "id"),
-        Index("campaign_of_authorisation", "authorisation"),
+        Index("campaign_of_authorisation", "authorisation", "created_at", "id"),
         {"comment": "runs of authorised bundles"},
     )
 
@@ -188,6 +188,12 @@ class AttemptRow(SQLModel, table=True):
             "expires_at",
             sqlite_where=text("state IN ('leased', 'reported')"),
             postgresql_where=text("state IN ('leased', 'reported')"),
+        ),
+        Index(
+            "attempt_by_end",
+            "ended_at",
+            sqlite_where=text("ended_at IS NOT NULL"),
+            postgresql_where=text("ended_at IS NOT NULL"),
         ),
         {"comment": "leases of units"},
     )

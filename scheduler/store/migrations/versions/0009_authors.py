@@ -45,5 +45,4 @@ def upgrade() -> None:
         " (SELECT bundle.author FROM bundle WHERE bundle.digest = campaign.bundle)"
     )
     op.create_index("campaign_of_author", "campaign", ["author", "created_at", "id"])
-    op.create_index("campaign_of_authorisation", "campaign", ["authorisation"])
     op.create_index("campaign_of_bundle", "campaign", ["bundle", "created_at", "id"])

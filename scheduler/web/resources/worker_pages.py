@@ -1,0 +1,209 @@
+"""Workers: one with its load, and the schematic map of the places where they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request, Response
+
+from scheduler.service.desk import Desk
+from scheduler.views import machines, shifts
+from scheduler.views.machines import Site
+from scheduler.views.shifts import MachineDetail, Shift
+from scheduler.web import plainly
+from scheduler.web import words as states
+from scheduler.web.actions import offered
+from scheduler.web.pages import API, WATCHERS
+from scheduler.web.reasons import told
+from scheduler.web.tables import unit_ident
+from web import charts
+from web.cells import Cell, Ident, Link
+from web.charts import Chart, Tile
+from web.kit import Crumb, Kit
+from web.listing import Column, Sort, Table, in_memory
+from web.listing.openapi import description
+from web.sentences import Sentence, say
+from web.signin.access import needs
+from web.speech import Speech
+
+_WORKERS = Crumb(say("Workers"), "/workers")
+_ACROSS = 6  # hexagons in a row
+DRAWN = 60  # places of the picture; the table has all of them
+SITES: Table[Site] = Table(
+    name="sites",
+    caption=say("Places and their workers"),
+    columns=[
+        Column("site", say("Site"), lambda row: Link(_at(row.site), row.site), sort="site"),
+        Column("operators", say("Answers for it"), lambda row: ", ".join(row.operators)),
+        Column("fresh", say("fresh"), lambda row: row.fresh, number=True, schema="integer"),
+        Column("late", say("late"), lambda row: row.late, number=True, schema="integer"),
+        Column("lost", say("lost"), lambda row: row.lost, number=True, schema="integer"),
+        Column("leases", say("At work"), lambda row: row.leases, number=True, schema="integer"),
+        Column("slots", say("Free slots"), lambda row: row.slots, number=True, schema="integer"),
+        Column(
+            "capsules",
+            say("Capsules, in tens"),
+            lambda row: row.capsules,
+            number=True,
+            schema="integer",
+        ),
+    ],
+    sorts=[Sort("site", lambda row: (row.site,), (str,))],
+)
+
+
+def _at(site: str) -> str:
+    return f"/workers?site={quote(site, safe='')}"
+
+
+def worker_pages(kit: Kit, desk: Desk) -> APIRouter:
+    """The routes."""
+    router = APIRouter()
+
+    @router.get("/sites", dependencies=[needs(*WATCHERS)], include_in_schema=False)
+    @router.get(f"{API}/sites", dependencies=[needs(*WATCHERS)], openapi_extra=description(SITES))
+    def places(request: Request) -> Response:
+        state = kit.state(request, SITES)
+        found = machines.sites(machines.machines(desk))
+        why = say("No worker has joined yet: make a token, and join one with it.")
+        return kit.listing(
+            request,
+            "resources/sites.html",
+            in_memory(SITES, state, found, why),
+            title=say("Where the workers stand"),
+            trail=[_WORKERS],
+            chart=_map(found, kit.speech(kit.language(request))),
+            hidden=max(0, len(found) - DRAWN),
+        )
+
+    @router.get("/workers/{prefix}", dependencies=[needs(*WATCHERS)], include_in_schema=False)
+    def one(request: Request, prefix: str) -> Response:
+        found = shifts.machine(desk, prefix)
+        return kit.page(
+            request,
+            "resources/worker.html",
+            title=say("Worker {worker}", worker=found.machine.worker[:12]),
+            trail=[_WORKERS],
+            facts=_facts(found),
+            acts=offered.for_worker(
+                found.machine.worker,
+                excluded=found.machine.freshness == "banned",
+                drained=found.machine.drained,
+            ),
+            running=[_running(row) for row in found.running],
+            ended=[_ended(row) for row in found.ended],
+        )
+
+    @router.get(f"{API}/workers/{{prefix}}", dependencies=[needs(*WATCHERS)])
+    def as_json(prefix: str) -> Response:
+        return plainly.answer(shifts.machine(desk, prefix))
+
+    return router
+
+
+def _map(found: Sequence[Site], speech: Speech) -> Chart | None:
+    """Places in the order of their names: nobody tells where they lie."""
+    if not found:
+        return None
+    tiles = [
+        Tile(
+            site.site,
+            number % _ACROSS,
+            number // _ACROSS,
+            site.workers,
+            note=speech.text(
+                say(
+                    "{fresh} fresh, {late} late, {lost} lost; capsules, in tens: {capsules}",
+                    fresh=site.fresh,
+                    late=site.late,
+                    lost=site.lost,
+                    capsules=site.capsules,
+                )
+            ),
+            href=_at(site.site),
+        )
+        for number, site in enumerate(found[:DRAWN])
+    ]
+    return charts.territory(
+        "sites", say("Workers by place, in the order of names"), tiles, speech, unit=say("workers")
+    )
+
+
+def _facts(found: MachineDetail) -> list[tuple[Sentence, Cell]]:
+    one = found.machine
+    facts: list[tuple[Sentence, Cell]] = [
+        (say("State"), states.WORKERS[one.freshness]),
+        (say("Last answer"), one.last_seen),
+        (say("Worker"), Ident(one.worker)),
+        (say("Answers for it"), one.operator),
+        (say("Site"), Link(_at(one.site), one.site) if one.site else None),
+        (say("Sandbox"), one.level or None),
+        (say("Libraries"), ", ".join(one.libraries) or None),
+        (say("Takes on"), _roles(found)),
+        (say("At work"), one.leases),
+        (say("Free slots"), one.slots),
+        (say("Attempts today"), say("{used} of {most}", used=found.quota_used,
+                                    most=found.quota_daily)),
+        (say("Capsules, in tens"), one.capsules),
+        (say("Its clock"), _clock(found.clock)),
+        (say("Runtime image, as it says"), Ident(found.image) if found.image else None),
+        *((say("Further runtime"), Ident(image)) for image in found.images),
+        (say("Enrolled"), found.enrolled_at),
+        (say("Enrolment in the log"), _entry(found.enrolment_index)),
+    ]  # fmt: skip
+    if found.banned_at is not None:
+        facts[1:1] = [(say("Excluded"), found.banned_at), (say("Why"), found.banned_because)]
+    return facts
+
+
+def _roles(found: MachineDetail) -> Sentence:
+    one = found.machine
+    if one.draining:
+        return say("nothing new: its keeper drains it")
+    if one.contributes and one.concludes:
+        return say("contributions and conclusions")
+    if one.contributes:
+        return say("contributions")
+    return say("conclusions") if one.concludes else say("nothing")
+
+
+def _clock(away: timedelta | None) -> Cell:
+    if away is None:
+        return say("not heard since this scheduler started")
+    if abs(away) < timedelta(seconds=1):
+        return say("right")
+    if away < timedelta():
+        return say("{time} behind, travel included", time=-away)
+    return say("{time} ahead", time=away)
+
+
+def _entry(index: int | None) -> Cell:
+    return None if index is None else Link(f"/log/{index}", say("entry {index}", index=index))
+
+
+def _running(row: Shift) -> list[Cell]:
+    return [
+        unit_ident(row.unit),
+        Link(f"/campaigns/{row.campaign}", row.title),
+        row.round,
+        states.UNIT_KINDS[row.kind],
+        states.ATTEMPTS[row.state],
+        say("{done} of {total}", done=row.done, total=row.capsules),
+        row.leased_at,
+        row.expires_at,
+    ]
+
+
+def _ended(row: Shift) -> list[Cell]:
+    return [
+        unit_ident(row.unit),
+        Link(f"/campaigns/{row.campaign}", row.title),
+        row.round,
+        states.UNIT_KINDS[row.kind],
+        states.ATTEMPTS[row.state],
+        told(row.why, row.reason),
+        row.ended_at,
+        None if row.ended_at is None else row.ended_at - row.leased_at,
+    ]

@@ -1,0 +1,123 @@
+"""A worker's page and the map of sites: load, what it says of itself, nothing about owners."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from scheduler.service.exclusion import LocalOffice, deny
+from scheduler.views import machines, shifts
+from scheduler.views.machines import Machine
+from tests.scheduler.conftest import TERRITORY, World
+from tests.web.signin_browser import Browser
+from tests.web_scheduler.territory import HOSTILE, Grid
+from tests.web_scheduler.test_pages_long_lists import plans
+from tests.web_scheduler.test_resources_bundles import lonely
+from web.signin.roles import Role
+
+__all__ = ["lonely"]
+
+
+def ask(browser: Browser, path: str) -> Any:
+    return browser.get(path, headers={"accept": "application/json"}).json
+
+
+@pytest.fixture
+def names(grid: Grid) -> dict[str, str]:
+    rows = ask(grid.enter(Role.VIEWER), "/api/v1/workers")["items"]
+    return {row["operator"]: row["worker"] for row in rows}
+
+
+def test_a_worker_says_what_it_does_and_did(grid: Grid, names: dict[str, str]) -> None:
+    browser = grid.enter(Role.VIEWER)
+    busy = ask(browser, f"/api/v1/workers/{names[HOSTILE][:14]}")
+    (running,) = busy["running"]
+    assert running["campaign"] == grid.moving
+    assert running["capsules"] == 10
+    assert busy["machine"]["leases"] == 1
+    assert busy["quota_used"] == 2
+    assert busy["clock"] == 0
+    assert busy["enrolment_index"] is not None
+    refused = ask(browser, f"/api/v1/workers/{names['operator-0']}")
+    assert [row["state"] for row in refused["ended"]] == ["rejected", "accepted"]
+    assert refused["ended"][0]["unit"] == grid.late_unit
+
+
+def test_the_page_leads_on_and_names_no_capsule(grid: Grid, names: dict[str, str]) -> None:
+    browser = grid.enter(Role.OPERATOR)
+    page = browser.get(f"/workers/{names[HOSTILE]}?lang=fr").text
+    assert f"/campaigns/{grid.moving}" in page
+    assert "numpy" in page
+    assert "cap_" not in page
+    assert HOSTILE not in page
+    assert "perdu" in page
+    listed = browser.get("/workers").text
+    assert f'href="/workers/{names[HOSTILE]}"' in listed
+    assert 'href="/sites"' in listed
+    unit = browser.get(f"/units/{grid.late_unit}").text
+    assert f"/workers/{names['operator-0']}" in unit
+
+
+def test_sites_are_counted_and_mapped(grid: Grid) -> None:
+    browser = grid.enter(Role.VIEWER)
+    rows = {row["site"]: row for row in ask(browser, "/api/v1/sites")["items"]}
+    assert rows["here"]["fresh"] == 3
+    assert rows["=HYPERLINK(1)"]["lost"] == 1
+    assert rows["here"]["capsules"] == 20  # two workers with over ten each, in tens
+    page = browser.get("/sites?lang=en").text
+    assert "<svg" in page
+    assert "A schema and no map" in page
+    assert 'href="/workers?site=%3DHYPERLINK%281%29"' in page
+    at = ask(browser, "/api/v1/workers?site=here")["items"]
+    assert len(at) == 3
+    assert "'=HYPERLINK(1)" in browser.get("/sites?format=csv").text
+
+
+def machine(site: str, freshness: str, operator: str = "ville") -> Machine:
+    return Machine("wrk_a", operator, site, freshness, None, "L3", (), 10, 1, 2, True, False, False)
+
+
+def test_excluded_workers_stand_nowhere() -> None:
+    found = machines.sites(
+        [
+            machine("mairie", "fresh"),
+            machine("mairie", "late", "pays"),
+            machine("mairie", "banned"),
+            machine("école", "banned"),
+        ]
+    )
+    (site,) = found
+    assert (site.workers, site.capsules, site.leases, site.slots) == (2, 20, 2, 4)
+    assert site.operators == ("pays", "ville")
+
+
+def test_an_excluded_worker_says_why(lonely: World) -> None:
+    worker = asyncio.run(lonely.worker("operator-0", capsules=3))
+    office = LocalOffice(TERRITORY, lonely.desk.orders, lonely.desk.blobs)
+    lonely.desk.store.run("ban-member", lambda tx: deny(tx, office, worker.name, "stolen machine"))
+    found = shifts.machine(lonely.desk, worker.name)
+    assert found.machine.freshness == "banned"
+    assert found.banned_because == "stolen machine"
+    assert found.clock is None
+
+
+@pytest.mark.parametrize("path", ["/workers/wrk_", "/workers/wrk_zzzzzzzzzz", "/workers/%27"])
+def test_what_is_no_worker(grid: Grid, path: str) -> None:
+    assert grid.enter(Role.OPERATOR).get(path).status == 404
+
+
+def test_who_may_read(grid: Grid, names: dict[str, str]) -> None:
+    for path in ("/sites", f"/workers/{names[HOSTILE]}"):
+        assert grid.enter(Role.AUTHOR).get(path).status == 403
+
+
+def test_a_workers_page_looks_at_its_live_attempts_and_the_newest_ends(
+    grid: Grid, names: dict[str, str]
+) -> None:
+    found = plans(grid, lambda: shifts.machine(grid.world.desk, names[HOSTILE]))
+    for name in ("attempt_of_worker", "attempt_by_end", "consent_of_worker"):
+        assert any(name in line for line in found), (name, found)
+    for line in found:
+        assert line not in {"SCAN attempt", "SCAN unit", "SCAN consent", "SCAN worker"}, found
