@@ -60,7 +60,7 @@ def test_what_the_forms_look_like_anywhere(browse: Watch, served: Grid) -> None:
         f"/actions/retry-unit/{served.late_unit}",
         f"/actions/start-campaign/{served.world.bundle.digest}",
         "/actions/start-campaign",
-        f"/actions/worker/{worker}",
+        f"/workers/{worker}",
         f"/campaigns/{served.moving}",
     ]
     for scheme in SCHEMES:
@@ -82,7 +82,7 @@ def test_what_the_forms_look_like_anywhere(browse: Watch, served: Grid) -> None:
 
 def test_a_worker_is_excluded_without_scripts(browse: Watch, served: Grid) -> None:
     page = enter(browse, served, "/workers", scripts=False)
-    page.click(f'a[href="/actions/worker/{_worker(served)}"]')
+    page.click(f'a[href="/workers/{_worker(served)}"]')
     page.click('a.button[href^="/actions/exclude-worker/"]')
     confirm(page, "le poste a été volé")
     turn(served)

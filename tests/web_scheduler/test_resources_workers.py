@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from scheduler.service.exclusion import LocalOffice, deny
+from scheduler.service.actions import LocalOffice
+from scheduler.service.exclusion import deny
 from scheduler.views import machines, shifts
 from scheduler.views.machines import Machine
 from tests.scheduler.conftest import TERRITORY, World
@@ -76,7 +77,9 @@ def test_sites_are_counted_and_mapped(grid: Grid) -> None:
 
 
 def machine(site: str, freshness: str, operator: str = "ville") -> Machine:
-    return Machine("wrk_a", operator, site, freshness, None, "L3", (), 10, 1, 2, True, False, False)
+    return Machine(
+        "wrk_a", operator, site, freshness, None, "L3", (), 10, 1, 2, True, False, False, False
+    )
 
 
 def test_excluded_workers_stand_nowhere() -> None:
@@ -117,7 +120,7 @@ def test_a_workers_page_looks_at_its_live_attempts_and_the_newest_ends(
     grid: Grid, names: dict[str, str]
 ) -> None:
     found = plans(grid, lambda: shifts.machine(grid.world.desk, names[HOSTILE]))
-    for name in ("attempt_of_worker", "attempt_by_end", "consent_of_worker"):
+    for name in ("attempt_of_worker", "attempt_by_end", "consent_live"):
         assert any(name in line for line in found), (name, found)
     for line in found:
         assert line not in {"SCAN attempt", "SCAN unit", "SCAN consent", "SCAN worker"}, found

@@ -17,7 +17,7 @@ from scheduler.service.actions import Actor
 from scheduler.service.desk import Desk
 from scheduler.views import deeds
 from scheduler.views.deeds import Deed, Offer, Target
-from scheduler.web.actions import offered, words
+from scheduler.web.actions import words
 from scheduler.web.actions.errors import NotNow
 from scheduler.web.actions.hands import Hands
 from scheduler.web.actions.tables import DEEDS, entry, subject
@@ -96,24 +96,6 @@ def _reading(router: APIRouter, kit: Kit, desk: Desk, live: Broadcast) -> None:
             why = say("No action matches these filters.")
         return kit.listing(
             request, "actions/deeds.html", of(DEEDS, state, rows, why), title=say("Actions")
-        )
-
-    @router.get("/actions/worker/{prefix}", dependencies=[needs(*WATCHERS)],
-                include_in_schema=False)  # fmt: skip
-    def worker(request: Request, prefix: str) -> Response:
-        found = deeds.target(desk, Act.EXCLUDE_WORKER, prefix)
-        return kit.page(
-            request,
-            "actions/worker.html",
-            title=say("Worker {worker}", worker=found.word),
-            trail=[Crumb(say("Workers"), "/workers")],
-            facts=_facts(found),
-            acts=offered.for_worker(
-                found.identity,
-                excluded=found.state == "banned",
-                drained=found.state == "drained",
-            ),
-            history=f"/actions?worker={found.identity}",
         )
 
     @router.get("/actions/{identity}", dependencies=[needs(*READERS)], include_in_schema=False)

@@ -17,7 +17,7 @@ def subject(row: Deed) -> Cell:
     if row.unit:
         return Ident(row.unit, f"/units/{row.unit}", 8)
     if row.worker:
-        return Ident(row.worker, f"/actions/worker/{row.worker}", 8)
+        return Ident(row.worker, f"/workers/{row.worker}", 8)
     return Ident(row.campaign or "", f"/campaigns/{row.campaign}", 8)
 
 

@@ -92,6 +92,7 @@ def worker_pages(kit: Kit, desk: Desk) -> APIRouter:
                 excluded=found.machine.freshness == "banned",
                 drained=found.machine.drained,
             ),
+            history=f"/actions?worker={found.machine.worker}",
             running=[_running(row) for row in found.running],
             ended=[_ended(row) for row in found.ended],
         )
