@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from scheduler.domain.planning import round_down
-from scheduler.domain.reasons import Reason, sentence
+from scheduler.domain.reasons import Reason, own_code, sentence
 from scheduler.domain.retelling import Retold, retell
 
 HIDDEN = "…"
@@ -27,29 +27,34 @@ _OPERATORS = "operators"  # what MINIMUM_MISSED counts beside contributors
 
 
 def discreet(why: str, code: str = "") -> str:
-    """`why` with counts of people in tens and foreign words left out; "…" for none of ours."""
+    """`why` with counts of people in tens and foreign words left out; "…" for none of ours.
+
+    Where `code` is an institution's own word for its refusal, as `below-minimum`, it stands in
+    their place: codes are stable and tell no count.
+    """
     if not why:
         return ""
     found = retell(why, code)
-    return HIDDEN if found is None else _said(found)
+    own = code if code not in set(Reason) and own_code(code, Reason.NONE) == code else ""
+    return HIDDEN if found is None else _said(found, own or HIDDEN)
 
 
-def _said(found: Retold) -> str:
-    details = {name: _detail(found, name, part) for name, part in found.details.items()}
+def _said(found: Retold, hidden: str) -> str:
+    details = {name: _detail(found, name, part, hidden) for name, part in found.details.items()}
     return sentence(found.reason, **details)
 
 
-def _detail(found: Retold, name: str, part: str | Retold) -> str:
+def _detail(found: Retold, name: str, part: str | Retold, hidden: str) -> str:
     if isinstance(part, Retold):
-        return _said(part)
+        return _said(part, hidden)
     if found.reason is Reason.WAITING_FOR_CONSENTS:
         return str(round_up(int(part))) if _is_count(part) else HIDDEN
     if found.reason is Reason.MINIMUM_MISSED and found.details.get("what") == _OPERATORS:
         return part
     if name in _PEOPLE.get(found.reason, ()):
         return str(round_down(int(part))) if _is_count(part) else HIDDEN
-    kind = found.reason is Reason.MINIMUM_MISSED  # whose `what` is a word of ours
-    return HIDDEN if name in _FREE and found.reason not in _PUBLIC and not kind else part
+    counted = found.reason is Reason.MINIMUM_MISSED  # whose `what` is a word of ours
+    return hidden if name in _FREE and found.reason not in _PUBLIC and not counted else part
 
 
 def _is_count(text: str) -> bool:

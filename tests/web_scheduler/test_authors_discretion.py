@@ -49,3 +49,11 @@ def test_counts_of_people_are_in_tens(said: str, expected: str) -> None:
 
 def test_what_is_missing_is_rounded_up() -> None:
     assert [round_up(count) for count in (0, 1, 10, 11)] == [0, 10, 10, 20]
+
+
+def test_an_institutions_own_code_stands_for_its_words() -> None:
+    why = sentence(Reason.WAITING_FOR_HELPER, what="17 of 20 people stand behind the batch")
+    assert discreet(why, "below-minimum") == "waiting for the helper: …"  # one of ours
+    assert discreet(why, "batch-too-small") == "waiting for the helper: batch-too-small"
+    assert discreet(why, "17 of 20") == "waiting for the helper: …"
+    assert discreet(why, "x" * 200) == "waiting for the helper: …"

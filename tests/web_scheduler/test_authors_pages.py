@@ -12,9 +12,16 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load
 
+from scheduler.errors import InputRefused
+from scheduler.service import authorship
+from scheduler.service.authorship import MOST_KEYS
+from scheduler.store.store import Transaction
+from scheduler.store.tables import BundleRow
 from tests.web.signin_browser import Browser
 from tests.web_scheduler.authorship import ADA, BOB, Authors, authors_in
+from trust.entropy import seeded
 from trust.ids import Digest
+from trust.keys import PrivateKey
 from trust.log.checkpoint import Checkpoint
 from trust.log.entry import Kind, LogEntry
 from trust.log.note import Note
@@ -78,10 +85,11 @@ def test_anothers_bundle_is_as_unknown_as_none(authors: Authors) -> None:
     assert bob.get(f"/runs?bundle={authors.bundles['done'][7:]}").status == 404
 
 
-def test_a_prefix_is_ambiguous_among_ones_own_alone(authors: Authors) -> None:
-    """That somebody else's bundle begins the same must not show either."""
-    for path in ("/mine/a", "/mine/%25", "/mine/sha256:", "/runs/c", "/releases/camp_%27--aaaaaaa"):
-        assert authors.enter(ADA).get(path).status == 404, path
+@pytest.mark.parametrize(
+    "path", ["/mine/a", "/mine/%25", "/mine/sha256:", "/runs/c", "/releases/camp_%27--aaaaaaa"]
+)
+def test_what_is_no_prefix_finds_nothing(authors: Authors, path: str) -> None:
+    assert authors.enter(ADA).get(path).status == 404
 
 
 def test_who_may_see_what(authors: Authors) -> None:
@@ -265,3 +273,37 @@ def test_lists_go_on_behind_their_last_row(authors: Authors, order: str) -> None
         assert len(whole) > 2
     only = ask(ada, f"/api/v1/runs?bundle={authors.bundles['done']}&state=released")["items"]
     assert [row["campaign"] for row in only] == [authors.released]
+
+
+def test_an_account_follows_so_many_keys(authors: Authors) -> None:
+    store = authors.grid.world.desk.store
+    keys = [PrivateKey.generate(seeded(bytes([at]))).public for at in range(MOST_KEYS + 1)]
+
+    def tie_all(tx: Transaction) -> None:
+        for key in keys:
+            authorship.tie(tx, "issuer#1", key, by="tests")
+
+    with pytest.raises(InputRefused, match=f"{MOST_KEYS} author keys"):
+        store.run("tie", tie_all)
+    assert store.read("keys", lambda tx: authorship.keys_of(tx, "issuer#1")) == ()
+    for subject in ("", "x" * 600, "a\nb"):
+        with pytest.raises(InputRefused, match="printable"):
+            store.run("tie", lambda tx, s=subject: authorship.tie(tx, s, keys[0], by="tests"))
+
+
+def test_a_prefix_is_ambiguous_among_ones_own_alone(authors: Authors) -> None:
+    """That somebody else's bundle begins the same shows in no answer. The last: it adds bundles."""
+    pair = {ADA: "sha256:" + "ab" * 32, BOB: "sha256:" + "ab" * 8 + "cd" * 24}
+
+    def submit(tx: Transaction) -> None:
+        for author, digest in pair.items():
+            row = BundleRow(digest=digest, statement="", manifest="", name="twin", version="1.0.0",
+                            author=str(author.public), submitted_at=tx.now)  # fmt: skip
+            tx.session.add(row)
+
+    authors.grid.world.desk.store.run("twins", submit)
+    for author, digest in pair.items():
+        found = ask(authors.enter(author), "/api/v1/mine/abababababab")
+        assert found["dossier"]["bundle"] == digest
+    operator = authors.enter(roles=[Role.OPERATOR])
+    assert ask(operator, "/api/v1/mine/abababababab", 422)["code"] == "ambiguous-prefix"

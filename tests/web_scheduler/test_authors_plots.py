@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import io
+import json
 import math
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 import jobs
 from jobs import manifest
-from scheduler.views.releases import Array, Opened, Told, arrays_of
-from scheduler.web.authors import plots
+from scheduler.errors import ExtraMissing
+from scheduler.views.releases import (
+    Array,
+    Opened,
+    Provenance,
+    Released,
+    Stamp,
+    Told,
+    arrays_of,
+)
+from scheduler.web.authors import downloads, plots
 from scheduler.web.authors.plots import Plot, plot_of, shown
 from tests.scheduler.conftest import START
 from web import catalogues
@@ -32,6 +46,28 @@ def value(*shape: int, unit: str = "persons", cells=None, labels=None, **more) -
     return Array("counts", unit, shape, named, tuple(cells or map(float, range(size))), **more)
 
 
+SOURCE = Provenance(
+    territory="plaine.example",
+    campaign="camp_x",
+    title="Trajets",
+    bundle="sha256:1",
+    name="counts",
+    version="1.0.0",
+    author="ed25519:a",
+    authorisation="auth_x",
+    vote="sha256:2",
+    release="sha256:3",
+    report="sha256:4",
+    stamp=Stamp(7, 8, "ab", witnessed=True),
+    unit="owner",
+    rho="0.1",
+    epsilon=2.1,
+    delta=1e-6,
+    contributions_rounded=40,
+    rounds=1,
+    rounds_voted=1,
+    released_at=START,
+)
 PLACES = (("n", "s", "e"), ("n", "s", "e"))
 
 
@@ -152,3 +188,42 @@ def test_a_label_that_looks_like_markup_stays_text(speech: Speech) -> None:
     found = shown(value(2, labels=(("<script>", "b"),)), speech)
     assert found.chart is not None
     assert "<script>" not in found.chart.svg
+
+
+def test_every_form_of_a_download_takes_every_value() -> None:
+    """Withheld cells, whole numbers past 2^53, labels that spreadsheets run, several axes."""
+    arrays = (
+        value(3, cells=[2**60 + 1, "<20", None], labels=(("=1+1", "#b", "c"),)),
+        value(2, 2, low=(0.0, 1.0, 2.0, 3.0), high=(1.0, 2.0, 3.0, 4.0)),
+    )
+    released = Released(SOURCE, {"en": "x"}, arrays, (), carries_model=False, raw=b"")
+    lines = downloads.as_csv(released).decode().splitlines()
+    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    assert [row["value"] for row in rows[:3]] == [str(2**60 + 1), "", ""]
+    assert [row["withheld"] for row in rows[:3]] == ["", "<20", ""]
+    assert [row["label_1"] for row in rows[:3]] == ["'=1+1", "\uff03b", "c"]
+    assert [(row["label_1"], row["label_2"], row["low"]) for row in rows[3:]] == [
+        ("a0", "b0", "0.0"), ("a0", "b1", "1.0"), ("a1", "b0", "2.0"), ("a1", "b1", "3.0")
+    ]  # fmt: skip
+    table = pq.read_table(io.BytesIO(downloads.as_parquet(released)))
+    assert table.column("value").to_pylist() == [float(2**60), None, None, 0.0, 1.0, 2.0, 3.0]
+    assert table.column("withheld").to_pylist()[:3] == [None, "<20", None]
+    assert table.column("label_1").to_pylist()[:4] == ["=1+1", "#b", "c", "a0"]
+    assert table.column("label_2").to_pylist()[2:5] == [None, "b0", "b1"]
+    assert table.column("low").to_pylist()[2:4] == [None, 0.0]
+    assert json.loads(downloads.as_json(released))["arrays"][0]["cells"][0] == 2**60 + 1
+
+
+def test_a_title_with_line_ends_stays_behind_its_mark() -> None:
+    source = dataclasses.replace(SOURCE, title="x\r\nevil,1\u2028y")
+    text = downloads.as_csv(Released(source, {}, (), (), carries_model=False, raw=b"")).decode()
+    assert all(line.startswith(("# ", "array,")) for line in text.splitlines())
+
+
+def test_parquet_is_refused_where_no_library_writes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the extra `graph` was left out: the import system finds no pyarrow."""
+    monkeypatch.setattr(downloads, "find_spec", lambda name: None)
+    released = Released(SOURCE, {}, (), (), carries_model=False, raw=b"")
+    with pytest.raises(ExtraMissing, match="Parquet") as refused:
+        downloads.as_parquet(released)
+    assert "cadastre[graph]" in refused.value.remedy

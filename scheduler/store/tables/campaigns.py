@@ -41,7 +41,7 @@ class CampaignRow(SQLModel, table=True):
 
     id: str = words("camp_…", key=True)
     bundle: str = words("digest of the bundle", of="bundle.digest")
-    author: str = words("key of the bundle's author")
+    author: str = words("key of the bundle's author", default="")
     authorisation: str = words("the college's decision that it rests on", of="authorisation.id")
     parameters: str = words("digest of the operator's settings")
     started_by: str = words("operator that started it")

@@ -9,40 +9,20 @@ from __future__ import annotations
 import csv
 import importlib
 import io
+import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
 from scheduler.errors import ExtraMissing
 from scheduler.views.releases import Array, Provenance, Released
 from scheduler.web import plainly
-from scheduler.web.authors.plots import labels
 from web.listing.forms import guarded
 
 FORMAT = "cadastre-release-download-v1"
 _COLUMNS = ("array", "unit")
 _VALUES = ("value", "low", "high", "withheld")
-
-
-@dataclass(frozen=True)
-class CellRow:
-    """One cell; `labels` has one label per axis of its array."""
-
-    array: str
-    unit: str
-    labels: tuple[str, ...]
-    value: float | None
-    low: float | None
-    high: float | None
-    withheld: str
-
-
-def cells(released: Released) -> Iterator[CellRow]:
-    """Every cell of every value, in the report's order."""
-    for array in released.arrays:
-        yield from _cells_of(array)
 
 
 def axes(released: Released) -> int:
@@ -79,12 +59,8 @@ def as_csv(released: Released) -> bytes:
     writer = csv.writer(out)
     count = axes(released)
     writer.writerow([*_COLUMNS, *(f"label_{at}" for at in range(1, count + 1)), *_VALUES])
-    for one in cells(released):
-        named = [*one.labels, *[""] * (count - len(one.labels))]
-        # A label's own # would end its line for readers that skip comments: it is quoted by none.
-        words = [guarded(word.replace("#", "\uff03")) for word in (one.array, one.unit, *named)]
-        numbers = [guarded(number) for number in (one.value, one.low, one.high)]
-        writer.writerow([*words, *numbers, one.withheld])
+    for array in released.arrays:
+        writer.writerows(_rows(array, count))
     return out.getvalue().encode()
 
 
@@ -102,17 +78,25 @@ def as_parquet(released: Released) -> bytes:
     return made
 
 
-def _cells_of(array: Array) -> Iterator[CellRow]:
-    for at, (words, cell) in enumerate(zip(labels(array), array.cells, strict=True)):
-        yield CellRow(
-            array=array.name,
-            unit=array.unit,
-            labels=words,
-            value=float(cell) if isinstance(cell, int | float) else None,
-            low=array.low[at] if array.low else None,
-            high=array.high[at] if array.high else None,
-            withheld=cell if isinstance(cell, str) else "",
-        )
+def _rows(array: Array, count: int) -> Iterator[tuple[str | float | None, ...]]:
+    """A value's lines, each word guarded once: a report has up to a million cells."""
+    name, unit = _word(array.name), _word(array.unit)
+    rest = ("",) * (count - len(array.shape))
+    nothing = itertools.repeat(None)
+    for words, cell, low, high in zip(
+        itertools.product(*([_word(label) for label in axis] for axis in array.labels)),
+        array.cells,
+        array.low or nothing,
+        array.high or nothing,
+        strict=False,  # of which two may never end
+    ):
+        value, withheld = (None, cell) if isinstance(cell, str) else (cell, "")
+        yield (name, unit, *words, *rest, value, low, high, withheld)
+
+
+def _word(text: str) -> str:
+    """Text that no spreadsheet runs, and that no reader of comments takes for one."""
+    return str(guarded(text.replace("#", "\uff03")))
 
 
 def _spelled(value: Any) -> bytes:
