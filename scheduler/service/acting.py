@@ -44,6 +44,7 @@ async def act(
     Raises Unknown, Ambiguous, InputRefused, Conflict; ActionRefused where it is not allowed now.
     """
     why = actions.require_reason(reason)
+    actions.require_request(request)
 
     def work(tx: Transaction) -> ActionRow:
         return _DEEDS[deed](tx, desk, actor, subject, Deed(deed, why, request=request))

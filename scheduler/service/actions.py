@@ -19,6 +19,7 @@ from scheduler.store.store import Transaction
 from scheduler.store.tables import AccountRow, ActionRow
 from trust.documents import signed
 from trust.documents.actions import (
+    MAXIMUM_REASON,
     SALT_BYTES,
     Act,
     ActingRole,
@@ -90,14 +91,20 @@ class Deed:
 
 
 def require_reason(text: str) -> str:
-    """`text` as the log may hold it. Raises InputRefused for none."""
+    """`text` as the log may hold it. Raises InputRefused for none, and for one too long."""
     reason = tidy_reason(text)
-    if not reason:
+    if not 0 < len(reason) <= MAXIMUM_REASON:
         raise InputRefused(
-            "what an operator does by hand has a reason",
+            f"what an operator does by hand has a reason, of {MAXIMUM_REASON} letters at most",
             remedy="say in a few words why, without naming anybody",
         )
     return reason
+
+
+def require_request(key: str) -> None:
+    """Raise InputRefused unless `key` may name a request; "" names none."""
+    if len(key) > MAXIMUM_REQUEST or not key.isprintable():
+        raise InputRefused(f"the request key has 1 to {MAXIMUM_REQUEST} printable characters")
 
 
 def account_of(tx: Transaction, office: Office, actor: Actor) -> AccountId:
@@ -146,8 +153,6 @@ def newest(tx: Transaction, act: Act, worker: str) -> ActionRow | None:
 
 def record(tx: Transaction, office: Office, actor: Actor, deed: Deed) -> ActionRow:
     """Sign what is done in this transaction and queue it for the log."""
-    if len(deed.request) > MAXIMUM_REQUEST or not deed.request.isprintable():
-        raise InputRefused(f"the request key has 1 to {MAXIMUM_REQUEST} printable characters")
     identity = ActionId.draw(office.entropy)
     salt = office.entropy(SALT_BYTES) if deed.act.about_worker else None
     document = OperatorAction(

@@ -15,7 +15,7 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.states import CampaignState
 from scheduler.errors import Conflict, InputRefused, NotAuthorised
 from scheduler.service import actions, bundles, outbox
-from scheduler.service.actions import MAXIMUM_REQUEST, Actor, Deed
+from scheduler.service.actions import Actor, Deed
 from scheduler.service.bell import PACE
 from scheduler.service.campaigns import CampaignView, view_of
 from scheduler.service.desk import Desk
@@ -23,7 +23,7 @@ from scheduler.service.facts import facts_of
 from scheduler.service.finding import bundle_by
 from scheduler.store.store import Transaction
 from scheduler.store.tables import AuthorisationRow, BundleRow, CampaignRow
-from trust.documents.actions import Act, tidy_reason
+from trust.documents.actions import Act
 from trust.documents.rules import Bound
 from trust.ids import CampaignId, Digest
 from trust.parameters import MAXIMUM_SETTINGS_BYTES
@@ -47,8 +47,10 @@ async def start(
 
     Raises Unknown, NotAuthorised, ParametersRefused, Conflict.
     """
-    if not 1 <= len(request) <= MAXIMUM_REQUEST or not request.isprintable():
-        raise InputRefused(f"the request key has 1 to {MAXIMUM_REQUEST} printable characters")
+    actions.require_request(request)
+    if not request:
+        raise InputRefused("a start has a request key, by which it is not done twice")
+    why = actions.require_reason(reason) if reason else ""
     if len(values) > MAXIMUM_SETTINGS_BYTES:
         raise InputRefused(f"the parameters take over {MAXIMUM_SETTINGS_BYTES} bytes")
     row, authorisation = await desk.look("find-bundle", lambda tx: _find(tx, bundle))
@@ -78,7 +80,7 @@ async def start(
     )
     deed = Deed(
         Act.START_CAMPAIGN,
-        tidy_reason(reason),
+        why,
         campaign=fresh.id,
         bundle=fresh.bundle,
         request=request,

@@ -64,7 +64,7 @@ def test_a_folder_under_a_policy(
     assert run("audit", "verify", folder, "--policy", policy) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("OK    evidence.layout")
-    assert said[-1].startswith("audit: ok, 55 checks, 16 entries, under the pinned root")
+    assert said[-1].startswith("audit: ok, 59 checks, 16 entries, under the pinned root")
     assert sum(line.startswith("not checked: ") for line in said) == 5
     wrong = policy_file(tmp_path, "root sha256:" + "0" * 64)
     assert run("audit", "verify", folder, "--policy", wrong) == 3

@@ -193,6 +193,7 @@ def test_a_wrong_word_no_reason_or_no_form_does_nothing(acted: Grid) -> None:
         {"reason": ""},
         {"reason": "test"},
         {"reason": "\u202e \u200b\u2066 \n"},
+        {"reason": "x" * 201},
         {"reason": "x" * 401},
         {"request": ""},
         {"request": "1"},
@@ -425,7 +426,15 @@ def test_a_program_without_the_role_or_with_nonsense_does_nothing(acted: Grid) -
         ({**asked, "actor": "somebody"}, 422),
         ({**asked, "reason": 5}, 422),
         ({**asked, "reason": "\u200b"}, 422),
+        ({**asked, "reason": "x" * 201}, 422),
         ({**asked, "request": "k" * 129}, 422),
+        ({**asked, "request": "\ud800"}, 422),
+        ({**asked, "subject": "\ud800aaaaaaaaaa"}, 404),
+        (
+            b'{"act":"start-campaign","subject":"counts00","reason":"why","request":"k",'
+            b'"parameters":{"a":' + b"[" * 900 + b"]" * 900 + b"}}",
+            404,
+        ),
         ({**asked, "subject": "camp_zzzzzzzzzz"}, 404),
         ({**asked, "subject": "../../etc"}, 404),
         ({**asked, "parameters": {}}, 422),

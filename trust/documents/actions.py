@@ -90,12 +90,13 @@ def seal(salt: bytes, reason: str) -> Digest:
 
 
 def tidy_reason(text: str) -> str:
-    """`text` as a reason may be written: printable, on one line, bounded; "" for nothing.
+    """`text` as a reason may be written: printable, on one line; "" for nothing.
 
-    What turns the direction of writing or hides letters is not printable.
+    What turns the direction of writing or hides letters is not printable. It is not cut: one of
+    over MAXIMUM_REASON letters is for its writer to shorten.
     """
     kept = "".join(letter if letter.isprintable() else " " for letter in text)
-    return " ".join(kept.split())[:MAXIMUM_REASON].strip()
+    return " ".join(kept.split())
 
 
 def flaw(action: OperatorAction) -> str:
@@ -107,7 +108,7 @@ def flaw(action: OperatorAction) -> str:
     }
     if named != _SUBJECTS[action.act]:
         return f"{action.act.value} names {', '.join(sorted(named)) or 'nothing'}"
-    if action.reason != tidy_reason(action.reason):
+    if len(action.reason) > MAXIMUM_REASON or action.reason != tidy_reason(action.reason):
         return "its reason is too long, or holds what cannot be shown"
     if action.act.about_worker:
         if action.reason or action.sealed is None:

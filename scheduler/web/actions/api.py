@@ -86,7 +86,7 @@ def api(desk: Desk, hands: Hands) -> APIRouter:
                 desk,
                 actor,
                 subject,
-                json.dumps(asked.get("parameters", {})).encode(),
+                _values(asked["parameters"]),
                 reason=asked["reason"],
                 request=asked["request"],
             )
@@ -130,6 +130,13 @@ async def _asked(request: Request) -> dict[str, Any]:
     if ("parameters" in found) != (found["act"] == Act.START_CAMPAIGN.value):
         raise InputRefused("parameters belong to start-campaign, and to nothing else")
     return found
+
+
+def _values(parameters: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(parameters).encode()
+    except RecursionError as error:
+        raise InputRefused("the parameters are nested too deeply") from error
 
 
 def _act(text: str) -> Act:

@@ -10,11 +10,11 @@ from web.sentences import mark
 
 
 class NotNow(WebError):
-    """The service's refusal of a deed, as pages and the API tell it."""
+    """What an operator wants to do by hand, and the rules or the state of things do not allow."""
 
-    code = ActionRefused.code
+    code = "action-refused"  # the service's own, told in the reader's language
     kind = Kind.CONFLICT
-    advice = mark("look at the newest state: nothing was done, and nothing was logged")
+    advice = mark("open the page again to see how things stand: nothing was done, nothing logged")
 
     @classmethod
     def of(cls, refused: ActionRefused) -> NotNow:

@@ -197,10 +197,10 @@ def _reason(sent: Form, word: str) -> str:
     """The reason, once the word beside it was typed. Raises BadParameter."""
     sent.confirmed("word", word)
     reason = tidy_reason(sent.text("reason", most=2 * MAXIMUM_REASON))
-    if len(reason) < LEAST_REASON:
+    if not LEAST_REASON <= len(reason) <= MAXIMUM_REASON:
         raise BadParameter(
             "reason",
-            say("say why, in {least} letters or more", least=LEAST_REASON),
+            say("say why, in {least} to {most} letters", least=LEAST_REASON, most=MAXIMUM_REASON),
             helps=say("go back and write a reason; nothing was done"),
         )
     return reason
