@@ -104,7 +104,7 @@ def test_what_sorts_sorts_what_one_index_narrowed(grid: Grid) -> None:
         "unit": lambda: units.unit(desk, grid.late_unit),
         "entry": lambda: ledger.entry(desk, "3"),
         "campaigns by id": lambda: runs.runs(desk, Slice(51), prefix="camp_0123"),
-        "log by digest": lambda: ledger.lines(desk, Slice(51), digest="0123"),
+        "log by digest": lambda: ledger.lines(desk, Slice(51), digest="01234567"),
         "workers": lambda: machines.machines(desk),
         "workers of the command": lambda: desk.store.read("list", roster.live_capsules),
     }
