@@ -118,12 +118,16 @@ def test_no_page_counts_consents_exactly(grid: Grid) -> None:
             for row in tx.session.exec(select(table)):
                 row.why = why
 
+    def workers(tx: Transaction) -> list[str]:
+        return list(tx.session.exec(select(AttemptRow.worker).distinct()))
+
     grid.world.desk.store.run("test", say)
     browser = grid.enter(Role.VIEWER)
     seen = 0
     for path in (
         "/", "/campaigns", f"/campaigns/{grid.moving}", f"/campaigns/{grid.moving}/units",
-        f"/units/{grid.late_unit}",
+        f"/campaigns/{grid.moving}/timeline", f"/units/{grid.late_unit}", "/alerts", "/queue",
+        *(f"/workers/{worker}" for worker in grid.world.desk.store.read("test", workers)),
     ):  # fmt: skip
         for form in ("text/html", "application/json", "text/csv"):
             for address in (path, f"/api/v1{path if path != '/' else '/health'}"):
