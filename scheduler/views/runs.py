@@ -23,7 +23,7 @@ from scheduler.store.tables import (
     RoundRow,
     UnitRow,
 )
-from scheduler.views.discretion import discreet
+from scheduler.views.counting import in_tens
 from scheduler.views.slices import Slice
 from scheduler.views.units import PlanProof, Try, Work, plan_proof, try_of, work_of
 from trust.log.entry import Kind
@@ -167,7 +167,7 @@ def _lines(tx: Transaction, rows: list[CampaignRow]) -> list[Run]:
             bundle=row.bundle,
             state=row.state,
             reason=row.reason,
-            why=discreet(row.why),
+            why=in_tens(row.why),
             round=newest[row.id] or 0,
             rounds=row.rounds,
             started_by=row.started_by,
@@ -203,7 +203,7 @@ def _stage(tx: Transaction, row: RoundRow, work: Mapping[str, tuple[int, int]]) 
         number=row.number,
         state=row.state,
         reason=row.reason,
-        why=discreet(row.why),
+        why=in_tens(row.why),
         issued_at=row.issued_at,
         deadline=row.deadline,
         units={state: count for state, (count, _) in work.items()},

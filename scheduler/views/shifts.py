@@ -23,6 +23,7 @@ from scheduler.store.tables import (
     UnitRow,
     WorkerRow,
 )
+from scheduler.views.counting import in_tens
 from scheduler.views.machines import LIVE, Machine, machines_in
 from scheduler.views.slices import among
 from trust.log.entry import Kind
@@ -141,7 +142,7 @@ def _shift(row: AttemptRow, unit: UnitRow, title: str) -> Shift:
         kind=unit.kind,
         state=row.state,
         reason=row.reason,
-        why=row.why,
+        why=in_tens(row.why),
         leased_at=row.leased_at,
         expires_at=row.expires_at,
         ended_at=row.ended_at,

@@ -20,7 +20,7 @@ from scheduler.store.tables import (
     RoundRow,
     UnitRow,
 )
-from scheduler.views.discretion import discreet
+from scheduler.views.counting import in_tens
 from scheduler.views.slices import Key, Slice
 from trust.log.entry import Kind
 
@@ -91,7 +91,7 @@ def work_of(row: UnitRow) -> Work:
         state=row.state,
         worker=row.worker,
         reason=row.reason,
-        why=discreet(row.why),
+        why=in_tens(row.why),
         done=round_down(row.capsules if row.state == "satisfied" else row.done),
         capsules=round_down(row.capsules),
         deadline=row.deadline,
@@ -171,7 +171,7 @@ def try_of(row: AttemptRow) -> Try:
         worker=row.worker,
         state=row.state,
         reason=row.reason,
-        why=discreet(row.why),
+        why=in_tens(row.why),
         leased_at=row.leased_at,
         expires_at=row.expires_at,
         ended_at=row.ended_at,

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
 from tests.web.signin_browser import Answer
 from tests.web_auditors.proof_cases import cases, verdict
 from tests.web_scheduler.territory import HOSTILE, Grid
+from trust.errors import LogRefused
+from trust.ids import Digest
 from trust.keys import PrivateKey
+from trust.log.checkpoint import VerifiedCheckpoint
+from trust.log.logged import verify_logged
 from trust.log.note import LogKey
+from trust.log.policy import Policy
 from web.signin.roles import Role
 
 HOLDS, FAILS = "It holds, says this server", "It does not hold"
@@ -87,3 +94,22 @@ def test_whatever_is_pasted_comes_back_harmless(grid: Grid, text: str) -> None:
 def test_generated_cases_are_good_and_bad() -> None:
     told = [verdict(case) for case in cases(1, 200)]
     assert 40 < told.count("refused") < 160
+
+
+def test_a_strangers_signatures_are_looked_at_once(grid: Grid) -> None:
+    """Not once for each kind that a document may stand in the log as: there may be 64 of them."""
+    looked: list[int] = []
+
+    class Counting(Policy):
+        def verify(self, note: bytes) -> VerifiedCheckpoint:
+            looked.append(len(note))
+            return super().verify(note)
+
+    known = Policy.parse(grid.world.desk.root.document.log_policy.encode())
+    policy = Counting(**{one.name: getattr(known, one.name) for one in fields(Policy)})
+    reader = grid.enter()
+    proof, document = (reader.get(f"/log/2/{what}").body for what in ("proof", "document"))
+    verify_logged(proof, Digest.of(document), policy)
+    with pytest.raises(LogRefused):
+        verify_logged(proof, Digest.of(b"another"), policy)
+    assert len(looked) == 2

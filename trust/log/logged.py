@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from trust.errors import LogRefused
 from trust.ids import Digest
 from trust.log.entry import Kind, LogEntry
 from trust.log.policy import Policy
-from trust.log.proof import VerifiedEntry, verify_proof
+from trust.log.proof import VerifiedEntry, verify_one_of
 
 
 def verify_logged(proof: bytes, document: Digest, policy: Policy) -> tuple[Kind, VerifiedEntry]:
@@ -15,10 +14,7 @@ def verify_logged(proof: bytes, document: Digest, policy: Policy) -> tuple[Kind,
     Each kind makes another entry, and the proof holds for one of them at most. Raises Malformed,
     TooLarge, LogRefused.
     """
-    refused = LogRefused("the proof is of no kind of entry")
-    for kind in Kind:
-        try:
-            return kind, verify_proof(proof, LogEntry(kind, document).emit(), policy)
-        except LogRefused as error:
-            refused = error
-    raise refused
+    kinds = list(Kind)
+    entries = [LogEntry(kind, document).emit() for kind in kinds]
+    number, found = verify_one_of(proof, entries, policy)
+    return kinds[number], found

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from trust.errors import Malformed, TooLarge
+from trust.errors import LogRefused, Malformed, TooLarge
 from trust.log.checkpoint import VerifiedCheckpoint
 from trust.log.lines import emit_base64, parse_base64, parse_decimal, parse_hash
 from trust.log.note import NOTE_LIMIT
@@ -67,7 +68,7 @@ class LogProof:
 
 @dataclass(frozen=True)
 class VerifiedEntry:
-    """An entry that is at `index` of the log of `checkpoint`. Made by `verify_proof` only."""
+    """An entry that is at `index` of the log of `checkpoint`. Made by `verify_one_of` only."""
 
     index: int
     leaf_hash: bytes
@@ -76,7 +77,7 @@ class VerifiedEntry:
 
     def __post_init__(self) -> None:
         if self.seal is not _SEAL:
-            raise TypeError("a verified entry is made by verify_proof, never by hand")
+            raise TypeError("a verified entry is made by verification, never by hand")
 
 
 def verify_proof(data: bytes, entry: bytes, policy: Policy) -> VerifiedEntry:
@@ -85,9 +86,27 @@ def verify_proof(data: bytes, entry: bytes, policy: Policy) -> VerifiedEntry:
     A log may hold other entries that no one asked for: the caller compares the origin when its
     policy names several logs.
     """
+    return verify_one_of(data, [entry], policy)[1]
+
+
+def verify_one_of(
+    data: bytes, entries: Sequence[bytes], policy: Policy
+) -> tuple[int, VerifiedEntry]:
+    """Which of `entries` the proof in `data` shows to be logged, by its number, and its place.
+
+    The signatures are looked at once: a proof that a stranger brought may have many. Raises
+    Malformed, TooLarge, LogRefused.
+    """
     proof = LogProof.parse(data)
     checkpoint = policy.verify(proof.note)
-    leaf = leaf_hash(entry)
     head = checkpoint.checkpoint
-    verify_inclusion(leaf, proof.index, head.size, proof.hashes, head.root)
-    return VerifiedEntry(proof.index, leaf, checkpoint, _SEAL)
+    refused = LogRefused("the proof is of no entry that was asked for")
+    for number, entry in enumerate(entries):
+        leaf = leaf_hash(entry)
+        try:
+            verify_inclusion(leaf, proof.index, head.size, proof.hashes, head.root)
+        except LogRefused as error:
+            refused = error
+        else:
+            return number, VerifiedEntry(proof.index, leaf, checkpoint, _SEAL)
+    raise refused

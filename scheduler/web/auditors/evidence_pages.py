@@ -105,9 +105,19 @@ def evidence_pages(kit: Kit, desk: Desk) -> APIRouter:
 
 
 def _read(found: Archive, places: BoundedSemaphore) -> Iterator[bytes]:
+    """The file, a part at a time; refused at its beginning alone, where no place is free.
+
+    A place is held while a part is read from the disk, never while its reader takes it: a few who
+    read a letter a minute would hold them all.
+    """
+    parts = found.stream()
     if not places.acquire(blocking=False):
         raise ArchiveBusy(f"{AT_ONCE} archives are being read already")
     try:
-        yield from found.stream()
+        part = next(parts, None)
     finally:
         places.release()
+    while part is not None:
+        yield part
+        with places:
+            part = next(parts, None)

@@ -1,8 +1,8 @@
-"""Counts of people within a reason, as coarse as everywhere else on the pages.
+"""Counts of people within a reason, in tens as everywhere else on the pages.
 
 What is stored tells the scheduler's operator exactly how many consents a machine holds or lacks.
 A page that somebody watches would tell by that number, second by second, when one more person
-consented or withdrew. So it says between which tens the number lies; everything else stays.
+consented or withdrew.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ _COUNT = re.compile(
 )
 
 
-def discreet(why: str) -> str:
-    """`why` with counts of people as tens: 17 is between 10 and 19, and lacks 11 to 20."""
-    return _COUNT.sub(_tens, why)
+def in_tens(why: str) -> str:
+    """`why` with counts of people rounded down to tens, what is missing rounded up."""
+    return _COUNT.sub(_rounded, why)
 
 
-def _tens(found: re.Match[str]) -> str:
-    lacking = 1 if found["missing"] else 0
-    low = (int(found[0]) - lacking) // _TENS * _TENS + lacking
-    return f"{low}\u2013{low + _TENS - 1}"
+def _rounded(found: re.Match[str]) -> str:
+    tens = int(found[0]) // _TENS
+    if found["missing"]:
+        tens = -(-int(found[0]) // _TENS)
+    return str(tens * _TENS)
