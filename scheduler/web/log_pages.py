@@ -86,7 +86,11 @@ def log_pages(kit: Kit, desk: Desk) -> APIRouter:
         found = ledger.entry(desk, index)
         return _download(found.envelope.encode(), f"{_name(found.line.index)}.json")
 
-    @router.get(f"{API}/log/{{index}}", dependencies=[anybody()])
+    @router.get(
+        f"{API}/log/{{index}}",
+        dependencies=[anybody()],
+        openapi_extra=plainly.description(ledger.EntryDetail),
+    )
     def as_json(index: str) -> Response:
         return plainly.answer(ledger.entry(desk, index))
 
