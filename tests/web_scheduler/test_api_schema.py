@@ -160,4 +160,4 @@ def test_a_parameter_that_is_given_twice_is_refused_even_when_empty(grid: Grid, 
     answer = grid.enter(Role.VIEWER).get(
         f"/api/v1/campaigns?{query}", headers={"accept": "application/json"}
     )
-    assert (answer.status, answer.json["code"]) == (422, "parameter-refused")
+    assert (answer.status, answer.json["code"]) == (422, "bad-parameter")
