@@ -22,6 +22,7 @@ from web import files, languages, problems, themes
 from web.errors import BadParameter, MethodRefused, NoSuchPage
 from web.headers import Headers
 from web.kit import Kit
+from web.listing.openapi import with_refusals
 from web.sentences import say
 
 OPENAPI = "/api/v1/openapi.json"
@@ -33,6 +34,12 @@ class Site(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         return Headers(super().build_middleware_stack())
+
+    def openapi(self) -> dict[str, Any]:
+        """The API's description, with the refusals that any operation may answer with."""
+        if self.openapi_schema is None:
+            self.openapi_schema = with_refusals(super().openapi())
+        return self.openapi_schema
 
 
 def application(

@@ -90,7 +90,11 @@ def _health(
     def follow(request: Request) -> Response:
         return live.stream(request)
 
-    @router.get(f"{API}/health", dependencies=[needs(*WATCHERS)])
+    @router.get(
+        f"{API}/health",
+        dependencies=[needs(*WATCHERS)],
+        openapi_extra=plainly.description(health.Health),
+    )
     def as_json() -> Response:
         return plainly.answer(look())
 
@@ -130,7 +134,11 @@ def _campaigns(router: APIRouter, kit: Kit, desk: Desk, live: Broadcast) -> None
             **_campaign(found, kit.speech(kit.language(request))),
         )
 
-    @router.get(f"{API}/campaigns/{{prefix}}", dependencies=[needs(*WATCHERS)])
+    @router.get(
+        f"{API}/campaigns/{{prefix}}",
+        dependencies=[needs(*WATCHERS)],
+        openapi_extra=plainly.description(runs.RunDetail),
+    )
     def as_json(prefix: str) -> Response:
         return plainly.answer(runs.run(desk, prefix))
 
@@ -186,7 +194,11 @@ def _units(router: APIRouter, kit: Kit, desk: Desk) -> None:
             chart=glance.unit_chart(found, kit.speech(kit.language(request))),
         )
 
-    @router.get(f"{API}/units/{{prefix}}", dependencies=[needs(*WATCHERS)])
+    @router.get(
+        f"{API}/units/{{prefix}}",
+        dependencies=[needs(*WATCHERS)],
+        openapi_extra=plainly.description(units.UnitDetail),
+    )
     def as_json(prefix: str) -> Response:
         return plainly.answer(units.unit(desk, prefix))
 

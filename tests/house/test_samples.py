@@ -53,7 +53,7 @@ def command(unit: Path) -> list[str]:
     """The words of a unit's ExecStart, continued lines joined."""
     text = re.sub(r"\\\n\s*", "", unit.read_text("utf-8"))
     (line,) = re.findall(r"^ExecStart=(.+)$", text, re.MULTILINE)
-    return line.split()
+    return str(line).split()
 
 
 def parsed(words: list[str]) -> argparse.Namespace:
@@ -138,7 +138,7 @@ def test_the_backup_script_backs_up_and_forgets_what_is_old(tmp_path: Path) -> N
     old.write_text("old")
     long_ago = (datetime.now(UTC) - timedelta(days=9)).timestamp()
     os.utime(old, (long_ago, long_ago))
-    words = ["sh", SCRIPT, state.folder, folder, phrase]
+    words: list[str | Path] = ["sh", SCRIPT, state.folder, folder, phrase]
     environment = {**os.environ, "CADASTRE": str(door), "PYTHONPATH": str(HOUSE)}
     subprocess.run(words, check=True, env=environment, capture_output=True)
     (made,) = folder.iterdir()
@@ -235,7 +235,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
         subprocess.Popen(line, stdout=logs, stderr=logs, cwd=HOUSE)
         for line in (
             [sys.executable, "cadastre.py", *words],
-            [nginx, "-c", home / "nginx.conf"],
+            [nginx, "-c", str(home / "nginx.conf")],
         )
     ]
     try:

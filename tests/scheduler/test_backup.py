@@ -16,7 +16,7 @@ import pytest
 
 from benchmarks.filled import found
 from durable.blobs import BlobFolder
-from scheduler.backup import sealing
+from scheduler.backup import sealing, taking
 from scheduler.backup.archive import MANIFEST, Manifest, Writer
 from scheduler.backup.restoring import restore
 from scheduler.backup.taking import take
@@ -158,6 +158,34 @@ def test_backups_of_a_scheduler_at_work_are_each_of_one_moment(
     for number, size in enumerate(sizes):
         back = tmp_path / f"back{number}"
         restore(tmp_path / f"{number}.tar", back, CLOCK, ask=lambda _, size=size: [Witness(size)])  # type: ignore[misc]
+
+
+def test_what_is_logged_between_two_copies_is_in_both_or_in_neither(
+    state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A document is published at the one instant that matters; it has to wait for the lock."""
+    reading, instant, logged = taking._small_files, threading.Event(), threading.Event()
+    with opened(state) as desk:
+
+        def publisher() -> None:
+            instant.wait(30)
+            asyncio.run(publish(desk, "in between"))
+            logged.set()
+
+        def read(folder: Path) -> taking._Log:
+            instant.set()
+            # As long as a commit takes many times over: without the lock it would be there now.
+            assert not logged.wait(0.5)
+            return reading(folder)
+
+        monkeypatch.setattr(taking, "_small_files", read)
+        busy = threading.Thread(target=publisher)
+        busy.start()
+        taken = take(state, tmp_path / "b.tar", CLOCK, SYSTEM)
+        assert logged.wait(30), "it waited, and nothing more"
+        busy.join()
+        assert (taken.log_size, desk.log.size) == (3, 4)  # type: ignore[attr-defined]
+    restore(tmp_path / "b.tar", tmp_path / "back", CLOCK, ask=lambda _: [Witness(3)])
 
 
 @pytest.mark.parametrize("keyed", [False, True])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from web import formats
 from web.listing import state
 from web.listing.table import Choice, Filter, Table, Text
 
@@ -49,6 +50,23 @@ PROBLEM: dict[str, Any] = {
 }
 
 
+def with_refusals(document: dict[str, Any]) -> dict[str, Any]:
+    """The API's description, every operation of which may also be answered with a problem."""
+    problem = {"application/problem+json": {"schema": PROBLEM}}
+    for path, operations in document.get("paths", {}).items():
+        if not path.startswith(formats.API):
+            continue
+        for operation in operations.values():
+            responses = operation.setdefault("responses", {})
+            # FastAPI describes its own form of a refused parameter, which never leaves this house.
+            if "application/json" in responses.get("422", {}).get("content", {}):
+                responses["422"]["content"] = problem
+            responses.setdefault(
+                "default", {"description": "a refusal, as docs/errors.md lists them",
+                            "content": problem})  # fmt: skip
+    return document
+
+
 def _page(table: Table[Any]) -> dict[str, Any]:
     columns = {
         one.name: {"type": [one.schema, "null"], "description": str(one.heading)}
@@ -70,7 +88,9 @@ def _page(table: Table[Any]) -> dict[str, Any]:
 
 
 def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": False, "schema": schema}
+    """An empty one counts as left out, since forms send those: so it is described."""
+    either = {"anyOf": [schema, {"type": "string", "pattern": r"^\s*$"}]}
+    return {"name": name, "in": "query", "required": False, "schema": either}
 
 
 def _schema(one: Filter) -> dict[str, Any]:

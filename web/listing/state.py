@@ -129,6 +129,7 @@ def read(
 def _once(table: Table[Any], parameters: Sequence[tuple[str, str]]) -> dict[str, str]:
     known = {SORT, DIRECTION, CURSOR, SIZE, *(one.name for one in table.filters)}
     given: dict[str, str] = {}
+    seen: set[str] = set()
     for name, value in parameters:
         if name in _NOT_OURS:
             continue
@@ -141,8 +142,9 @@ def _once(table: Table[Any], parameters: Sequence[tuple[str, str]]) -> dict[str,
                     names=", ".join(sorted(known)),
                 ),
             )
-        if name in given:
+        if name in seen:
             raise BadParameter(name, say("“{name}” is given twice", name=name))
+        seen.add(name)
         if value.strip():
             given[name] = value.strip()
     return given

@@ -98,7 +98,11 @@ def log_pages(kit: Kit, desk: Desk) -> APIRouter:
         found = ledger.entry(desk, index)
         return attachment(found.raw.encode(), f"{_name(found.line.index)}.txt")
 
-    @router.get(f"{API}/log/{{index}}", dependencies=[anybody()])
+    @router.get(
+        f"{API}/log/{{index}}",
+        dependencies=[anybody()],
+        openapi_extra=plainly.description(ledger.EntryDetail),
+    )
     def as_json(index: str) -> Response:
         return plainly.answer(ledger.entry(desk, index))
 

@@ -1,0 +1,163 @@
+"""schemathesis against the API: no failure of ours whatever is sent, and answers as described.
+
+Every refusal is a problem document; what the description forbids is refused.
+
+Bounded and the same each time: so many examples an operation, drawn from a fixed seed.
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi import checks
+
+from tests.web_scheduler.territory import ORIGIN, Grid
+from web.problems import MEDIA_TYPE
+from web.signin.roles import Role
+
+EXAMPLES = 25
+API = "/api/v1/"
+CHECKS = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+]
+REJECTED = checks.negative_data_rejection
+PHASES = (Phase.explicit, Phase.generate)
+SETTINGS = hypothesis.settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    phases=PHASES,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+class Asked:
+    """The API as somebody with a token asks it, and what every answer has to be."""
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        credentials = grid.entrance.credentials
+        person = credentials.redeem(credentials.invite("Programme", list(Role))).person
+        self.headers = {
+            "Authorization": f"Bearer {credentials.api(person, list(Role), 'schemathesis')}",
+            "Host": ORIGIN.removeprefix("http://"),
+        }
+        document = json.loads(self._document())
+        self.schema: Any = schemathesis.openapi.from_dict(document)
+        self.schema.app = grid.app
+        self.operations = sorted(
+            (path, method.upper())
+            for path, methods in document["paths"].items()
+            for method in methods
+            if path.startswith(API)
+        )
+
+    def _document(self) -> str:
+        return self._grid.enter(Role.VIEWER).get(
+            "/api/v1/openapi.json", headers={"accept": "application/json"}
+        ).text  # fmt: skip
+
+    def judge(self, case: Any, more: list[Any], **headers: str) -> int:
+        """Send one case and look at its answer; its status."""
+        answer = case.call(base_url=ORIGIN, headers={**self.headers, **headers})
+        case.validate_response(answer, checks=[*CHECKS, *more])
+        status = int(answer.status_code)
+        if status >= HTTPStatus.BAD_REQUEST:
+            (kind,) = answer.headers["content-type"]
+            told = json.loads(answer.content)
+            assert kind == MEDIA_TYPE
+            assert told["status"] == status
+            assert told["code"]
+            assert told["detail"]
+        return status
+
+
+@pytest.fixture(scope="module")
+def asked(grid: Grid) -> Asked:
+    return Asked(grid)
+
+
+OPERATIONS = (
+    "/api/v1/campaigns",
+    "/api/v1/campaigns/{prefix}",
+    "/api/v1/campaigns/{prefix}/units",
+    "/api/v1/health",
+    "/api/v1/log",
+    "/api/v1/log/{index}",
+    "/api/v1/units/{prefix}",
+    "/api/v1/workers",
+)
+
+
+def test_no_operation_is_left_out(asked: Asked) -> None:
+    """One that was added stands here, or has its own test of the same kind."""
+    reading = {path for path, method in asked.operations if method == "GET"}
+    assert reading >= set(OPERATIONS)
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_every_answer_is_what_the_description_says(asked: Asked, mode: GenerationMode) -> None:
+    """Of every operation, those that were added since too."""
+    negative = mode is GenerationMode.NEGATIVE
+    for path, method in asked.operations:
+        operation = asked.schema[path][method]
+        # Any text may stand in a path: what is wrong there is not found, and not refused.
+        if not negative or operation.query:
+            storm(asked, operation.as_strategy(generation_mode=mode), [REJECTED] * negative)
+
+
+def storm(asked: Asked, cases: Any, more: list[Any]) -> None:
+    @SETTINGS
+    @hypothesis.given(cases)
+    def send(case: Any) -> None:
+        asked.judge(case, more)
+
+    send()
+
+
+@pytest.mark.parametrize("path", [path for path in OPERATIONS if "{" in path])
+def test_what_exists_is_described_too(asked: Asked, grid: Grid, path: str) -> None:
+    """Drawn names name nothing: the ones of the territory are asked for by name."""
+    campaign, unit = grid.released, grid.late_unit
+    known = {"prefix": unit if "/units/" in path else campaign, "index": "3"}
+    operation = asked.schema[path]["GET"]
+    for case in (
+        operation.Case(path_parameters=known),
+        operation.Case(path_parameters={name: value[:14] for name, value in known.items()}),
+    ):
+        assert asked.judge(case, []) == HTTPStatus.OK
+
+
+def test_without_a_token_and_with_a_poor_one_nothing_is_told(asked: Asked) -> None:
+    for path, method in asked.operations:
+        if path.startswith("/api/v1/log"):
+            continue  # everybody's
+        case = asked.schema[path][method].Case(
+            path_parameters={"prefix": "camp_0123"} if "{" in path else {}
+        )
+        for token in ("", "Bearer nonsense", "Bearer cadastre-api-v1." + "A" * 64):
+            status = asked.judge(case, [], Authorization=token)
+            assert status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}, (path, status)
+
+
+@pytest.mark.parametrize(
+    "query", ["size=&size=5", "size=5&size=", "state=&state=", "sort=&sort=%0C"]
+)
+def test_a_parameter_that_is_given_twice_is_refused_even_when_empty(grid: Grid, query: str) -> None:
+    """schemathesis sent one: an empty one used to count as not given at all."""
+    answer = grid.enter(Role.VIEWER).get(
+        f"/api/v1/campaigns?{query}", headers={"accept": "application/json"}
+    )
+    assert (answer.status, answer.json["code"]) == (422, "bad-parameter")
