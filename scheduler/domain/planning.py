@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from fractions import Fraction
 from scheduler.domain.reasons import Reason, sentence
 from trust.documents.rules import PrivacyUnit, Protection, ReleaseRules
 from trust.ids import Digest, WorkerId
+from trust.policy.aggregation import WITH_HELPER
 
 # Silent for longer than three heartbeats of 30 s: its lease would only run out.
 LOST_AFTER = timedelta(seconds=90)
@@ -244,7 +246,8 @@ def may_open(
     reason, why = _unmet(partials, needs)
     if not all_ended and not past_deadline and (have < target or reason is not Reason.NONE):
         reason = Reason.WAITING_FOR_PARTIALS
-        return False, reason, sentence(reason, have=have, need=max(target, needs.minimum_workers))
+        need = max(target, needs.minimum_workers, have + 1)
+        return False, reason, sentence(reason, have=have, need=need)
     return True, reason, why
 
 
@@ -260,10 +263,20 @@ def _unmet(partials: Sequence[PartialFacts], needs: Needs) -> tuple[Reason, str]
         need = needs.minimum_operators
         return reason, sentence(reason, have=operators, what="operators", need=need)
     total = sum(partial.contributors for partial in partials)
+    by_operator: Counter[str] = Counter()
+    for partial in partials:
+        by_operator[partial.operator] += partial.contributors
+    # The helper refuses a batch whose crowd one operator could have made up, and its refusal ends
+    # the campaign (protection.cohort.check_batch): such a round waits for more partials instead.
+    others = total - max(by_operator.values(), default=0)
     for rule in needs.rules:
-        if total < rule.minimum_contributors:
-            reason, need = Reason.MINIMUM_MISSED, rule.minimum_contributors
-            return reason, sentence(reason, have=total, what="contributors", need=need)
+        crowds = [(total, "contributors")]
+        if rule.protection in WITH_HELPER:
+            crowds.append((others, "contributors without those of one operator"))
+        for have, what in crowds:
+            if have < rule.minimum_contributors:
+                reason, need = Reason.MINIMUM_MISSED, rule.minimum_contributors
+                return reason, sentence(reason, have=have, what=what, need=need)
     return Reason.NONE, ""
 
 

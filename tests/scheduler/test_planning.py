@@ -113,6 +113,23 @@ def partial(operator: str, contributors: int = 30) -> PartialFacts:
     return PartialFacts(WorkerId.draw(ENTROPY), operator, contributors, contributors)
 
 
+def test_a_round_that_the_helper_would_refuse_does_not_close_early() -> None:
+    """A crowd that one operator made up ended a whole campaign, where one more partial was due."""
+    shared = replace(NEEDS, rules=(replace(RULE, protection=Protection.SHARED),))
+    crowd = RULE.minimum_contributors
+    lone = [partial("a", crowd), partial("b", 1), partial("c", 1)]
+    assert may_open(lone, NEEDS, target=3, all_ended=False, past_deadline=False)[0] is True
+    closes, reason, why = may_open(lone, shared, target=3, all_ended=False, past_deadline=False)
+    assert (closes, reason) == (False, Reason.WAITING_FOR_PARTIALS)
+    closes, reason, why = may_open(lone, shared, target=3, all_ended=False, past_deadline=True)
+    assert (closes, reason) == (True, Reason.MINIMUM_MISSED)
+    assert "without those of one operator" in why
+    spread = [*lone, partial("d", crowd)]
+    assert (
+        may_open(spread, shared, target=4, all_ended=False, past_deadline=False)[1] is Reason.NONE
+    )
+
+
 def test_a_round_closes_at_its_deadline_or_when_all_ended():
     three = [partial("a"), partial("b"), partial("c")]
     assert may_open(three, NEEDS, target=9, all_ended=False, past_deadline=False)[0] is False
