@@ -105,34 +105,53 @@ def live_per_worker(
     bundle: str,
     purpose: str,
     tables: Iterable[str],
-    *,
-    since: datetime | None = None,
-    worker: str | None = None,
 ) -> dict[str, int]:
-    """Capsules per worker whose owners let this bundle run on all of `tables`.
+    """Capsules per worker whose owners let this bundle run on all of `tables`."""
+    counts: dict[str, int] = {}
+    for row in _deciding(tx, bundle, purpose, None):
+        if _live(row, set(tables), tx.now):
+            counts[row.worker] = counts.get(row.worker, 0) + 1
+    return counts
 
-    A decision about the bundle itself goes before one about its purpose. With `since`, consents
-    that lived at any moment from then on count too: a withdrawal acts on what is computed after
-    it, not on a partial that was made before.
+
+def live_of(
+    tx: Transaction,
+    bundle: str,
+    purpose: str,
+    tables: Iterable[str],
+    *,
+    worker: str,
+    since: datetime,
+) -> tuple[int, int]:
+    """The live consents of one worker's capsules: at any moment from `since` on, and now.
+
+    A withdrawal acts on what is computed after it, not on a partial that was made before.
     """
+    needed, ever, now = set(tables), 0, 0
+    for row in _deciding(tx, bundle, purpose, worker):
+        withdrawn = row.decision == Decision.REVOKE.value and row.received_at >= since
+        ever += withdrawn or _live(row, needed, since)
+        now += _live(row, needed, tx.now)
+    return ever, now
+
+
+def _deciding(
+    tx: Transaction, bundle: str, purpose: str, worker: str | None
+) -> Iterable[ConsentRow]:
+    """Per capsule its deciding row: one about the bundle goes before one about its purpose."""
     query = select(ConsentRow).where(col(ConsentRow.target).in_(targets_of(bundle, purpose)))
     if worker is not None:
         query = query.where(ConsentRow.worker == worker)
-    decisions: dict[str, dict[str, ConsentRow]] = {}
+    deciding: dict[str, ConsentRow] = {}
     for row in tx.session.exec(query):
-        decisions.setdefault(row.capsule, {})[row.target] = row
-    needed = set(tables)
-    moment = tx.now if since is None else since
-    counts: dict[str, int] = {}
-    for by_target in decisions.values():
-        row = by_target.get(bundle) or next(iter(by_target.values()))
-        granted = row.decision == Decision.GRANT.value and row.expires_at > moment
-        withdrawn = (
-            since is not None and row.decision == Decision.REVOKE.value and row.received_at >= since
-        )
-        if (granted and needed <= set(row.tables.split())) or withdrawn:
-            counts[row.worker] = counts.get(row.worker, 0) + 1
-    return counts
+        if row.target == bundle or row.capsule not in deciding:
+            deciding[row.capsule] = row
+    return deciding.values()
+
+
+def _live(row: ConsentRow, needed: set[str], moment: datetime) -> bool:
+    granted = row.decision == Decision.GRANT.value and row.expires_at > moment
+    return granted and needed <= set(row.tables.split())
 
 
 def undelivered(tx: Transaction, worker: str) -> list[tuple[ConsentRow, bytes]]:

@@ -26,37 +26,32 @@ def require_due(tx: Transaction, worker: str) -> None:
     first of them was leased, fewer blobs that no accepted report names than units without one.
     """
     mine = AttemptRow.worker == worker
-    held = tx.session.exec(
-        select(AttemptRow.unit).where(
-            mine, col(AttemptRow.state).in_(_LIVE), AttemptRow.expires_at > tx.now
-        )
-    ).all()
-    if not held:
+    held = select(AttemptRow.unit).where(
+        mine, col(AttemptRow.state).in_(_LIVE), AttemptRow.expires_at > tx.now
+    )
+    first = select(func.min(AttemptRow.leased_at)).where(mine, col(AttemptRow.unit).in_(held))
+    since = first.scalar_subquery()
+    accepted = select(AttemptRow.unit).where(mine, AttemptRow.state == AttemptState.ACCEPTED.value)
+    lacking = select(func.count(func.distinct(AttemptRow.unit))).where(
+        mine, AttemptRow.leased_at >= since, col(AttemptRow.unit).not_in(accepted)
+    )
+    named = select(AttemptRow.values_digest).where(mine, col(AttemptRow.values_digest).is_not(None))
+    unnamed = select(func.count(col(BlobRow.digest))).where(
+        BlobRow.giver == worker,
+        col(BlobRow.public).is_(False),
+        BlobRow.created_at >= since,
+        col(BlobRow.digest).not_in(named),
+    )
+    # One statement: it runs for every report of the grid.
+    alive, units, left = tx.session.exec(
+        select(since, lacking.scalar_subquery(), unnamed.scalar_subquery())
+    ).one()
+    if alive is None:
         raise ValuesNotDue(
             "no attempt of this worker is alive that these values could belong to",
             remedy="report the attempt without them: the answer says why it ended",
         )
-    since = tx.session.exec(
-        select(func.min(AttemptRow.leased_at)).where(mine, col(AttemptRow.unit).in_(held))
-    ).one()
-    accepted = select(AttemptRow.unit).where(mine, AttemptRow.state == AttemptState.ACCEPTED.value)
-    units = tx.session.exec(
-        select(AttemptRow.unit)
-        .where(mine, AttemptRow.leased_at >= since, col(AttemptRow.unit).not_in(accepted))
-        .distinct()
-    ).all()
-    named = select(AttemptRow.values_digest).where(mine, col(AttemptRow.values_digest).is_not(None))
-    left = tx.session.exec(
-        select(func.count())
-        .select_from(BlobRow)
-        .where(
-            BlobRow.giver == worker,
-            col(BlobRow.public).is_(False),
-            BlobRow.created_at >= since,
-            col(BlobRow.digest).not_in(named),
-        )
-    ).one()
-    if left >= len(units):
+    if left >= units:
         raise ValuesNotDue(
             "other values of this worker's units are stored already",
             remedy="noise is drawn once: repeat the stored values byte for byte. A state that was "
