@@ -22,9 +22,17 @@ from trust.ids import AttemptId, Digest, WorkerId
 def accept(tx: Transaction, desk: Desk, sender: WorkerId, checked: Checked) -> Acknowledgement:
     """Let one report by `sender` happen to its unit; returns the receipt for the worker."""
     item = checked.report
-    row = tx.session.get(UnitRow, str(item.unit))
-    attempt = tx.session.get(AttemptRow, str(item.attempt))
-    if row is None or attempt is None or attempt.unit != row.id:
+    found = tx.session.exec(
+        select(UnitRow, AttemptRow, RoundRow)
+        .join(AttemptRow, col(AttemptRow.unit) == col(UnitRow.id))
+        .join(
+            RoundRow,
+            (col(RoundRow.campaign) == col(UnitRow.campaign))
+            & (col(RoundRow.number) == col(UnitRow.round)),
+        )
+        .where(UnitRow.id == item.unit, AttemptRow.id == item.attempt)
+    ).first()
+    if found is None:
         return Acknowledgement(
             item.unit,
             item.attempt,
@@ -32,8 +40,9 @@ def accept(tx: Transaction, desk: Desk, sender: WorkerId, checked: Checked) -> A
             reason=Reason.UNKNOWN_ATTEMPT.value,
             statement=None,
         )
+    row, attempt, its_round = found
     refusal, why = checked.refusal, checked.why
-    if refusal is Reason.NONE and _round_is_closed(tx, row):
+    if refusal is Reason.NONE and _is_closed(its_round, row):
         refusal, why = Reason.ROUND_CLOSED, sentence(Reason.ROUND_CLOSED)
     if refusal is Reason.NONE and _name_taken(tx, checked, attempt):
         refusal = Reason.STATEMENT_REFUSED
@@ -93,11 +102,8 @@ def note_progress(tx: Transaction, document: ReportBatch) -> None:
             tx.rings.add(for_campaign(row.campaign))
 
 
-def _round_is_closed(tx: Transaction, unit: UnitRow) -> bool:
-    if unit.kind != UnitKind.CONTRIBUTE.value:
-        return False
-    row = tx.session.get(RoundRow, (unit.campaign, unit.round))
-    return row is None or row.state != RoundState.OPEN.value
+def _is_closed(row: RoundRow, unit: UnitRow) -> bool:
+    return unit.kind == UnitKind.CONTRIBUTE.value and row.state != RoundState.OPEN.value
 
 
 def _name_taken(tx: Transaction, checked: Checked, attempt: AttemptRow) -> bool:

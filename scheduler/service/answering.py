@@ -49,11 +49,12 @@ class _Acknowledgements:
 
 def has_news(tx: Transaction, desk: Desk, document: ReportBatch) -> bool:
     """Whether an answer now would say anything."""
-    worker = tx.session.get(WorkerRow, str(document.worker))
-    if worker is None or worker.sequence != document.sequence:
+    query = select(WorkerRow, MemberRow).join(MemberRow).where(WorkerRow.name == document.worker)
+    found = tx.session.exec(query).first()
+    if found is None or found[0].sequence != document.sequence:
         return True
-    member = tx.session.get(MemberRow, worker.name)
-    if member is None or member.banned_at is not None:
+    worker, member = found
+    if member.banned_at is not None:
         return True  # it is excluded: the poll ends with a refusal
     if consents.has_undelivered(tx, worker.name) or _cancellations(tx, document):
         return True
@@ -249,14 +250,14 @@ def _exhibits(tx: Transaction, desk: Desk, unit: UnitRow) -> dict[str, work_pb2.
 
     One campaign's loss must not keep its workers from others, or from reporting at all.
     """
-    campaign = tx.session.get(CampaignRow, unit.campaign)
-    rounds = tx.session.get(RoundRow, (unit.campaign, unit.round))
-    assert campaign is not None
-    assert rounds is not None
-    authorisation = tx.session.get(AuthorisationRow, campaign.authorisation)
-    bundle = tx.session.get(BundleRow, campaign.bundle)
-    assert authorisation is not None
-    assert bundle is not None
+    query = (
+        select(CampaignRow, RoundRow, AuthorisationRow, BundleRow)
+        .join(RoundRow, col(RoundRow.campaign) == col(CampaignRow.id))
+        .join(AuthorisationRow, col(AuthorisationRow.id) == col(CampaignRow.authorisation))
+        .join(BundleRow, col(BundleRow.digest) == col(CampaignRow.bundle))
+        .where(CampaignRow.id == unit.campaign, RoundRow.number == unit.round)
+    )
+    campaign, rounds, authorisation, bundle = tx.session.exec(query).one()
     logged = (authorisation.digest, rounds.plan, campaign.helper, campaign.epoch)
     try:
         shown = outbox.proofs_of(tx, [key for key in logged if key is not None])
@@ -272,8 +273,12 @@ def _small_blobs(tx: Transaction, desk: Desk, orders: Sequence[Order]) -> list[b
     """What the orders name and is small enough to go with them; the rest is fetched."""
     named = {order.parameters for order in orders}
     named |= {order.aggregate for order in orders if order.aggregate is not None}
-    rows = [tx.session.get(BlobRow, digest) for digest in sorted(named)]
-    small = [row.digest for row in rows if row is not None and row.size <= INLINE_BYTES]
+    small: list[str] = []
+    if named:
+        query = select(BlobRow.digest).where(
+            col(BlobRow.digest).in_(named), BlobRow.size <= INLINE_BYTES
+        )
+        small = sorted(tx.session.exec(query))
     found: list[bytes] = []
     for digest in small:
         # Damaged here, it is fetched in vain: the refusal is the fetch's then, in its own words.

@@ -15,7 +15,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlmodel import col, delete
+from sqlmodel import col, delete, select
 
 from jobs.libraries import RUNTIMES
 from scheduler.domain.reasons import quote
@@ -99,7 +99,7 @@ class _Asked:
 
 def _read(tx: Transaction, desk: Desk, peer: Peer, raw: bytes, values: Sequence[bytes]) -> _Asked:
     """Everything that is looked up before a batch may be taken in, in one look."""
-    key = PublicKey.parse(_member(tx, peer.name).key)
+    key = PublicKey.parse(_sender(tx, peer.name, 0)[0].key)
     batch = signed.verify(ReportBatch, raw, {key})
     document = batch.document
     _check_batch(desk, peer, document)
@@ -122,12 +122,27 @@ def _given(document: ReportBatch, values: Sequence[bytes]) -> dict[Digest, bytes
     return {Digest.of(blob): blob for blob in values}
 
 
-def _member(tx: Transaction, name: str) -> MemberRow:
-    """The caller's row. Asked again in each transaction: exclusion acts on open polls too."""
-    member = tx.session.get(MemberRow, name)
-    if member is None or member.banned_at is not None:
+def _sender(
+    tx: Transaction, name: str, sequence: int
+) -> tuple[MemberRow, WorkerRow | None, ExchangeRow | None]:
+    """The caller, its worker, and what is stored for its batch `sequence`; in one statement.
+
+    Asked again in each transaction: exclusion acts on open polls too. Raises NotEnrolled.
+    """
+    query = (
+        select(MemberRow, WorkerRow, ExchangeRow)
+        .outerjoin(WorkerRow, col(WorkerRow.name) == col(MemberRow.name))
+        .outerjoin(
+            ExchangeRow,
+            (col(ExchangeRow.worker) == col(MemberRow.name))
+            & (col(ExchangeRow.sequence) == sequence),
+        )
+        .where(MemberRow.name == name)
+    )
+    found = tx.session.exec(query).first()
+    if found is None or found[0].banned_at is not None:
         raise NotEnrolled(f"{name} is not a member here", remedy="join again with a fresh token")
-    return member
+    return found
 
 
 def _check_batch(desk: Desk, peer: Peer, document: ReportBatch) -> None:
@@ -173,10 +188,9 @@ def _check_age(desk: Desk, document: ReportBatch) -> None:
 
 def _known(tx: Transaction, document: ReportBatch, digest: Digest) -> Accepted | None:
     """What is stored for this batch; None when its number is new. Raises IdentityShared."""
-    row = tx.session.get(ExchangeRow, (str(document.worker), document.sequence))
+    _, worker, row = _sender(tx, str(document.worker), document.sequence)
     if row is not None and row.request == digest:
         return Accepted(row.acknowledgements, row.answer)
-    worker = tx.session.get(WorkerRow, str(document.worker))
     if worker is None:
         raise NotEnrolled("the member is not a worker", remedy="join with a worker's token")
     if document.sequence <= worker.sequence:
@@ -200,7 +214,6 @@ def _accept(
     known = _known(tx, document, asked.digest)
     if known is not None:
         return known
-    _member(tx, str(document.worker))
     for blob in asked.given.values():
         # By the rules of a put: the report that names one that is not due lacks its values.
         with contextlib.suppress(ValuesNotDue, QuotaExceeded):
@@ -272,13 +285,11 @@ async def _wait_for_news(desk: Desk, document: ReportBatch, known: Accepted) -> 
 
 
 def _answer(tx: Transaction, desk: Desk, document: ReportBatch) -> bytes:
-    row = tx.session.get(ExchangeRow, (str(document.worker), document.sequence))
-    worker = tx.session.get(WorkerRow, str(document.worker))
+    _, worker, row = _sender(tx, str(document.worker), document.sequence)
     if row is None or worker is None or worker.sequence != document.sequence:
         raise Superseded(
             "a newer exchange of this worker overtook this one", remedy="nothing is lost: go on"
         )
-    _member(tx, worker.name)
     if row.answer is None:
         row.answer = answering.answer(tx, desk, document, worker, row.acknowledgements)
     elif not answering.is_current(desk, row.answer):

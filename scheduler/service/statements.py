@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sqlmodel import col, select
+
 from jobs import aggregate, conclusion
 from jobs.errors import AggregateRefused, ReportRefused
 from protection import accounting
@@ -134,15 +136,23 @@ def context_of(
 
     A Problem, not raised, where what was voted cannot be read: it is about this report only.
     """
-    unit = None if item.statement is None else tx.session.get(UnitRow, str(item.unit))
-    if unit is None:
+    if item.statement is None:
         return None
-    rounds = tx.session.get(RoundRow, (unit.campaign, unit.round))
-    campaign = tx.session.get(CampaignRow, unit.campaign)
-    assert rounds is not None
-    assert campaign is not None
-    authorisation = tx.session.get(AuthorisationRow, campaign.authorisation)
-    assert authorisation is not None
+    query = (
+        select(UnitRow, RoundRow, CampaignRow, AuthorisationRow)
+        .join(CampaignRow, col(CampaignRow.id) == col(UnitRow.campaign))
+        .join(
+            RoundRow,
+            (col(RoundRow.campaign) == col(UnitRow.campaign))
+            & (col(RoundRow.number) == col(UnitRow.round)),
+        )
+        .join(AuthorisationRow, col(AuthorisationRow.id) == col(CampaignRow.authorisation))
+        .where(UnitRow.id == item.unit)
+    )
+    found = tx.session.exec(query).first()
+    if found is None:
+        return None
+    unit, rounds, campaign, authorisation = found
     try:
         facts = facts_of(desk, authorisation.digest, campaign.bundle)
     except Problem as error:
