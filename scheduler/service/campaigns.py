@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
+from sqlalchemy import bindparam
 from sqlmodel import col, func, select
 
 from protection import accounting
@@ -38,6 +39,29 @@ WATCH_SECONDS = 10.0
 # Between two views of one watcher: short to an eye, and at most a tenth of a core for the looks.
 WATCH_PAUSE_SECONDS = 0.25
 WATCH_PAUSE_FACTOR = 10
+_ITS = col(UnitRow.campaign) == bindparam("campaign")
+_UNITS = select(UnitRow).where(_ITS).order_by(UnitRow.kind, UnitRow.id)
+_ROUNDS = (
+    select(RoundRow)
+    .where(col(RoundRow.campaign) == bindparam("campaign"))
+    .order_by(col(RoundRow.number))
+)
+_ATTEMPTS = (
+    select(AttemptRow.unit, func.count())
+    .join(UnitRow, col(UnitRow.id) == col(AttemptRow.unit))
+    .where(_ITS)
+    .group_by(AttemptRow.unit)
+)
+_SIZES = (
+    select(AttemptRow.unit, BlobRow.size)
+    .join(UnitRow, col(UnitRow.id) == col(AttemptRow.unit))
+    .join(BlobRow, col(BlobRow.digest) == col(AttemptRow.values_digest))
+    .where(
+        _ITS,
+        UnitRow.kind == UnitKind.CONTRIBUTE.value,
+        AttemptRow.state == AttemptState.ACCEPTED.value,
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -201,30 +225,10 @@ def view_of(tx: Transaction, row: CampaignRow, *, deep: bool = True) -> Campaign
     assert bundle is not None
     rounds: list[RoundView] = []
     if deep:
-        counts = dict(
-            tx.session.exec(
-                select(AttemptRow.unit, func.count())
-                .join(UnitRow, col(UnitRow.id) == col(AttemptRow.unit))
-                .where(UnitRow.campaign == row.id)
-                .group_by(AttemptRow.unit)
-            ).all()
-        )
-        units = tx.session.exec(
-            select(UnitRow).where(UnitRow.campaign == row.id).order_by(UnitRow.kind, UnitRow.id)
-        ).all()
-        sizes = dict(
-            tx.session.exec(
-                select(AttemptRow.unit, BlobRow.size)
-                .join(UnitRow, col(UnitRow.id) == col(AttemptRow.unit))
-                .join(BlobRow, col(BlobRow.digest) == col(AttemptRow.values_digest))
-                .where(
-                    UnitRow.campaign == row.id,
-                    UnitRow.kind == UnitKind.CONTRIBUTE.value,
-                    AttemptRow.state == AttemptState.ACCEPTED.value,
-                )
-            ).all()
-        )
-        query = select(RoundRow).where(RoundRow.campaign == row.id)
+        named = {"campaign": row.id}
+        counts = dict(tx.session.exec(_ATTEMPTS, params=named).all())
+        units = tx.session.exec(_UNITS, params=named).all()
+        sizes = dict(tx.session.exec(_SIZES, params=named).all())
         rounds = [
             RoundView(
                 entry,
@@ -239,7 +243,7 @@ def view_of(tx: Transaction, row: CampaignRow, *, deep: bool = True) -> Campaign
                     if unit.round == entry.number and unit.id in sizes
                 },
             )
-            for entry in tx.session.exec(query.order_by(col(RoundRow.number))).all()
+            for entry in tx.session.exec(_ROUNDS, params=named).all()
         ]
     return CampaignView(
         row, authorisation.title, authorisation.digest, bundle.statement, tuple(rounds)

@@ -15,6 +15,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import bindparam
 from sqlmodel import col, delete, select
 
 from jobs.libraries import RUNTIMES
@@ -48,6 +49,16 @@ from wire.limits import INLINE_BYTES
 MAXIMUM_LIBRARIES = 64
 NOTHING = schema.encode(())
 FORGET_EVERY = 16  # batches of one worker
+_SENDER = (
+    select(MemberRow, WorkerRow, ExchangeRow)
+    .outerjoin(WorkerRow, col(WorkerRow.name) == col(MemberRow.name))
+    .outerjoin(
+        ExchangeRow,
+        (col(ExchangeRow.worker) == col(MemberRow.name))
+        & (col(ExchangeRow.sequence) == bindparam("sequence")),
+    )
+    .where(col(MemberRow.name) == bindparam("name"))
+)
 
 
 @dataclass(frozen=True)
@@ -125,21 +136,11 @@ def _given(document: ReportBatch, values: Sequence[bytes]) -> dict[Digest, bytes
 def _sender(
     tx: Transaction, name: str, sequence: int
 ) -> tuple[MemberRow, WorkerRow | None, ExchangeRow | None]:
-    """The caller, its worker, and what is stored for its batch `sequence`; in one statement.
+    """The caller, its worker, and what is stored for its batch `sequence`.
 
     Asked again in each transaction: exclusion acts on open polls too. Raises NotEnrolled.
     """
-    query = (
-        select(MemberRow, WorkerRow, ExchangeRow)
-        .outerjoin(WorkerRow, col(WorkerRow.name) == col(MemberRow.name))
-        .outerjoin(
-            ExchangeRow,
-            (col(ExchangeRow.worker) == col(MemberRow.name))
-            & (col(ExchangeRow.sequence) == sequence),
-        )
-        .where(MemberRow.name == name)
-    )
-    found = tx.session.exec(query).first()
+    found = tx.session.exec(_SENDER, params={"name": name, "sequence": sequence}).first()
     if found is None or found[0].banned_at is not None:
         raise NotEnrolled(f"{name} is not a member here", remedy="join again with a fresh token")
     return found

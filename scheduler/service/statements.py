@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sqlalchemy import bindparam
 from sqlmodel import col, select
 
 from jobs import aggregate, conclusion
@@ -44,6 +45,18 @@ _WITHOUT_STATEMENT = {
     Outcome.NOT_READY: Reason.WORKER_NOT_READY,
     Outcome.FAILED: Reason.ATTEMPT_FAILED,
 }
+
+_ORDERED = (
+    select(UnitRow, RoundRow, CampaignRow, AuthorisationRow)
+    .join(CampaignRow, col(CampaignRow.id) == col(UnitRow.campaign))
+    .join(
+        RoundRow,
+        (col(RoundRow.campaign) == col(UnitRow.campaign))
+        & (col(RoundRow.number) == col(UnitRow.round)),
+    )
+    .join(AuthorisationRow, col(AuthorisationRow.id) == col(CampaignRow.authorisation))
+    .where(UnitRow.id == bindparam("unit"))
+)
 
 
 @dataclass(frozen=True)
@@ -138,18 +151,7 @@ def context_of(
     """
     if item.statement is None:
         return None
-    query = (
-        select(UnitRow, RoundRow, CampaignRow, AuthorisationRow)
-        .join(CampaignRow, col(CampaignRow.id) == col(UnitRow.campaign))
-        .join(
-            RoundRow,
-            (col(RoundRow.campaign) == col(UnitRow.campaign))
-            & (col(RoundRow.number) == col(UnitRow.round)),
-        )
-        .join(AuthorisationRow, col(AuthorisationRow.id) == col(CampaignRow.authorisation))
-        .where(UnitRow.id == item.unit)
-    )
-    found = tx.session.exec(query).first()
+    found = tx.session.exec(_ORDERED, params={"unit": str(item.unit)}).first()
     if found is None:
         return None
     unit, rounds, campaign, authorisation = found
