@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sqlalchemy import bindparam
 from sqlmodel import col, select
 
 from scheduler.domain.events import Abandon, Acknowledged, Report
@@ -18,13 +19,42 @@ from trust.documents.campaign import Acknowledgement, UnitKind
 from trust.documents.reporting import ReportBatch
 from trust.ids import AttemptId, Digest, WorkerId
 
+_REPORTED = (
+    select(UnitRow, AttemptRow, RoundRow)
+    .join(AttemptRow, col(AttemptRow.unit) == col(UnitRow.id))
+    .join(
+        RoundRow,
+        (col(RoundRow.campaign) == col(UnitRow.campaign))
+        & (col(RoundRow.number) == col(UnitRow.round)),
+    )
+    .where(UnitRow.id == bindparam("unit"), AttemptRow.id == bindparam("attempt"))
+)
+_LIVE = select(AttemptRow).where(
+    AttemptRow.worker == bindparam("worker"),
+    col(AttemptRow.state).in_([state.value for state in LIVE_ATTEMPT]),
+)
+_OTHER = AttemptRow.id != bindparam("attempt")
+_SAME_NAME = select(AttemptRow.id).where(AttemptRow.report == bindparam("report"), _OTHER)
+_COUNTED = (
+    select(AttemptRow.id)
+    .join(UnitRow, col(UnitRow.id) == col(AttemptRow.unit))
+    .where(
+        UnitRow.campaign == bindparam("campaign"),
+        UnitRow.round == bindparam("round"),
+        UnitRow.kind == UnitKind.CONTRIBUTE.value,
+        AttemptRow.worker == bindparam("worker"),
+        AttemptRow.state == AttemptState.ACCEPTED.value,
+        _OTHER,
+    )
+)
+
 
 def accept(tx: Transaction, desk: Desk, sender: WorkerId, checked: Checked) -> Acknowledgement:
     """Let one report by `sender` happen to its unit; returns the receipt for the worker."""
     item = checked.report
-    row = tx.session.get(UnitRow, str(item.unit))
-    attempt = tx.session.get(AttemptRow, str(item.attempt))
-    if row is None or attempt is None or attempt.unit != row.id:
+    named = {"unit": str(item.unit), "attempt": str(item.attempt)}
+    found = tx.session.exec(_REPORTED, params=named).first()
+    if found is None:
         return Acknowledgement(
             item.unit,
             item.attempt,
@@ -32,8 +62,9 @@ def accept(tx: Transaction, desk: Desk, sender: WorkerId, checked: Checked) -> A
             reason=Reason.UNKNOWN_ATTEMPT.value,
             statement=None,
         )
+    row, attempt, its_round = found
     refusal, why = checked.refusal, checked.why
-    if refusal is Reason.NONE and _round_is_closed(tx, row):
+    if refusal is Reason.NONE and _is_closed(its_round, row):
         refusal, why = Reason.ROUND_CLOSED, sentence(Reason.ROUND_CLOSED)
     if refusal is Reason.NONE and _name_taken(tx, checked, attempt):
         refusal = Reason.STATEMENT_REFUSED
@@ -64,11 +95,7 @@ def abandon_lost(tx: Transaction, desk: Desk, document: ReportBatch) -> None:
     """
     mentioned = {str(item) for item in document.held}
     mentioned |= {str(item.attempt) for item in document.reports}
-    query = select(AttemptRow).where(
-        AttemptRow.worker == str(document.worker),
-        col(AttemptRow.state).in_([state.value for state in LIVE_ATTEMPT]),
-    )
-    for attempt in tx.session.exec(query).all():
+    for attempt in tx.session.exec(_LIVE, params={"worker": str(document.worker)}).all():
         if attempt.id not in mentioned:
             row = tx.session.get(UnitRow, attempt.unit)
             assert row is not None
@@ -93,20 +120,15 @@ def note_progress(tx: Transaction, document: ReportBatch) -> None:
             tx.rings.add(for_campaign(row.campaign))
 
 
-def _round_is_closed(tx: Transaction, unit: UnitRow) -> bool:
-    if unit.kind != UnitKind.CONTRIBUTE.value:
-        return False
-    row = tx.session.get(RoundRow, (unit.campaign, unit.round))
-    return row is None or row.state != RoundState.OPEN.value
+def _is_closed(row: RoundRow, unit: UnitRow) -> bool:
+    return unit.kind == UnitKind.CONTRIBUTE.value and row.state != RoundState.OPEN.value
 
 
 def _name_taken(tx: Transaction, checked: Checked, attempt: AttemptRow) -> bool:
     if checked.partial is None:
         return False
-    query = select(AttemptRow.id).where(
-        AttemptRow.report == str(checked.partial.report), AttemptRow.id != attempt.id
-    )
-    return tx.session.exec(query).first() is not None
+    named = {"report": str(checked.partial.report), "attempt": attempt.id}
+    return tx.session.exec(_SAME_NAME, params=named).first() is not None
 
 
 def _values_gone(desk: Desk, checked: Checked) -> bool:
@@ -125,19 +147,13 @@ def _counted_already(tx: Transaction, checked: Checked, attempt: AttemptRow) -> 
     partial = checked.partial
     if partial is None:
         return False
-    query = (
-        select(AttemptRow.id)
-        .join(UnitRow, col(UnitRow.id) == col(AttemptRow.unit))
-        .where(
-            UnitRow.campaign == str(partial.campaign),
-            UnitRow.round == partial.round,
-            UnitRow.kind == UnitKind.CONTRIBUTE.value,
-            AttemptRow.worker == str(partial.worker),
-            AttemptRow.state == AttemptState.ACCEPTED.value,
-            AttemptRow.id != attempt.id,
-        )
-    )
-    return tx.session.exec(query).first() is not None
+    named = {
+        "campaign": str(partial.campaign),
+        "round": partial.round,
+        "worker": str(partial.worker),
+        "attempt": attempt.id,
+    }
+    return tx.session.exec(_COUNTED, params=named).first() is not None
 
 
 def _keep(

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import bindparam
 from sqlmodel import col, select
 
 from protos.cadastre.v1 import work_pb2
@@ -40,6 +41,26 @@ from wire.limits import INLINE_BYTES
 
 # Ready units that one answer looks at: a worker has one for each round that it takes part in.
 LOOK = 64
+_ITS = col(UnitRow.worker) == bindparam("worker")
+_ASKER = select(WorkerRow, MemberRow).join(MemberRow).where(WorkerRow.name == bindparam("worker"))
+_IS_READY = UnitRow.state == UnitState.READY.value
+_READY = select(UnitRow).where(_IS_READY, _ITS).limit(LOOK)
+_READY_TO_CONCLUDE = (
+    select(UnitRow)
+    .where(_IS_READY, col(UnitRow.worker).is_(None), UnitRow.kind == UnitKind.CONCLUDE.value)
+    .limit(LOOK)
+)
+_LATER = select(UnitRow.why).where(_ITS, UnitRow.state == UnitState.WAITING.value).limit(16)
+_SHOWN = (
+    select(CampaignRow, RoundRow, AuthorisationRow, BundleRow)
+    .join(RoundRow, col(RoundRow.campaign) == col(CampaignRow.id))
+    .join(AuthorisationRow, col(AuthorisationRow.id) == col(CampaignRow.authorisation))
+    .join(BundleRow, col(BundleRow.digest) == col(CampaignRow.bundle))
+    .where(CampaignRow.id == bindparam("campaign"), RoundRow.number == bindparam("round"))
+)
+_SMALL = select(BlobRow.digest).where(
+    col(BlobRow.digest).in_(bindparam("digests", expanding=True)), BlobRow.size <= INLINE_BYTES
+)
 
 
 @dataclass(frozen=True)
@@ -49,11 +70,11 @@ class _Acknowledgements:
 
 def has_news(tx: Transaction, desk: Desk, document: ReportBatch) -> bool:
     """Whether an answer now would say anything."""
-    worker = tx.session.get(WorkerRow, str(document.worker))
-    if worker is None or worker.sequence != document.sequence:
+    found = tx.session.exec(_ASKER, params={"worker": str(document.worker)}).first()
+    if found is None or found[0].sequence != document.sequence:
         return True
-    member = tx.session.get(MemberRow, worker.name)
-    if member is None or member.banned_at is not None:
+    worker, member = found
+    if member.banned_at is not None:
         return True  # it is excluded: the poll ends with a refusal
     if consents.has_undelivered(tx, worker.name) or _cancellations(tx, document):
         return True
@@ -151,16 +172,11 @@ def _cancellations(tx: Transaction, document: ReportBatch) -> list[Cancellation]
 
 def _leasable(tx: Transaction, desk: Desk, worker: WorkerRow) -> list[UnitRow]:
     """Ready units for this worker; cost independent of the backlog."""
-    ready = UnitRow.state == UnitState.READY.value
     found: list[UnitRow] = []
     if worker.contributes:
-        query = select(UnitRow).where(ready, UnitRow.worker == worker.name)
-        found += tx.session.exec(query.limit(LOOK)).all()
+        found += tx.session.exec(_READY, params={"worker": worker.name}).all()
     if _may_conclude(tx, worker) and len(found) < LOOK:
-        query = select(UnitRow).where(
-            ready, col(UnitRow.worker).is_(None), UnitRow.kind == UnitKind.CONCLUDE.value
-        )
-        rows = tx.session.exec(query.limit(LOOK - len(found))).all()
+        rows = tx.session.exec(_READY_TO_CONCLUDE).all()[: LOOK - len(found)]
         found += [row for row in rows if _can_conclude(tx, desk, worker, row)]
     now = tx.now
     return [row for row in found if row.deadline > now]
@@ -252,14 +268,8 @@ def _exhibits(tx: Transaction, desk: Desk, unit: UnitRow) -> dict[str, work_pb2.
 
     One campaign's loss must not keep its workers from others, or from reporting at all.
     """
-    campaign = tx.session.get(CampaignRow, unit.campaign)
-    rounds = tx.session.get(RoundRow, (unit.campaign, unit.round))
-    assert campaign is not None
-    assert rounds is not None
-    authorisation = tx.session.get(AuthorisationRow, campaign.authorisation)
-    bundle = tx.session.get(BundleRow, campaign.bundle)
-    assert authorisation is not None
-    assert bundle is not None
+    named = {"campaign": unit.campaign, "round": unit.round}
+    campaign, rounds, authorisation, bundle = tx.session.exec(_SHOWN, params=named).one()
     logged = (authorisation.digest, rounds.plan, campaign.helper, campaign.epoch)
     try:
         shown = outbox.proofs_of(tx, [key for key in logged if key is not None])
@@ -275,8 +285,9 @@ def _small_blobs(tx: Transaction, desk: Desk, orders: Sequence[Order]) -> list[b
     """What the orders name and is small enough to go with them; the rest is fetched."""
     named = {order.parameters for order in orders}
     named |= {order.aggregate for order in orders if order.aggregate is not None}
-    rows = [tx.session.get(BlobRow, digest) for digest in sorted(named)]
-    small = [row.digest for row in rows if row is not None and row.size <= INLINE_BYTES]
+    small: list[str] = []
+    if named:
+        small = sorted(tx.session.exec(_SMALL, params={"digests": list(named)}))
     found: list[bytes] = []
     for digest in small:
         # Damaged here, it is fetched in vain: the refusal is the fetch's then, in its own words.
@@ -293,7 +304,5 @@ def _wait_for_repair(unit: UnitRow) -> None:
 
 def _why_nothing(tx: Transaction, worker: WorkerRow) -> list[str]:
     """Reasons of the units that this worker will get later."""
-    query = select(UnitRow.why).where(
-        UnitRow.worker == worker.name, UnitRow.state == UnitState.WAITING.value
-    )
-    return sorted({why for why in tx.session.exec(query.limit(16)) if why})
+    found = tx.session.exec(_LATER, params={"worker": worker.name})
+    return sorted({why for why in found if why})

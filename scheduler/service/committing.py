@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sqlalchemy import bindparam
 from sqlmodel import col, select
 
 from scheduler.domain.commitments import SALT_BYTES, Member, seal
@@ -18,6 +19,9 @@ from trust.ids import CampaignId, Digest
 from trust.log.entry import Kind
 
 ORDERS, PARTIALS, CONSENTS = "orders", "partials", "consents"
+_KEPT = select(RestrictedRow.digest).where(
+    col(RestrictedRow.digest).in_(bindparam("digests", expanding=True))
+)
 _LOGGED_AS = {ORDERS: Kind.ORDERS, PARTIALS: Kind.ORDERS, CONSENTS: Kind.CONSENTS}
 
 
@@ -34,8 +38,7 @@ def keep_all(
     tx: Transaction, desk: Desk, kind: str, envelopes: Mapping[str, bytes], campaign: str | None
 ) -> list[RestrictedRow]:
     """Rows for those of `envelopes` (by digest) that are not kept yet; the caller adds them."""
-    query = select(RestrictedRow.digest).where(col(RestrictedRow.digest).in_(envelopes.keys()))
-    known = set(tx.session.exec(query))
+    known = set(tx.session.exec(_KEPT, params={"digests": list(envelopes)}))
     return [
         RestrictedRow(
             digest=digest,

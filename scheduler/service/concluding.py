@@ -25,6 +25,26 @@ _CONCLUDES = frozenset({CampaignState.RUNNING, CampaignState.CONCLUDING})
 _ENDED = frozenset({UnitState.SATISFIED, UnitState.FAILED})
 
 
+_NEWEST = (
+    select(func.max(RoundRow.number))
+    .where(col(RoundRow.campaign) == col(CampaignRow.id))
+    .correlate(CampaignRow)
+    .scalar_subquery()
+)
+_NEWEST_ENDED = (
+    select(CampaignRow, AuthorisationRow.digest, UnitRow)
+    .join(AuthorisationRow)
+    .join(UnitRow, col(UnitRow.campaign) == col(CampaignRow.id))
+    .where(
+        col(CampaignRow.state).in_([found.value for found in _CONCLUDES]),
+        col(CampaignRow.following).is_(None),
+        UnitRow.kind == UnitKind.CONCLUDE.value,
+        col(UnitRow.state).in_([found.value for found in _ENDED]),
+        col(UnitRow.round) == _NEWEST,
+    )
+)
+
+
 @dataclass(frozen=True)
 class _Ended:
     """A round whose conclude unit has ended; `result` is its blob's digest, None if it failed."""
@@ -56,24 +76,6 @@ async def _settle(desk: Desk, ended: _Ended) -> None:
 
 
 def _ended(tx: Transaction) -> list[_Ended]:
-    newest = (
-        select(func.max(RoundRow.number))
-        .where(col(RoundRow.campaign) == col(CampaignRow.id))
-        .correlate(CampaignRow)
-        .scalar_subquery()
-    )
-    query = (
-        select(CampaignRow, AuthorisationRow.digest, UnitRow)
-        .join(AuthorisationRow)
-        .join(UnitRow, col(UnitRow.campaign) == col(CampaignRow.id))
-        .where(
-            col(CampaignRow.state).in_([found.value for found in _CONCLUDES]),
-            col(CampaignRow.following).is_(None),
-            UnitRow.kind == UnitKind.CONCLUDE.value,
-            col(UnitRow.state).in_([found.value for found in _ENDED]),
-            col(UnitRow.round) == newest,
-        )
-    )
     return [
         _Ended(
             campaign=row.id,
@@ -86,7 +88,7 @@ def _ended(tx: Transaction) -> list[_Ended]:
             else conclusions.result_of(tx, row.id, unit.round),
             why=unit.why,
         )
-        for row, digest, unit in tx.session.exec(query).all()
+        for row, digest, unit in tx.session.exec(_NEWEST_ENDED).all()
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sqlalchemy import bindparam
 from sqlmodel import col, select
 
 from scheduler.domain.states import AttemptState
@@ -9,6 +10,17 @@ from scheduler.store.store import Transaction
 from scheduler.store.tables import AttemptRow, UnitRow
 from trust.documents.campaign import UnitKind
 from trust.ids import Digest
+
+_ACCEPTED = (
+    select(AttemptRow)
+    .join(UnitRow, col(UnitRow.id) == col(AttemptRow.unit))
+    .where(
+        UnitRow.campaign == bindparam("campaign"),
+        UnitRow.round == bindparam("round"),
+        UnitRow.kind == UnitKind.CONCLUDE.value,
+        AttemptRow.state == AttemptState.ACCEPTED.value,
+    )
+)
 
 
 def envelope_of(tx: Transaction, campaign: str, number: int) -> Digest | None:
@@ -24,14 +36,4 @@ def result_of(tx: Transaction, campaign: str, number: int) -> Digest | None:
 
 
 def _accepted(tx: Transaction, campaign: str, number: int) -> AttemptRow | None:
-    query = (
-        select(AttemptRow)
-        .join(UnitRow, col(UnitRow.id) == col(AttemptRow.unit))
-        .where(
-            UnitRow.campaign == campaign,
-            UnitRow.round == number,
-            UnitRow.kind == UnitKind.CONCLUDE.value,
-            AttemptRow.state == AttemptState.ACCEPTED.value,
-        )
-    )
-    return tx.session.exec(query).first()
+    return tx.session.exec(_ACCEPTED, params={"campaign": campaign, "round": number}).first()

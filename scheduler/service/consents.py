@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlmodel import col, func, select
+from sqlalchemy import bindparam, exists
+from sqlmodel import col, select
 
 from scheduler.errors import ConsentRefused, InputRefused
 from scheduler.service import committing
@@ -29,6 +30,23 @@ MAXIMUM_TARGET = 400
 # 8 MiB, which orders and their exhibits share; the rest follows with the next exchange.
 DELIVERY = 2000
 DELIVERY_BYTES = 4 * 1024 * 1024
+_ITS = col(ConsentRow.worker) == bindparam("worker")
+_NOT_DELIVERED = col(ConsentRow.delivered).is_(False)
+_WAITING = select(exists().where(_ITS, _NOT_DELIVERED))
+_UNDELIVERED = (
+    select(ConsentRow, RestrictedRow.envelope)
+    .where(RestrictedRow.digest == ConsentRow.digest)
+    .where(_ITS, _NOT_DELIVERED)
+    .order_by(col(ConsentRow.received_at))
+    .limit(DELIVERY)
+)
+_ARRIVED = select(ConsentRow).where(
+    _ITS, _NOT_DELIVERED, ConsentRow.delivering > 0, ConsentRow.delivering < bindparam("sequence")
+)
+_DECISIONS = select(ConsentRow).where(
+    col(ConsentRow.target).in_(bindparam("targets", expanding=True))
+)
+_ITS_DECISIONS = _DECISIONS.where(_ITS)
 
 
 @dataclass(frozen=True)
@@ -105,48 +123,63 @@ def live_per_worker(
     bundle: str,
     purpose: str,
     tables: Iterable[str],
-    *,
-    since: datetime | None = None,
-    worker: str | None = None,
 ) -> dict[str, int]:
-    """Capsules per worker whose owners let this bundle run on all of `tables`.
-
-    A decision about the bundle itself goes before one about its purpose. With `since`, consents
-    that lived at any moment from then on count too: a withdrawal acts on what is computed after
-    it, not on a partial that was made before.
-    """
-    query = select(ConsentRow).where(col(ConsentRow.target).in_(targets_of(bundle, purpose)))
-    if worker is not None:
-        query = query.where(ConsentRow.worker == worker)
-    decisions: dict[str, dict[str, ConsentRow]] = {}
-    for row in tx.session.exec(query):
-        decisions.setdefault(row.capsule, {})[row.target] = row
-    needed = set(tables)
-    moment = tx.now if since is None else since
+    """Capsules per worker whose owners let this bundle run on all of `tables`."""
     counts: dict[str, int] = {}
-    for by_target in decisions.values():
-        row = by_target.get(bundle) or next(iter(by_target.values()))
-        granted = row.decision == Decision.GRANT.value and row.expires_at > moment
-        withdrawn = (
-            since is not None and row.decision == Decision.REVOKE.value and row.received_at >= since
-        )
-        if (granted and needed <= set(row.tables.split())) or withdrawn:
+    for row in _deciding(tx, bundle, purpose, None):
+        if _live(row, set(tables), tx.now):
             counts[row.worker] = counts.get(row.worker, 0) + 1
     return counts
 
 
+def live_of(
+    tx: Transaction,
+    bundle: str,
+    purpose: str,
+    tables: Iterable[str],
+    *,
+    worker: str,
+    since: datetime,
+) -> tuple[int, int]:
+    """The live consents of one worker's capsules: at any moment from `since` on, and now.
+
+    A withdrawal acts on what is computed after it, not on a partial that was made before.
+    """
+    needed, ever, now = set(tables), 0, 0
+    for row in _deciding(tx, bundle, purpose, worker):
+        withdrawn = row.decision == Decision.REVOKE.value and row.received_at >= since
+        ever += withdrawn or _live(row, needed, since)
+        now += _live(row, needed, tx.now)
+    return ever, now
+
+
+def _deciding(
+    tx: Transaction, bundle: str, purpose: str, worker: str | None
+) -> Iterable[ConsentRow]:
+    """Per capsule its deciding row: one about the bundle goes before one about its purpose."""
+    targets: dict[str, Any] = {"targets": targets_of(bundle, purpose)}
+    rows = (
+        tx.session.exec(_DECISIONS, params=targets)
+        if worker is None
+        else tx.session.exec(_ITS_DECISIONS, params={**targets, "worker": worker})
+    )
+    deciding: dict[str, ConsentRow] = {}
+    for row in rows:
+        if row.target == bundle or row.capsule not in deciding:
+            deciding[row.capsule] = row
+    return deciding.values()
+
+
+def _live(row: ConsentRow, needed: set[str], moment: datetime) -> bool:
+    granted = row.decision == Decision.GRANT.value and row.expires_at > moment
+    return granted and needed <= set(row.tables.split())
+
+
 def undelivered(tx: Transaction, worker: str) -> list[tuple[ConsentRow, bytes]]:
     """Consents that this worker has not confirmed, oldest first."""
-    query = (
-        select(ConsentRow, RestrictedRow.envelope)
-        .where(RestrictedRow.digest == ConsentRow.digest)
-        .where(ConsentRow.worker == worker, col(ConsentRow.delivered).is_(False))
-        .order_by(col(ConsentRow.received_at))
-        .limit(DELIVERY)
-    )
     found: list[tuple[ConsentRow, bytes]] = []
     size = 0
-    for row, envelope in tx.session.exec(query):
+    for row, envelope in tx.session.exec(_UNDELIVERED, params={"worker": worker}):
         size += len(envelope)
         if size > DELIVERY_BYTES:
             break
@@ -156,21 +189,13 @@ def undelivered(tx: Transaction, worker: str) -> list[tuple[ConsentRow, bytes]]:
 
 def confirm_delivery(tx: Transaction, worker: str, sequence: int) -> None:
     """A new batch means that the answers before it arrived."""
-    query = select(ConsentRow).where(
-        ConsentRow.worker == worker,
-        col(ConsentRow.delivered).is_(False),
-        ConsentRow.delivering > 0,
-        ConsentRow.delivering < sequence,
-    )
-    for row in tx.session.exec(query):
+    for row in tx.session.exec(_ARRIVED, params={"worker": worker, "sequence": sequence}):
         row.delivered = True
 
 
 def has_undelivered(tx: Transaction, worker: str) -> bool:
     """Whether an exchange would carry consents."""
-    query = select(func.count()).select_from(ConsentRow)
-    query = query.where(ConsentRow.worker == worker, col(ConsentRow.delivered).is_(False))
-    return bool(tx.session.exec(query).one())
+    return bool(tx.session.exec(_WAITING, params={"worker": worker}).one())
 
 
 def _verified(desk: Desk, raw: bytes) -> signed.Signed[Consent] | Problem:

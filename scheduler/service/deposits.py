@@ -9,14 +9,40 @@ the same unit repeats the same bytes.
 
 from __future__ import annotations
 
+from sqlalchemy import BindParameter, bindparam
 from sqlmodel import col, func, select
 
 from scheduler.domain.states import LIVE_ATTEMPT, AttemptState
 from scheduler.errors import ValuesNotDue
 from scheduler.store.store import Transaction
 from scheduler.store.tables import AttemptRow, BlobRow
+from scheduler.store.types import Moment
 
-_LIVE = [state.value for state in LIVE_ATTEMPT]
+_WORKER: BindParameter[str] = bindparam("worker")
+_MINE = col(AttemptRow.worker) == _WORKER
+_HELD = select(AttemptRow.unit).where(
+    _MINE,
+    col(AttemptRow.state).in_([state.value for state in LIVE_ATTEMPT]),
+    col(AttemptRow.expires_at) > bindparam("now", type_=Moment()),
+)
+_SINCE = (
+    select(func.min(AttemptRow.leased_at))
+    .where(_MINE, col(AttemptRow.unit).in_(_HELD))
+    .scalar_subquery()
+)
+_ACCEPTED = select(AttemptRow.unit).where(_MINE, AttemptRow.state == AttemptState.ACCEPTED.value)
+_LACKING = select(func.count(func.distinct(AttemptRow.unit))).where(
+    _MINE, col(AttemptRow.leased_at) >= _SINCE, col(AttemptRow.unit).not_in(_ACCEPTED)
+)
+_NAMED = select(AttemptRow.values_digest).where(_MINE, col(AttemptRow.values_digest).is_not(None))
+_UNNAMED = select(func.count(col(BlobRow.digest))).where(
+    col(BlobRow.giver) == _WORKER,
+    col(BlobRow.public).is_(False),
+    col(BlobRow.created_at) >= _SINCE,
+    col(BlobRow.digest).not_in(_NAMED),
+)
+# Since when it holds units, how many of them lack values, and how many blobs none of them names.
+_DEPOSITED = select(_SINCE, _LACKING.scalar_subquery(), _UNNAMED.scalar_subquery())
 
 
 def require_due(tx: Transaction, worker: str) -> None:
@@ -25,38 +51,13 @@ def require_due(tx: Transaction, worker: str) -> None:
     Nothing says which of a worker's live units a blob is for, so they are counted: since the
     first of them was leased, fewer blobs that no accepted report names than units without one.
     """
-    mine = AttemptRow.worker == worker
-    held = tx.session.exec(
-        select(AttemptRow.unit).where(
-            mine, col(AttemptRow.state).in_(_LIVE), AttemptRow.expires_at > tx.now
-        )
-    ).all()
-    if not held:
+    alive, units, left = tx.session.exec(_DEPOSITED, params={"worker": worker, "now": tx.now}).one()
+    if alive is None:
         raise ValuesNotDue(
             "no attempt of this worker is alive that these values could belong to",
             remedy="report the attempt without them: the answer says why it ended",
         )
-    since = tx.session.exec(
-        select(func.min(AttemptRow.leased_at)).where(mine, col(AttemptRow.unit).in_(held))
-    ).one()
-    accepted = select(AttemptRow.unit).where(mine, AttemptRow.state == AttemptState.ACCEPTED.value)
-    units = tx.session.exec(
-        select(AttemptRow.unit)
-        .where(mine, AttemptRow.leased_at >= since, col(AttemptRow.unit).not_in(accepted))
-        .distinct()
-    ).all()
-    named = select(AttemptRow.values_digest).where(mine, col(AttemptRow.values_digest).is_not(None))
-    left = tx.session.exec(
-        select(func.count())
-        .select_from(BlobRow)
-        .where(
-            BlobRow.giver == worker,
-            col(BlobRow.public).is_(False),
-            BlobRow.created_at >= since,
-            col(BlobRow.digest).not_in(named),
-        )
-    ).one()
-    if left >= len(units):
+    if left >= units:
         raise ValuesNotDue(
             "other values of this worker's units are stored already",
             remedy="noise is drawn once: repeat the stored values byte for byte. A state that was "

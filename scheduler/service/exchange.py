@@ -15,7 +15,8 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlmodel import col, delete
+from sqlalchemy import bindparam
+from sqlmodel import col, delete, select
 
 from jobs.libraries import RUNTIMES
 from scheduler.domain.reasons import quote
@@ -34,7 +35,7 @@ from scheduler.service import accepting, answering, consents, images, transfers
 from scheduler.service.bell import ANY_WORKER, for_worker
 from scheduler.service.desk import Desk
 from scheduler.service.standing import Standing
-from scheduler.service.statements import Checked, check
+from scheduler.service.statements import Checked, Claim, check, context_of
 from scheduler.store.store import Transaction
 from scheduler.store.tables import ExchangeRow, MemberRow, WorkerRow
 from trust import schema
@@ -47,6 +48,17 @@ from wire.limits import INLINE_BYTES
 
 MAXIMUM_LIBRARIES = 64
 NOTHING = schema.encode(())
+FORGET_EVERY = 16  # batches of one worker
+_SENDER = (
+    select(MemberRow, WorkerRow, ExchangeRow)
+    .outerjoin(WorkerRow, col(WorkerRow.name) == col(MemberRow.name))
+    .outerjoin(
+        ExchangeRow,
+        (col(ExchangeRow.worker) == col(MemberRow.name))
+        & (col(ExchangeRow.sequence) == bindparam("sequence")),
+    )
+    .where(col(MemberRow.name) == bindparam("name"))
+)
 
 
 @dataclass(frozen=True)
@@ -66,22 +78,14 @@ async def exchange(
     that names it is refused. Raises NotEnrolled, SignatureInvalid, NotYours, IdentityShared,
     Superseded and the like.
     """
-    member = await desk.look("read-member", lambda tx: _member(tx, peer.name))
-    key = PublicKey.parse(member.key)
-    batch = signed.verify(ReportBatch, raw, {key})
-    document = batch.document
-    _check_batch(desk, peer, document)
-    known = await desk.look("find-exchange", lambda tx: _known(tx, document, batch.digest))
+    asked = await desk.look("read-exchange", lambda tx: _read(tx, desk, peer, raw, values))
+    document, known = asked.document, asked.known
     if known is None:
         _check_age(desk, document)
-        if values:
-            await _take_in(desk, peer, document, values)
         # Travelling makes it look slower than it is, by less than anybody is alarmed at.
         desk.skews[str(document.worker)] = document.sent_at - desk.now()
-        checked = [await check(desk, standing, key, item) for item in document.reports]
-        known = await desk.run(
-            "accept-reports", lambda tx: _accept(tx, desk, document, batch.digest, checked)
-        )
+        checked = [await check(desk, standing, claim) for claim in asked.claims]
+        known = await desk.run("accept-reports", lambda tx: _accept(tx, desk, peer, asked, checked))
         if known.answer is not None:
             desk.meters.exchanges.labels("answered").inc()
             return known.answer
@@ -95,28 +99,53 @@ async def exchange(
     return known.answer
 
 
-async def _take_in(desk: Desk, peer: Peer, document: ReportBatch, values: Sequence[bytes]) -> None:
-    """Keep what came with the reports, by the rules of `Transfers.put`. Raises InputRefused."""
+@dataclass(frozen=True)
+class _Asked:
+    """A batch that its worker signed, and what it is held against; of one moment."""
+
+    document: ReportBatch
+    digest: Digest
+    known: Accepted | None  # None for a number that is new
+    given: dict[Digest, bytes]  # small blobs that came with the reports
+    claims: tuple[Claim, ...]  # of the reports; empty when it is known
+
+
+def _read(tx: Transaction, desk: Desk, peer: Peer, raw: bytes, values: Sequence[bytes]) -> _Asked:
+    """Everything that is looked up before a batch may be taken in, in one look."""
+    key = PublicKey.parse(_sender(tx, peer.name, 0)[0].key)
+    batch = signed.verify(ReportBatch, raw, {key})
+    document = batch.document
+    _check_batch(desk, peer, document)
+    known = _known(tx, document, batch.digest)
+    given = _given(document, values)
+    reports = () if known else document.reports
+    claims = tuple(
+        Claim(item, key, context_of(tx, desk, document.worker, item), given) for item in reports
+    )
+    return _Asked(document, batch.digest, known, given, claims)
+
+
+def _given(document: ReportBatch, values: Sequence[bytes]) -> dict[Digest, bytes]:
+    """What came with the reports, by its digest. Raises InputRefused."""
     if len(values) > len(document.reports) or any(len(blob) > INLINE_BYTES for blob in values):
         raise InputRefused(
             f"each report brings at most one blob of {INLINE_BYTES} bytes",
             remedy="larger ones are put before their report",
         )
-
-    def keep(tx: Transaction) -> None:
-        for blob in values:
-            with contextlib.suppress(ValuesNotDue, QuotaExceeded):
-                transfers.keep(tx, desk, peer, blob)
-
-    await desk.run("take-values", keep)
+    return {Digest.of(blob): blob for blob in values}
 
 
-def _member(tx: Transaction, name: str) -> MemberRow:
-    """The caller's row. Asked again in each transaction: exclusion acts on open polls too."""
-    member = tx.session.get(MemberRow, name)
-    if member is None or member.banned_at is not None:
+def _sender(
+    tx: Transaction, name: str, sequence: int
+) -> tuple[MemberRow, WorkerRow | None, ExchangeRow | None]:
+    """The caller, its worker, and what is stored for its batch `sequence`.
+
+    Asked again in each transaction: exclusion acts on open polls too. Raises NotEnrolled.
+    """
+    found = tx.session.exec(_SENDER, params={"name": name, "sequence": sequence}).first()
+    if found is None or found[0].banned_at is not None:
         raise NotEnrolled(f"{name} is not a member here", remedy="join again with a fresh token")
-    return member
+    return found
 
 
 def _check_batch(desk: Desk, peer: Peer, document: ReportBatch) -> None:
@@ -162,10 +191,9 @@ def _check_age(desk: Desk, document: ReportBatch) -> None:
 
 def _known(tx: Transaction, document: ReportBatch, digest: Digest) -> Accepted | None:
     """What is stored for this batch; None when its number is new. Raises IdentityShared."""
-    row = tx.session.get(ExchangeRow, (str(document.worker), document.sequence))
+    _, worker, row = _sender(tx, str(document.worker), document.sequence)
     if row is not None and row.request == digest:
         return Accepted(row.acknowledgements, row.answer)
-    worker = tx.session.get(WorkerRow, str(document.worker))
     if worker is None:
         raise NotEnrolled("the member is not a worker", remedy="join with a worker's token")
     if document.sequence <= worker.sequence:
@@ -179,12 +207,20 @@ def _known(tx: Transaction, document: ReportBatch, digest: Digest) -> Accepted |
 
 
 def _accept(
-    tx: Transaction, desk: Desk, document: ReportBatch, digest: Digest, checked: list[Checked]
+    tx: Transaction,
+    desk: Desk,
+    peer: Peer,
+    asked: _Asked,
+    checked: list[Checked],
 ) -> Accepted:
-    known = _known(tx, document, digest)
+    document = asked.document
+    known = _known(tx, document, asked.digest)
     if known is not None:
         return known
-    _member(tx, str(document.worker))
+    for blob in asked.given.values():
+        # By the rules of a put: the report that names one that is not due lacks its values.
+        with contextlib.suppress(ValuesNotDue, QuotaExceeded):
+            transfers.keep(tx, desk, peer, blob)
     worker = tx.session.get(WorkerRow, str(document.worker))
     assert worker is not None
     worker.sequence, worker.last_seen = document.sequence, tx.now
@@ -198,22 +234,28 @@ def _accept(
     row = ExchangeRow(
         worker=worker.name,
         sequence=document.sequence,
-        request=digest,
+        request=asked.digest,
         acknowledgements=acknowledgements,
         created_at=tx.now,
     )
     tx.session.add(row)
-    tx.session.exec(
-        delete(ExchangeRow).where(
-            col(ExchangeRow.worker) == worker.name,
-            col(ExchangeRow.sequence) <= document.sequence - desk.limits.exchanges_kept,
-        )
-    )
+    _forget_old(tx, desk, document)
     tx.rings.add(for_worker(worker.name))  # an older poll of this worker ends
     if acknowledgements != NOTHING or answering.has_news(tx, desk, document):
         # There is something to say already: a commit less, and the worker goes on sooner.
         row.answer = answering.answer(tx, desk, document, worker, acknowledgements)
     return Accepted(acknowledgements, row.answer)
+
+
+def _forget_old(tx: Transaction, desk: Desk, document: ReportBatch) -> None:
+    """Drop answers that nobody can ask for again: now and then, since batches are many."""
+    if document.sequence % FORGET_EVERY == 0:
+        tx.session.exec(
+            delete(ExchangeRow).where(
+                col(ExchangeRow.worker) == str(document.worker),
+                col(ExchangeRow.sequence) <= document.sequence - desk.limits.exchanges_kept,
+            )
+        )
 
 
 def _store_capacity(worker: WorkerRow, capacity: Capacity) -> None:
@@ -246,13 +288,11 @@ async def _wait_for_news(desk: Desk, document: ReportBatch, known: Accepted) -> 
 
 
 def _answer(tx: Transaction, desk: Desk, document: ReportBatch) -> bytes:
-    row = tx.session.get(ExchangeRow, (str(document.worker), document.sequence))
-    worker = tx.session.get(WorkerRow, str(document.worker))
+    _, worker, row = _sender(tx, str(document.worker), document.sequence)
     if row is None or worker is None or worker.sequence != document.sequence:
         raise Superseded(
             "a newer exchange of this worker overtook this one", remedy="nothing is lost: go on"
         )
-    _member(tx, worker.name)
     if row.answer is None:
         row.answer = answering.answer(tx, desk, document, worker, row.acknowledgements)
     elif not answering.is_current(desk, row.answer):

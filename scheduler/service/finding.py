@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TypeVar
 
+from sqlalchemy import bindparam
 from sqlmodel import SQLModel, col, select
 
 from scheduler.errors import Ambiguous, Unknown
@@ -18,13 +19,19 @@ LEAST_PREFIX = 8
 # Anything else would mean something to the engine's pattern matching (a NUL ends a pattern).
 _LETTERS = re.compile(r"(camp_|sha256:|unit_|wrk_)?[0-9a-z]{1,64}", re.ASCII)
 
+_CAMPAIGNS = (
+    select(CampaignRow)
+    .where(col(CampaignRow.id) >= bindparam("first"), col(CampaignRow.id) < bindparam("behind"))
+    .limit(2)
+)
+
 
 def campaign_by(tx: Transaction, text: str) -> CampaignRow:
     """The campaign with the id or unique prefix `text`. Raises Unknown, Ambiguous."""
     full = text if text.startswith("camp_") else f"camp_{text}"
     # A range, which enters the index; a pattern would look at every campaign there is.
-    query = select(CampaignRow).where(col(CampaignRow.id) >= full, col(CampaignRow.id) < f"{full}~")
-    found = list(tx.session.exec(query.limit(2))) if _LETTERS.fullmatch(text) else []
+    reach = {"first": full, "behind": f"{full}~"}
+    found = list(tx.session.exec(_CAMPAIGNS, params=reach)) if _LETTERS.fullmatch(text) else []
     return _one(found, text, "campaign", len(full) - 5)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sqlalchemy import bindparam
 from sqlmodel import col, or_, select
 
 from scheduler.domain.events import InputsReady, Tick
@@ -22,16 +23,29 @@ from scheduler.store.tables import (
 
 # One transaction stays short; the rest follows at the next turn.
 BATCH = 500
+_WAITING = (
+    select(UnitRow)
+    .where(UnitRow.state == UnitState.WAITING.value, col(UnitRow.not_before).is_(None))
+    .limit(BATCH)
+)
+_PROVEN = select(LogRow.digest).where(
+    col(LogRow.digest).in_(bindparam("digests", expanding=True)), col(LogRow.proof).is_not(None)
+)
 
 
 async def release_inputs(desk: Desk) -> None:
     """Units whose plan (or opening) and authorisation are proven in the log become ready."""
 
     def waiting(tx: Transaction) -> list[UnitRow]:
-        query = select(UnitRow).where(
-            UnitRow.state == UnitState.WAITING.value, col(UnitRow.not_before).is_(None)
-        )
-        return [row for row in tx.session.exec(query.limit(BATCH)) if _inputs_proven(tx, row)]
+        proven: dict[tuple[str, str], bool] = {}  # all units of a round wait for the same two
+        ready = []
+        for row in tx.session.exec(_WAITING).all():
+            inputs = (row.campaign, row.needs)
+            if inputs not in proven:
+                proven[inputs] = _inputs_proven(tx, row)
+            if proven[inputs]:
+                ready.append(row)
+        return ready
 
     if not await desk.look("list-waiting-units", waiting):
         return
@@ -79,10 +93,7 @@ def _inputs_proven(tx: Transaction, unit: UnitRow) -> bool:
     authorisation = tx.session.get(AuthorisationRow, campaign.authorisation)
     assert authorisation is not None
     needed = {unit.needs, authorisation.digest}
-    query = select(LogRow.digest).where(
-        col(LogRow.digest).in_(needed), col(LogRow.proof).is_not(None)
-    )
-    return set(tx.session.exec(query)) == needed
+    return set(tx.session.exec(_PROVEN, params={"digests": list(needed)})) == needed
 
 
 def _round_moves(tx: Transaction, unit: UnitRow) -> None:

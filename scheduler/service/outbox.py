@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from sqlalchemy import bindparam
 from sqlmodel import col, func, select, update
 
 from durable.blobs import BlobFolder
@@ -39,6 +40,13 @@ from trust.log.tree import leaf_hash
 
 # One append signs all of these; more wait for the next turn.
 BATCH = 1024
+_PROOFS = select(LogRow.digest, LogRow.proof).where(
+    col(LogRow.digest).in_(bindparam("digests", expanding=True)), col(LogRow.proof).is_not(None)
+)
+_QUEUED = select(LogRow).where(
+    LogRow.kind == bindparam("kind"), LogRow.digest == bindparam("digest")
+)
+_UNPROVEN = select(LogRow).where(col(LogRow.proof).is_(None)).order_by(col(LogRow.id)).limit(BATCH)
 
 
 class Shelf(Protocol):
@@ -111,9 +119,7 @@ def publish_raw(
 ) -> Digest:
     """`publish` for verified bytes."""
     digest = keep_blob(tx, shelf, envelope)
-    known = tx.session.exec(
-        select(LogRow).where(LogRow.kind == kind.value, LogRow.digest == digest)
-    ).first()
+    known = tx.session.exec(_QUEUED, params={"kind": kind.value, "digest": digest}).first()
     if known is None:
         tx.session.add(
             LogRow(
@@ -164,10 +170,8 @@ def proof_of(tx: Transaction, digest: str) -> str:
 
 def proofs_of(tx: Transaction, digests: Sequence[str]) -> dict[str, str]:
     """The `.tlog-proof` of each envelope, in the order given. Raises NotLogged for the first."""
-    query = select(LogRow.digest, LogRow.proof).where(
-        col(LogRow.digest).in_(digests), col(LogRow.proof).is_not(None)
-    )
-    found = {digest: proof for digest, proof in tx.session.exec(query) if proof is not None}
+    rows = tx.session.exec(_PROOFS, params={"digests": list(digests)})
+    found = {digest: proof for digest, proof in rows if proof is not None}
     for digest in digests:
         if digest not in found:
             raise NotLogged(
@@ -181,8 +185,7 @@ async def flush(desk: Desk) -> int:
     """Append what waits and fetch proofs. Returns how many entries still lack one."""
 
     def waiting(tx: Transaction) -> list[LogRow]:
-        query = select(LogRow).where(col(LogRow.proof).is_(None)).order_by(col(LogRow.id))
-        return list(tx.session.exec(query.limit(BATCH)))
+        return list(tx.session.exec(_UNPROVEN))
 
     rows = await desk.look("list-outbox", waiting)
     desk.meters.log_queue.set(len(rows))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+from sqlalchemy import bindparam
 from sqlmodel import col, func, select
 
 from scheduler.domain.planning import RoundPlan, WorkerFacts, plan_round
@@ -39,23 +40,27 @@ from trust.log.entry import Kind
 
 _NO_TIME_LEFT = frozenset({Reason.AUTHORISATION_EXPIRED, Reason.KEYS_EXPIRED})
 PLANNED = frozenset({CampaignState.DRAFT, CampaignState.RUNNING})
+_DUE = (
+    select(CampaignRow, AuthorisationRow.digest)
+    .join(AuthorisationRow)
+    .where(
+        col(CampaignRow.state).in_([state.value for state in PLANNED]),
+        col(CampaignRow.following).is_not(None),
+    )
+)
+_PLANNED_ROUNDS = (
+    select(func.count()).select_from(RoundRow).where(RoundRow.campaign == bindparam("campaign"))
+)
+_WORKERS = select(WorkerRow, MemberRow).join(MemberRow)
 
 
 async def plan_rounds(desk: Desk) -> None:
     """Plan the due round of every campaign that can have one; say why the others wait."""
 
     def due(tx: Transaction) -> list[tuple[str, str, str, bool]]:
-        query = (
-            select(CampaignRow, AuthorisationRow.digest)
-            .join(AuthorisationRow)
-            .where(
-                col(CampaignRow.state).in_([state.value for state in PLANNED]),
-                col(CampaignRow.following).is_not(None),
-            )
-        )
         return [
             (row.id, digest, row.bundle, row.state == CampaignState.DRAFT.value)
-            for row, digest in tx.session.exec(query)
+            for row, digest in tx.session.exec(_DUE)
         ]
 
     for campaign, authorisation, bundle, draft in await desk.look("list-due", due):
@@ -82,7 +87,7 @@ def worker_facts(tx: Transaction, facts: CampaignFacts) -> list[WorkerFacts]:
     live = consents.live_per_worker(
         tx, authorisation.bundle, authorisation.purpose, authorisation.tables
     )
-    rows = tx.session.exec(select(WorkerRow, MemberRow).join(MemberRow)).all()
+    rows = tx.session.exec(_WORKERS).all()
     return [
         WorkerFacts(
             worker=WorkerId(row.name),
@@ -107,12 +112,7 @@ def _look(
     row = tx.session.get(CampaignRow, campaign)
     if row is None or row.following is None or CampaignState(row.state) not in PLANNED:
         return None
-    number = (
-        1
-        + tx.session.exec(
-            select(func.count()).select_from(RoundRow).where(RoundRow.campaign == campaign)
-        ).one()
-    )
+    number = 1 + tx.session.exec(_PLANNED_ROUNDS, params={"campaign": campaign}).one()
     seed = f"{campaign}/{number}/".encode()
     needs = replace(facts.needs, keys_end=keys_end(desk, row))
     return row, number, plan_round(worker_facts(tx, facts), needs, tx.now, seed)

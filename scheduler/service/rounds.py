@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from sqlalchemy import bindparam
 from sqlmodel import col, select
 
 from jobs import aggregate
@@ -40,6 +41,18 @@ from trust.documents.reporting import Partial
 from trust.ids import CampaignId, Digest, UnitId
 from trust.log.entry import Kind
 
+_IN_STATE = (
+    select(RoundRow.campaign, RoundRow.number, AuthorisationRow.digest, CampaignRow.bundle)
+    .join(CampaignRow, col(CampaignRow.id) == col(RoundRow.campaign))
+    .join(AuthorisationRow, col(AuthorisationRow.id) == col(CampaignRow.authorisation))
+    .where(RoundRow.state == bindparam("state"))
+)
+_STATES = select(UnitRow.state).where(
+    UnitRow.campaign == bindparam("campaign"),
+    UnitRow.round == bindparam("round"),
+    UnitRow.kind == UnitKind.CONTRIBUTE.value,
+)
+
 
 async def close_rounds(desk: Desk) -> None:
     """Prepare every round that is due, then open every round that is prepared."""
@@ -51,15 +64,10 @@ async def close_rounds(desk: Desk) -> None:
         def candidates(
             tx: Transaction, state: RoundState = state
         ) -> list[tuple[str, int, str, str]]:
-            query = (
-                select(
-                    RoundRow.campaign, RoundRow.number, AuthorisationRow.digest, CampaignRow.bundle
-                )
-                .join(CampaignRow, col(CampaignRow.id) == col(RoundRow.campaign))
-                .join(AuthorisationRow, col(AuthorisationRow.id) == col(CampaignRow.authorisation))
-                .where(RoundRow.state == state.value)
-            )
-            return [(a, b, c, d) for a, b, c, d in tx.session.exec(query)]
+            return [
+                (a, b, c, d)
+                for a, b, c, d in tx.session.exec(_IN_STATE, params={"state": state.value})
+            ]
 
         for campaign, number, authorisation, bundle in await desk.look("list-rounds", candidates):
             rests = (authorisation, bundle)
@@ -91,13 +99,8 @@ async def _prepare_one(desk: Desk, campaign: str, number: int, facts: CampaignFa
 def _decide(
     tx: Transaction, row: RoundRow, facts: CampaignFacts
 ) -> tuple[tuple[bool, Reason, str], list[Member]]:
-    units = tx.session.exec(
-        select(UnitRow).where(
-            UnitRow.campaign == row.campaign,
-            UnitRow.round == row.number,
-            UnitRow.kind == UnitKind.CONTRIBUTE.value,
-        )
-    ).all()
+    named = {"campaign": row.campaign, "round": row.number}
+    states = tx.session.exec(_STATES, params=named).all()
     members = members_of(tx, row)
     partials = [
         PartialFacts(
@@ -112,7 +115,7 @@ def _decide(
         partials,
         facts.needs,
         target=row.target,
-        all_ended=all(UnitState(unit.state) in FINAL_UNIT for unit in units),
+        all_ended=all(UnitState(state) in FINAL_UNIT for state in states),
         past_deadline=tx.now >= row.deadline,
     )
     if not closes and row.reason == Reason.WAITING_FOR_LOG.value:

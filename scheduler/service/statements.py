@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from sqlalchemy import bindparam
+from sqlmodel import col, select
 
 from jobs import aggregate, conclusion
 from jobs.errors import AggregateRefused, ReportRefused
@@ -42,6 +46,18 @@ _WITHOUT_STATEMENT = {
     Outcome.FAILED: Reason.ATTEMPT_FAILED,
 }
 
+_ORDERED = (
+    select(UnitRow, RoundRow, CampaignRow, AuthorisationRow)
+    .join(CampaignRow, col(CampaignRow.id) == col(UnitRow.campaign))
+    .join(
+        RoundRow,
+        (col(RoundRow.campaign) == col(UnitRow.campaign))
+        & (col(RoundRow.number) == col(UnitRow.round)),
+    )
+    .join(AuthorisationRow, col(AuthorisationRow.id) == col(CampaignRow.authorisation))
+    .where(UnitRow.id == bindparam("unit"))
+)
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -56,21 +72,35 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class _Context:
+class Context:
+    """What a report with a statement is held against, of one moment."""
+
     unit: UnitRow
     round: RoundRow
     campaign: CampaignRow
-    authorisation: AuthorisationRow
+    facts: CampaignFacts
+    live: tuple[int, int]  # consents of the sender's capsules: since the plan, and now
 
 
-async def check(desk: Desk, standing: Standing, key: PublicKey, item: AttemptReport) -> Checked:
+@dataclass(frozen=True)
+class Claim:
+    """One attempt report and what it is held against."""
+
+    report: AttemptReport
+    key: PublicKey  # of the worker that sent it
+    context: Context | Problem | None
+    values: Mapping[Digest, bytes]  # came with the batch's reports, not stored yet
+
+
+async def check(desk: Desk, standing: Standing, claim: Claim) -> Checked:
     """What becomes of one report, as far as it can be told without changing anything."""
+    item = claim.report
     if item.outcome in _WITHOUT_STATEMENT:
         reason = _WITHOUT_STATEMENT[item.outcome]
         what = quote(f"{item.sentence} [{item.reason}]" if item.reason else item.sentence)
         return Checked(item, reason, sentence(reason, what=what))
     try:
-        return await _statement(desk, standing, key, item)
+        return await _statement(desk, standing, claim)
     except ValuesMissing:
         return Checked(item, Reason.VALUES_MISSING, sentence(Reason.VALUES_MISSING))
     except (AboveConsents, AboveRegistry, ValuesRefused) as error:
@@ -82,25 +112,24 @@ async def check(desk: Desk, standing: Standing, key: PublicKey, item: AttemptRep
         )
 
 
-async def _statement(
-    desk: Desk, standing: Standing, key: PublicKey, item: AttemptReport
-) -> Checked:
+async def _statement(desk: Desk, standing: Standing, claim: Claim) -> Checked:
+    item, key, context = claim.report, claim.key, claim.context
     if item.statement is None:
         raise StatementRefused("the report carries no statement")
-    context = await desk.look("read-order", lambda tx: _context(tx, item))
     if context is None:
         raise StatementRefused("no such unit")
-    facts = await asyncio.to_thread(
-        facts_of, desk, context.authorisation.digest, context.campaign.bundle
-    )
+    if isinstance(context, Problem):
+        raise context
+    facts = context.facts
     if context.unit.kind == UnitKind.CONTRIBUTE.value:
         partial = signed.verify(Partial, item.statement, {key})
         document = partial.document
         _matches(context, document, desk.territory, key.worker_id)
         _fits_rules(document, facts)
         _matches_seal(document, item, facts)
-        await asyncio.to_thread(_read_partial, desk, document, facts, context.campaign.epoch)
-        await _within_consents(desk, standing, context, document, facts)
+        found = claim.values.get(document.values)
+        await asyncio.to_thread(_read_partial, desk, document, facts, context.campaign.epoch, found)
+        await _within_consents(standing, context, document)
         return Checked(item, Reason.NONE, "", partial.digest, partial=document)
     conclusion = signed.verify(Conclusion, item.statement, {key})
     _matches(context, conclusion.document, desk.territory, key.worker_id)
@@ -108,25 +137,39 @@ async def _statement(
         raise StatementRefused("its runtime image is not one that was voted")
     if conclusion.document.aggregate != context.round.aggregate:
         raise StatementRefused("the conclusion read another aggregate")
-    await asyncio.to_thread(_read_result, desk, conclusion.document, facts)
+    found = claim.values.get(conclusion.document.result)
+    await asyncio.to_thread(_read_result, desk, conclusion.document, facts, found)
     return Checked(item, Reason.NONE, "", conclusion.digest, conclusion=conclusion.document)
 
 
-def _context(tx: Transaction, item: AttemptReport) -> _Context | None:
-    unit = tx.session.get(UnitRow, str(item.unit))
-    if unit is None:
+def context_of(
+    tx: Transaction, desk: Desk, sender: WorkerId, item: AttemptReport
+) -> Context | Problem | None:
+    """What the statement of `item` is held against; None without one, or for an unknown unit.
+
+    A Problem, not raised, where what was voted cannot be read: it is about this report only.
+    """
+    if item.statement is None:
         return None
-    rounds = tx.session.get(RoundRow, (unit.campaign, unit.round))
-    campaign = tx.session.get(CampaignRow, unit.campaign)
-    assert rounds is not None
-    assert campaign is not None
-    authorisation = tx.session.get(AuthorisationRow, campaign.authorisation)
-    assert authorisation is not None
-    return _Context(unit, rounds, campaign, authorisation)
+    found = tx.session.exec(_ORDERED, params={"unit": str(item.unit)}).first()
+    if found is None:
+        return None
+    unit, rounds, campaign, authorisation = found
+    try:
+        facts = facts_of(desk, authorisation.digest, campaign.bundle)
+    except Problem as error:
+        return error
+    live = (0, 0)
+    if unit.kind == UnitKind.CONTRIBUTE.value:
+        voted = facts.authorisation
+        live = consents.live_of(
+            tx, voted.bundle, voted.purpose, voted.tables, worker=sender, since=rounds.issued_at
+        )
+    return Context(unit, rounds, campaign, facts, live)
 
 
 def _matches(
-    context: _Context, document: Partial | Conclusion, territory: str, sender: WorkerId
+    context: Context, document: Partial | Conclusion, territory: str, sender: WorkerId
 ) -> None:
     """Every field that repeats the order, compared; and it is about whoever signed it."""
     expected = {
@@ -192,53 +235,47 @@ def _matches_seal(document: Partial, item: AttemptReport, facts: CampaignFacts) 
         raise StatementRefused("the sealed share is not the one that the partial names")
 
 
-def _read_partial(desk: Desk, document: Partial, facts: CampaignFacts, epoch: str | None) -> None:
-    if not desk.blobs.has(document.values):
-        raise ValuesMissing("the values were not put as a blob")
+def _read_partial(
+    desk: Desk, document: Partial, facts: CampaignFacts, epoch: str | None, found: bytes | None
+) -> None:
+    values = _stored(desk, document.values) if found is None else found
     rules, rounds = facts.authorisation.rules, facts.bundle.manifest.rounds.maximum
     try:
         if epoch is None:
-            aggregate.require_partial(rules, desk.blobs.get(document.values), rounds=rounds)
+            aggregate.require_partial(rules, values, rounds=rounds)
         else:
             # One whole ciphertext of the epoch's profile, every residue in its range. For which
             # key it was made, only the opening shows; that it was for this epoch, its plan says.
             profile = profile_named(epoch_of(desk, epoch).profile)
-            residues.parse(desk.blobs.get(document.values), profile)
+            residues.parse(values, profile)
     except (AggregateRefused, CkksError) as error:
         what = error.sentence
         raise ValuesRefused(sentence(Reason.VALUES_REFUSED, what=what)) from error
 
 
-def _read_result(desk: Desk, document: Conclusion, facts: CampaignFacts) -> None:
-    if not desk.blobs.has(document.result):
-        raise ValuesMissing("the result was not put as a blob")
+def _read_result(
+    desk: Desk, document: Conclusion, facts: CampaignFacts, found: bytes | None
+) -> None:
+    result = _stored(desk, document.result) if found is None else found
     try:
-        conclusion.read(facts.bundle.manifest, desk.blobs.get(document.result))
+        conclusion.read(facts.bundle.manifest, result)
     except ReportRefused as error:
         what = error.sentence
         raise ValuesRefused(sentence(Reason.VALUES_REFUSED, what=what)) from error
 
 
-async def _within_consents(
-    desk: Desk, standing: Standing, context: _Context, document: Partial, facts: CampaignFacts
-) -> None:
+def _stored(desk: Desk, digest: Digest) -> bytes:
+    if not desk.blobs.has(digest):
+        raise ValuesMissing("what the statement names was not put as a blob")
+    return desk.blobs.get(digest)
+
+
+async def _within_consents(standing: Standing, context: Context, document: Partial) -> None:
     """No more people than consents: the scheduler's own count, then the registry's."""
-    authorisation = facts.authorisation
-
-    def count(tx: Transaction) -> int:
-        live = consents.live_per_worker(
-            tx,
-            authorisation.bundle,
-            authorisation.purpose,
-            authorisation.tables,
-            since=context.round.issued_at,
-            worker=document.worker,
-        )
-        return live.get(document.worker, 0)
-
+    authorisation = context.facts.authorisation
     by_owner = any(rule.unit is PrivacyUnit.OWNER for rule in authorisation.rules)
     claimed = max(document.capsules, document.contributors if by_owner else 0)
-    known = await desk.look("count-consents", count)
+    known, now = context.live
     if claimed > known:
         raise AboveConsents(sentence(Reason.ABOVE_CONSENTS, claimed=claimed, known=known))
     registered = await standing.live_consents(
@@ -247,16 +284,8 @@ async def _within_consents(
     if registered is None:
         return
     # Consents that were withdrawn after the plan may already be in the partial.
-    withdrawn = max(
-        0, known - await desk.look("count-consents", lambda tx: _now(tx, document, facts))
-    )
+    withdrawn = max(0, known - now)
     if claimed > registered + withdrawn:
         raise AboveRegistry(
             sentence(Reason.ABOVE_REGISTRY, claimed=claimed, known=registered + withdrawn)
         )
-
-
-def _now(tx: Transaction, document: Partial, facts: CampaignFacts) -> int:
-    a = facts.authorisation
-    live = consents.live_per_worker(tx, a.bundle, a.purpose, a.tables, worker=document.worker)
-    return live.get(document.worker, 0)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from sqlalchemy import bindparam
 from sqlmodel import col, func, select
 
 from durable.blobs import BlobFolder
@@ -31,6 +32,9 @@ STAGED_LIFE = timedelta(hours=24)
 MAXIMUM_UNFINISHED = 64
 # A staged file is called `<member>-<64 hex digits>`.
 _NAME_END = -65
+_STORED = select(func.coalesce(func.sum(BlobRow.size), 0)).where(
+    col(BlobRow.giver) == bindparam("giver"), col(BlobRow.public).is_(False)
+)
 
 
 @dataclass(frozen=True)
@@ -177,10 +181,8 @@ def _room(tx: Transaction, desk: Desk, peer: Peer) -> int:
     """Bytes that `peer` may still leave. Raises QuotaExceeded, ValuesNotDue."""
     if peer.role is Role.WORKER:
         deposits.require_due(tx, peer.name)
-    query = select(func.coalesce(func.sum(BlobRow.size), 0)).where(
-        BlobRow.giver == peer.name, col(BlobRow.public).is_(False)
-    )
-    room = desk.limits.member_blob_bytes - int(tx.session.exec(query).one())
+    stored = tx.session.exec(_STORED, params={"giver": peer.name}).one()
+    room = desk.limits.member_blob_bytes - int(stored)
     if room < 0:
         raise _full(desk, peer)
     return room

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from sqlalchemy import bindparam
 from sqlmodel import col, select
 
 from scheduler.domain.backoff import Quota, draw_jitter
@@ -20,6 +21,9 @@ from trust.documents.campaign import UnitKind
 from trust.ids import AttemptId, Digest, FencingToken, UnitId, WorkerId
 
 _DAY = 86_400
+_ATTEMPTS = (
+    select(AttemptRow).where(AttemptRow.unit == bindparam("unit")).order_by(col(AttemptRow.number))
+)
 
 
 def unit_of(row: UnitRow) -> Unit:
@@ -56,8 +60,7 @@ def attempt_of(row: AttemptRow) -> Attempt:
 
 def attempts_of(tx: Transaction, unit: str) -> dict[str, AttemptRow]:
     """The attempts of one unit, in order."""
-    query = select(AttemptRow).where(AttemptRow.unit == unit).order_by(col(AttemptRow.number))
-    return {row.id: row for row in tx.session.exec(query)}
+    return {row.id: row for row in tx.session.exec(_ATTEMPTS, params={"unit": unit})}
 
 
 def apply(tx: Transaction, desk: Desk, row: UnitRow, event: Event) -> tuple[Effect, ...]:

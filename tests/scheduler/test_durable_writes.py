@@ -324,8 +324,10 @@ async def send_with_values(world, story):
     await exchange.exchange(world.desk, world.standing, worker.peer, raw, values)
 
 
-async def has_values(world, story):
+async def has_receipt_and_values(world, story):
     worker, raw, _ = story
+    if not await has_receipt(world, story):
+        return False
     digest = Digest.of(values_of(world, raw))
     query = f"SELECT count(*) FROM blob WHERE digest = '{digest}' AND giver = '{worker.name}'"
     return await says(world, query, 1)
@@ -620,9 +622,8 @@ STORIES = {
     "cancel-campaign": Story(
         running, lambda w, s: campaigns.cancel(w.desk, s[3], "stop"), ends("cancelled")
     ),
-    "accept-reports": Story(a_batch, lambda w, s: s[0].send(s[1]), has_receipt, alone=False),
+    "accept-reports": Story(a_batch, send_with_values, has_receipt_and_values, alone=False),
     "answer-exchange": Story(a_quiet_batch, lambda w, s: s[0].send(s[1]), is_answered, alone=False),
-    "take-values": Story(a_batch, send_with_values, has_values, alone=False),
     "settle-outbox": Story(logged, lambda w, s: outbox.flush(w.desk), all_logged),
     "release-inputs": Story(
         planned,
