@@ -271,18 +271,20 @@ async def _wait_for_news(desk: Desk, document: ReportBatch, known: Accepted) -> 
     """Return when there is something to say, at the latest after a heartbeat."""
     if known.acknowledgements != NOTHING or desk.limits.heartbeat <= 0:
         return
-    worker = str(document.worker)
+    own = for_worker(str(document.worker))
     deadline = asyncio.get_running_loop().time() + desk.limits.heartbeat
     desk.meters.polls.inc()
     try:
         while True:
-            heard = desk.bell.heard(for_worker(worker), ANY_WORKER)
+            heard = desk.bell.heard(own, ANY_WORKER)
             if await desk.look("has-news", lambda tx: answering.has_news(tx, desk, document)):
                 return
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0 or desk.bell.closed:
                 return
             await desk.bell.wait(heard, left)
+            if desk.bell.heard(own)[own] != heard[own]:
+                return  # rung for this worker alone: whoever answers looks anyway
     finally:
         desk.meters.polls.dec()
 

@@ -11,10 +11,12 @@ import enum
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, bindparam, exists
+from sqlalchemy.orm import aliased
 from sqlmodel import col, or_, select
 
 from scheduler.domain.states import (
     FINAL_CAMPAIGN,
+    FINAL_UNIT,
     LIVE_ATTEMPT,
     CampaignState,
     RoundState,
@@ -46,6 +48,7 @@ def _in(column: object, *states: enum.Enum) -> ColumnElement[bool]:
     return col(column).in_([state.value for state in states])
 
 
+_LATER = aliased(RoundRow)
 _FINAL = _in(CampaignRow.state, *FINAL_CAMPAIGN)
 _CONDITIONS: dict[Step, ColumnElement[bool]] = {
     Step.TIME: or_(
@@ -63,13 +66,31 @@ _CONDITIONS: dict[Step, ColumnElement[bool]] = {
     Step.INPUTS: exists().where(
         _in(UnitRow.state, UnitState.WAITING), col(UnitRow.not_before).is_(None)
     ),
-    Step.ROUNDS: exists().where(_in(RoundRow.state, RoundState.OPEN, RoundState.PREPARING)),
+    # An open round closes, and says how many partials it has, when a unit or its time ends.
+    Step.ROUNDS: or_(
+        exists().where(_in(RoundRow.state, RoundState.PREPARING)),
+        exists().where(
+            _in(RoundRow.state, RoundState.OPEN),
+            or_(
+                col(RoundRow.deadline) <= _NOW,
+                exists().where(
+                    col(UnitRow.campaign) == col(RoundRow.campaign),
+                    _in(UnitRow.state, *FINAL_UNIT),
+                    col(UnitRow.round) == col(RoundRow.number),
+                ),
+            ),
+        ),
+    ),
     Step.CONCLUSIONS: exists().where(
         _in(CampaignRow.state, CampaignState.RUNNING, CampaignState.CONCLUDING),
         col(CampaignRow.following).is_(None),
         col(UnitRow.campaign) == col(CampaignRow.id),
         col(UnitRow.kind) == UnitKind.CONCLUDE.value,
         _in(UnitRow.state, UnitState.SATISFIED, UnitState.FAILED),
+        # Of the newest round: earlier ones were followed by it.
+        ~exists().where(
+            col(_LATER.campaign) == col(UnitRow.campaign), col(_LATER.number) > col(UnitRow.round)
+        ),
     ),
     Step.HELPER: exists().where(
         _FINAL, col(CampaignRow.helper).is_not(None), col(CampaignRow.destroyed).is_(None)

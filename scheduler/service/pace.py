@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from scheduler.service import (
     concluding,
@@ -45,8 +45,12 @@ STEPS: dict[Step, Callable[[Desk], Awaitable[object]]] = {
 }
 
 
-async def turn(desk: Desk) -> None:
-    """Let everything move that can. Raises what the store or the disk refuse."""
+async def turn(desk: Desk) -> Mapping[str, int]:
+    """Let everything move that can; returns the rings that it took notice of.
+
+    Raises what the store or the disk refuse.
+    """
+    heard = desk.bell.heard(PACE)
     for _ in range(MAXIMUM_TURNS):
         heard = desk.bell.heard(PACE)
         due = await moving.steps(desk)
@@ -55,7 +59,8 @@ async def turn(desk: Desk) -> None:
             if step in due:
                 await take(desk)
         if not due or desk.bell.heard(PACE) == heard:
-            return
+            break
+    return heard
 
 
 async def keep_pace(desk: Desk) -> None:
@@ -64,7 +69,7 @@ async def keep_pace(desk: Desk) -> None:
     while not desk.bell.closed:
         heard = desk.bell.heard(PACE)
         try:
-            await turn(desk)
+            heard = await turn(desk)
             desk.turned_at = desk.now()
         except Problem as error:
             desk.meters.faults.labels("pace").inc()

@@ -1,7 +1,8 @@
 """Named transactions with group commit: concurrent callers share one fsync.
 
 One thread writes. It takes every transaction that waits, runs each in its own savepoint inside
-one database transaction, and commits once. A transaction that raises is rolled back alone; a
+one database transaction (one that waits alone needs none), and commits once. A transaction that
+raises is rolled back alone; a
 commit that fails fails all of the batch, and nothing of it is stored. A caller hears of success
 only after the commit, so whatever was answered survives a power cut.
 
@@ -22,8 +23,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, bindparam, event, update
 from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy.orm.session import JoinTransactionMode
 from sqlmodel import Session
 
 from scheduler.domain.time import SteadyClock
@@ -42,6 +44,7 @@ MAXIMUM_BATCH = 128
 RETRIES = 3
 # A wall clock this far behind the mark was set wrong (or the mark was): a person must look.
 MAXIMUM_BEHIND = timedelta(minutes=10)
+_MARK = update(InstallationRow).values(clock_mark=bindparam("now"), clock_held=False)
 
 
 class Faults(Protocol):
@@ -212,9 +215,11 @@ class Store:
             transaction = connection.begin()
             try:
                 now = self.clock.now()
-                outcomes = [self._inside(connection, call, now) for call in batch]
+                alone = len(batch) == 1
+                outcomes = [self._inside(connection, call, now, alone=alone) for call in batch]
                 if all(problem is not None for _, problem in outcomes):
-                    transaction.rollback()
+                    if transaction.is_active:
+                        transaction.rollback()
                     return outcomes
                 self._advance_mark(connection, now)
                 self._faults.before_commit(names)
@@ -224,17 +229,20 @@ class Store:
                 # A full disk makes the engine roll back by itself; rolling back again would
                 # hide why.
                 try:
-                    transaction.rollback()
+                    if transaction.is_active:
+                        transaction.rollback()
                 except DatabaseError:
                     connection.invalidate()
                 raise
         self._faults.after_commit(names)
         return outcomes
 
-    def _inside(self, connection: Connection, call: _Call[Any], now: datetime) -> _Outcome:
-        session = _Session(
-            connection, join_transaction_mode="create_savepoint", expire_on_commit=False
-        )
+    def _inside(
+        self, connection: Connection, call: _Call[Any], now: datetime, *, alone: bool
+    ) -> _Outcome:
+        # One that shares its commit with nobody takes everything back where it fails.
+        mode: JoinTransactionMode = "rollback_only" if alone else "create_savepoint"
+        session = _Session(connection, join_transaction_mode=mode, expire_on_commit=False)
         try:
             result = call.work(Transaction(session, now, call.name))
             session.commit()
@@ -257,8 +265,7 @@ class Store:
     def _advance_mark(self, connection: Connection, now: datetime) -> None:
         """Persist how late it has been, in the same commit: no extra fsync."""
         if self._mark is None or now > self._mark:
-            table = InstallationRow.__table__  # type: ignore[attr-defined]
-            connection.execute(table.update().values(clock_mark=now, clock_held=False))
+            connection.execute(_MARK, {"now": now})
             self._mark = now
 
 
