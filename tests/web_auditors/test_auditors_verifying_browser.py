@@ -78,7 +78,7 @@ def test_good_and_bad_proofs_on_the_page_and_no_request(
         for name, value in {"proof": proof, "trust": policy, **fields}.items():
             page.fill(f"#verify-{name}", value)
         page.click("form[data-verify] button")
-        page.wait_for_function("document.activeElement?.dataset.part === 'result'")
+        page.wait_for_selector("[data-part=result]:focus")
         told = page.inner_text("[data-part=result]")
         page.evaluate("document.activeElement.blur()")
         return page.is_visible("[data-part=good]"), told
@@ -108,7 +108,7 @@ def test_good_and_bad_proofs_on_the_page_and_no_request(
     kept = tmp_path / "entry-2.json"
     kept.write_bytes(document)
     page.set_input_files("#verify-document-file", str(kept))
-    page.wait_for_function("document.querySelector('#verify-document').value.startsWith('sha256:')")
+    page.wait_for_selector("#verify-document-file[data-read]")
     good, told = tried()
     assert good, told
     assert asked == []
