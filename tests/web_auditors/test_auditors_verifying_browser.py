@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.browser import Watch
+from tests.web.browser import PHONE, Watch, axe, fits
 from tests.web_auditors.proof_cases import KINDS, cases, verdict
 from tests.web_auditors.served import serving
 from tests.web_scheduler.territory import Grid
@@ -67,7 +67,7 @@ def test_javascript_and_python_agree_on_every_case(browse: Watch, served: Grid) 
 def test_good_and_bad_proofs_on_the_page_and_no_request(
     browse: Watch, served: Grid, tmp_path: Path
 ) -> None:
-    page = opened(browse, served)
+    page = opened(browse, served, width=PHONE)
     proof, document = handed(page, served)
     policy = page.input_value("#verify-trust")
     foreign = LogKey("plaine.example/log", PrivateKey(bytes([7]) * 32).public)
@@ -88,6 +88,7 @@ def test_good_and_bad_proofs_on_the_page_and_no_request(
     assert "plaine.example/log" in told
     assert "witness.example/one" in told
     assert Digest.of(document) in told
+    assert fits(page)
     good, told = tried(document=document.decode(), trust=served.world.root_envelope.decode())
     assert good, told
     assert Digest.of(served.world.root_envelope) in told
@@ -111,6 +112,10 @@ def test_good_and_bad_proofs_on_the_page_and_no_request(
     page.wait_for_selector("#verify-document-file[data-read]")
     good, told = tried()
     assert good, told
+    assert axe(page) == []
+    good, told = tried(proof="nothing")
+    assert not good
+    assert axe(page) == []
     assert asked == []
 
 
