@@ -97,13 +97,25 @@ def test_bounds_and_names(grid: Grid) -> None:
 def test_no_more_than_a_few_are_read_at_once(grid: Grid) -> None:
     found = archive.plan(grid.world.desk, grid.released)
     places = BoundedSemaphore(AT_ONCE)
-    running = [pages._read(found, places) for _ in range(AT_ONCE)]
-    for one in running:
-        next(one)
+    for _ in range(AT_ONCE):
+        places.acquire()
     with pytest.raises(ArchiveBusy):
         next(pages._read(found, places))
-    running.pop().close()  # a reader that hangs up makes room
+    places.release()
     next(pages._read(found, places))
+
+
+def test_who_reads_slowly_keeps_nobody_from_reading(grid: Grid) -> None:
+    """Anybody may ask; whoever takes a part and then none holds no place meanwhile."""
+    found = archive.plan(grid.world.desk, grid.released)
+    places = BoundedSemaphore(AT_ONCE)
+    slow = [pages._read(found, places) for _ in range(3 * AT_ONCE)]
+    for one in slow:
+        next(one)
+    assert b"".join(pages._read(found, places)) == b"".join(found.stream())
+    assert b"".join(slow[0]) != b""
+    for _ in range(AT_ONCE):
+        assert places.acquire(blocking=False)  # none was lost on the way
 
 
 def tar_of(tmp_path: Path, *members: tuple[str, bytes, bytes]) -> Path:
