@@ -708,6 +708,9 @@ STORIES = {
         lambda w, s: program.log_roots(w.desk, [w.root_envelope]),
         lambda w, s: says(w, "SELECT count(*) FROM log_entry WHERE kind = 'root'", 1),
     ),
+    "keep-checkpoint": Story(
+        nothing, lambda w, s: outbox.keep_head(w.desk), has_rows("log_checkpoint")
+    ),
 }
 
 
