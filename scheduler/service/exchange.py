@@ -76,7 +76,8 @@ async def exchange(
         _check_age(desk, document)
         if values:
             await _take_in(desk, peer, document, values)
-        # Travelling makes it look slower than it is, by less than anybody is alarmed at.
+        # Travelling makes it look slower than it is; one that was signed before the line broke
+        # makes it look much slower, until the next one.
         desk.skews[str(document.worker)] = document.sent_at - desk.now()
         checked = [await check(desk, standing, key, item) for item in document.reports]
         known = await desk.run(

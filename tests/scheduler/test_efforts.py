@@ -156,10 +156,10 @@ def test_attempts_of_before_are_summed_when_the_table_is_made(world: World) -> N
         connection.execute(text("DROP TABLE sample"))
         connection.execute(text("DROP INDEX attempt_by_end"))
         connection.execute(text("DROP INDEX campaign_of_authorisation"))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0006'"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0010'"))
         config = _config()
         config.attributes["connection"] = connection
-        command.upgrade(config, "0007")
+        command.upgrade(config, "0011")
     engine.dispose()
     world.reopen()
     (row,) = sums(world)
