@@ -10,7 +10,10 @@ from alembic import command
 from sqlalchemy import text
 from sqlmodel import col, select
 
+from scheduler.clockwork import make_clockwork
 from scheduler.service import efforts
+from scheduler.service.exclusion import DenyList
+from scheduler.service.transfers import Transfers
 from scheduler.store.engine import open_engine
 from scheduler.store.schema import _config
 from scheduler.store.store import Transaction
@@ -97,6 +100,21 @@ def test_who_never_answered_gives_no_time(world: World) -> None:
     (row,) = sums(world)
     assert row.attempts == 3
     assert (row.answered, row.busy) == (0, 0)
+
+
+def test_the_clockwork_samples(world: World) -> None:
+    async def tick() -> None:
+        clockwork = make_clockwork(
+            world.desk,
+            world.standing,
+            Transfers(world.desk, world.folder / "staging"),
+            DenyList(world.desk),
+            lambda: None,
+        )
+        await clockwork.get_job("sample").func()
+
+    asyncio.run(tick())
+    assert len(samples(world)) == 1
 
 
 def test_days_are_apart_and_old_samples_go(world: World) -> None:
