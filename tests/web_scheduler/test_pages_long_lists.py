@@ -31,13 +31,14 @@ from trust.clock import SystemClock
 from trust.entropy import seeded
 from web.signin.roles import Role
 
-# What may be read from end to end: the workers, of whom a territory has hundreds, lists that a
-# query brings along, and indexes over what has not ended yet alone.
+# What may be read from end to end: workers, bundles and votes, of which a territory has hundreds,
+# lists that a query brings along, and indexes over what has not ended yet alone.
 _SHORT = re.compile(
-    r"SCAN (worker|CONSTANT ROW|\(subquery-\d+\)|\S+ USING (COVERING )?INDEX "
-    r"(unit_moving|unit_to_lease|attempt_of_worker|attempt_expiry|log_to_do|campaign_moving|"
-    r"sqlite_autoindex_worker_1))(?!\w)"
+    r"SCAN ((worker|bundle|authorisation)( USING INDEX \S+)?$|CONSTANT ROW|\(subquery-\d+\)|"
+    r"\S+ USING (COVERING )?INDEX (unit_moving|unit_to_lease|attempt_of_worker|attempt_expiry|"
+    r"log_to_do|campaign_moving|sqlite_autoindex_worker_1)(?!\w))"
 )
+_IN_ORDER = {"SCAN log_checkpoint"}  # its key is the row's own number
 FEW, MANY = 1_000, 10_000
 STEP = 50  # instructions of SQLite's machine between two counts
 STEPS_GROW_BY = 1.3
@@ -191,7 +192,7 @@ def test_every_list_of_the_api_reads_no_table_from_end_to_end(grid: Grid) -> Non
             read = whole_tables(found)
             if name in {"size", "sort", "dir"}:
                 # Nothing is left out: the first rows of an index are the page.
-                read = [line for line in read if " USING " not in line]
+                read = [line for line in read if " USING " not in line and line not in _IN_ORDER]
             assert not read, (address, query, found)
     assert asked > 15
 
