@@ -37,7 +37,9 @@ class EvidenceArchive:
                         raise AuditFailure("the archive ends within a file", remedy=_REMEDY)
                     found[member.name] = (member.offset_data, member.size)
         except OSError as error:
-            raise EvidenceMissing(f"could not read {self._path}: {error.strerror}") from error
+            raise EvidenceMissing(
+                f"could not read {self._path}: {error.strerror}", remedy="check the path"
+            ) from error
         except (tarfile.TarError, EOFError, ValueError) as error:
             raise AuditFailure(f"{self._path} is no tar archive", remedy=_REMEDY) from error
         self._places = found

@@ -52,7 +52,4 @@ class MonitorStateRefused(AuditError):
 
     code = "monitor-state-refused"
     kind = Kind.CONFLICT
-    advice = (
-        "restore the state file from a copy; without one name a new file, and the monitor begins "
-        "anew: keep the old one, it may hold evidence"
-    )
+    advice = "restore it from a copy, or name a new file and keep the old one: it may hold evidence"

@@ -146,6 +146,14 @@ class ActionRefused(SchedulerError):
         self.why = why
 
 
+class TooManyActions(SchedulerError):
+    """Somebody, or what stole their session or token, does more by hand than hands do."""
+
+    code = "too-many-actions"
+    kind = Kind.EXHAUSTED
+    advice = "wait an hour; if it was not you, end your sessions and tokens on the account page"
+
+
 class NotReleased(SchedulerError):
     """There is no report yet, or there will be none."""
 

@@ -225,6 +225,7 @@ async def _run(state: State, desk: Desk, log: LogWriter, opener: Opener | None) 
     outbox.require_one_moment(desk.store, log)
     roots = state.roots()
     await log_roots(desk, roots)
+    await outbox.keep_head(desk)
     standing = Standing(desk)
     transfers = Transfers(desk, state.staging)
     # Before a port is bound: what takes a second would leave callers before a server that does not

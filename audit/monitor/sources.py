@@ -32,6 +32,8 @@ class Site:
         while len(chain) < MAXIMUM_CHAIN:
             number = len(chain) + 1
             raw = self._publisher.get(f"policy/root-{number}.json", MAXIMUM_FILE_BYTES)
+            if raw is None:  # as some copies have it
+                raw = self._publisher.get(f"root/{number}.json", MAXIMUM_FILE_BYTES)
             if raw is None:
                 break
             chain.append(raw)

@@ -8,12 +8,13 @@ outbox appends the entry. Whoever asks again with the same request finds what wa
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Protocol
 
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 
 from durable.blobs import BlobFolder
-from scheduler.errors import Conflict, InputRefused
+from scheduler.errors import Conflict, InputRefused, TooManyActions
 from scheduler.service import outbox
 from scheduler.store.store import Transaction
 from scheduler.store.tables import AccountRow, ActionRow
@@ -35,6 +36,9 @@ from trust.keys import PrivateKey
 from trust.log.entry import Kind
 
 MAXIMUM_REQUEST = 128
+# Each is an entry that the log keeps for ever: a stolen token must not fill it.
+MOST_AN_HOUR = 120
+_BOUNDED = frozenset({Means.PAGE, Means.PROGRAM})
 
 
 class Office(Protocol):
@@ -152,7 +156,9 @@ def newest(tx: Transaction, act: Act, worker: str) -> ActionRow | None:
 
 
 def record(tx: Transaction, office: Office, actor: Actor, deed: Deed) -> ActionRow:
-    """Sign what is done in this transaction and queue it for the log."""
+    """Sign what is done in this transaction and queue it for the log. Raises TooManyActions."""
+    account = account_of(tx, office, actor)
+    _require_pace(tx, account, actor)
     identity = ActionId.draw(office.entropy)
     salt = office.entropy(SALT_BYTES) if deed.act.about_worker else None
     document = OperatorAction(
@@ -165,7 +171,7 @@ def record(tx: Transaction, office: Office, actor: Actor, deed: Deed) -> ActionR
         bundle=None if deed.bundle is None else Digest(deed.bundle),
         reason="" if salt else deed.reason,
         sealed=seal(salt, deed.reason) if salt else None,
-        actor=account_of(tx, office, actor),
+        actor=account,
         role=ActingRole.OPERATOR,
         means=actor.means,
         acted_at=tx.now,
@@ -191,3 +197,13 @@ def record(tx: Transaction, office: Office, actor: Actor, deed: Deed) -> ActionR
     tx.session.add(row)
     tx.session.flush()
     return row
+
+
+def _require_pace(tx: Transaction, account: str, actor: Actor) -> None:
+    if actor.means not in _BOUNDED:
+        return  # of machines that people enrolled: their keys are kept otherwise
+    lately = select(func.count()).where(
+        col(ActionRow.acted_at) > tx.now - timedelta(hours=1), ActionRow.account == account
+    )
+    if tx.session.exec(lately).one() >= MOST_AN_HOUR:
+        raise TooManyActions(f"{MOST_AN_HOUR} actions in an hour are the most for one person")

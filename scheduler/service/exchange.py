@@ -82,7 +82,8 @@ async def exchange(
     document, known = asked.document, asked.known
     if known is None:
         _check_age(desk, document)
-        # Travelling makes it look slower than it is, by less than anybody is alarmed at.
+        # Travelling makes it look slower than it is; one that was signed before the line broke
+        # makes it look much slower, until the next one.
         desk.skews[str(document.worker)] = document.sent_at - desk.now()
         checked = [await check(desk, standing, claim) for claim in asked.claims]
         known = await desk.run("accept-reports", lambda tx: _accept(tx, desk, peer, asked, checked))

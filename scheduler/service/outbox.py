@@ -209,6 +209,12 @@ async def flush(desk: Desk) -> int:
     return missing
 
 
+async def keep_head(desk: Desk) -> None:
+    """Remember the newest checkpoint, as at the start of a release that begins to keep them."""
+    note = await asyncio.to_thread(desk.log.checkpoint)
+    await desk.run("keep-checkpoint", lambda tx: _keep_checkpoint(tx, note))
+
+
 def _keep_checkpoint(tx: Transaction, note: bytes) -> None:
     """Remember a published checkpoint: whoever saw it can prove later that the log only grew."""
     checkpoint = Checkpoint.parse(Note.parse(note).text)

@@ -68,7 +68,9 @@ class Archive:
         for part in self.parts:
             data = part.read()
             if len(data) != part.size:
-                raise NotLogged(f"{part.path} changed while it was read")
+                raise NotLogged(
+                    f"{part.path} changed while it was read", remedy="download the archive again"
+                )
             yield ustar.header(part.path, part.size)
             yield data
             yield ustar.padding(part.size)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, literal_column
 from sqlmodel import col, func, select
 
+from durable.errors import StorageFailed
 from scheduler.domain.planning import LOST_AFTER
 from scheduler.domain.reasons import Reason
 from scheduler.service.desk import Desk
@@ -67,10 +68,15 @@ class Watch:
 
     def figures(self) -> Figures:
         """What is judged, now."""
-        free, size = self._desk.blobs.room()
-        return self._desk.store.read(
-            "view-figures", lambda tx: self._gather(tx, free / size if size else None)
-        )
+        free = self._disk_free()
+        return self._desk.store.read("view-figures", lambda tx: self._gather(tx, free))
+
+    def _disk_free(self) -> float | None:
+        try:
+            free, size = self._desk.blobs.room()
+        except StorageFailed:
+            return None  # whoever writes there hears of it; other alerts are told all the same
+        return free / size if size else None
 
     def _gather(self, tx: Transaction, disk_free: float | None) -> Figures:
         lost, lost_since = _lost(tx)

@@ -131,11 +131,15 @@ def run_facts(found: RunDetail) -> list[tuple[Sentence, Cell]]:
         (say("Started"), run.created_at),
         (say("Last change"), run.updated_at),
         (say("Campaign"), Ident(run.campaign)),
-        (say("Bundle"), Ident(run.bundle)),
+        (say("Bundle"), Ident(run.bundle, f"/bundles/{run.bundle[7:]}")),
         (say("Authorisation"), Ident(found.authorisation)),
         (say("Started by"), run.started_by),
         (say("Privacy budget as voted (zCDP)"), found.epsilon_rho),
         (say("Release in the log"), _entry_link(found.release_index)),
+        (
+            say("Energy and carbon"),
+            Link(f"/energy?campaign={run.campaign}", say("by day, estimated")),
+        ),
         (say("All of it in the log"), Link(f"/log?campaign={run.campaign}", say("its entries"))),
     ]
 

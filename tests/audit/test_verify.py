@@ -201,7 +201,7 @@ def test_the_guide_for_auditors_works_as_written(
     shim.write_text(f'#!/bin/sh\nexec {sys.executable} {cadastre.__file__} "$@"\n')
     shim.chmod(0o755)
     blocks = re.findall(r"```sh\n(.*?)```", GUIDE.read_text(), re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     work = tmp_path / "work"
     work.mkdir()
     environment = {
@@ -209,6 +209,7 @@ def test_the_guide_for_auditors_works_as_written(
         "PATH": f"{shim.parent}:{os.environ['PATH']}",
         "SITE": site,
         "ROOT": str(territory.pin),
+        "STALE": "87600",  # hours: this territory's witnesses signed once, long ago
     }
     for block in blocks:
         done = subprocess.run(
@@ -218,7 +219,8 @@ def test_the_guide_for_auditors_works_as_written(
         assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
     assert json.loads((work / "verdict.json").read_text())["ok"]
     assert {path.name for path in work.iterdir()} == {
-        "audit-policy.txt", "evidence", "altered", "verdict.json",
+        "audit-policy.txt", "evidence", "altered", "verdict.json", "monitor.json",
+        "monitor.json.lock", "head.txt",
     }  # fmt: skip
 
 

@@ -15,9 +15,16 @@ from audit.evidence import EvidenceFolder
 from audit.replay import audit
 from scheduler.domain.allowing import Obstacle
 from scheduler.domain.reasons import Reason
-from scheduler.errors import ActionRefused, Conflict, InputRefused, StoreFailed, Unknown
+from scheduler.errors import (
+    ActionRefused,
+    Conflict,
+    InputRefused,
+    StoreFailed,
+    TooManyActions,
+    Unknown,
+)
 from scheduler.program import log_roots
-from scheduler.service import acting, campaigns, rounds
+from scheduler.service import acting, actions, campaigns, rounds
 from scheduler.service.actions import Actor
 from scheduler.store.tables import AccountRow, ActionRow, LogRow, MemberRow, UnitRow, WorkerRow
 from tests.scheduler.conftest import TERRITORY, build
@@ -353,6 +360,26 @@ def test_nothing_is_done_without_a_reason(world, reason):
         assert logged(world) == []
         row = world.desk.store.read("w", lambda tx: tx.session.get(WorkerRow, worker.name))
         assert row.drained_at is None
+
+    asyncio.run(scenario())
+
+
+def test_a_stolen_token_does_not_fill_the_log(world, monkeypatch):
+    monkeypatch.setattr(actions, "MOST_AN_HOUR", 3)
+
+    async def scenario():
+        worker = await world.worker("a", capsules=4)
+        for act in (Act.DRAIN_WORKER, Act.RESUME_WORKER, Act.DRAIN_WORKER):
+            await do(world, act, worker.name)
+        for actor in (ADA, Actor(ADA.subject, Means.PROGRAM)):
+            with pytest.raises(TooManyActions):
+                await do(world, Act.RESUME_WORKER, worker.name, actor=actor)
+        assert len(logged(world)) == 3
+        row = world.desk.store.read("w", lambda tx: tx.session.get(WorkerRow, worker.name))
+        assert row.drained_at is not None, "what was refused was not done either"
+        await do(world, Act.RESUME_WORKER, worker.name, actor=BOB)
+        world.clock.advance(3601)
+        await do(world, Act.DRAIN_WORKER, worker.name)
 
     asyncio.run(scenario())
 

@@ -29,11 +29,13 @@ from scheduler.errors import StoreFailed
 from scheduler.meters import Meters
 from scheduler.service import (
     acting,
+    authorship,
     bundles,
     campaigns,
     committing,
     concluding,
     consents,
+    efforts,
     exchange,
     exclusion,
     helping,
@@ -59,10 +61,13 @@ from trust.documents.governance import Status, Suspended, Suspension
 from trust.documents.membership import BundleStatement, EnrolmentProof
 from trust.documents.reporting import Outcome, Partial, ReportBatch
 from trust.dsse import Envelope
+from trust.entropy import seeded
 from trust.ids import Digest
 from trust.keys import PrivateKey
 
 OPERATOR = Peer("plaine.example", Role.OPERATOR, "ana", 1)
+OF_ADA = ("oidc:ada", PrivateKey.generate(seeded(b"ada")).public)
+SAMPLES = "SELECT count(*) FROM sample"
 _ASKS = {"run", "call", "submit"}
 
 
@@ -276,6 +281,10 @@ async def put(world, data):
 async def is_stored(world, data):
     state = await Transfers(world.desk, world.folder / "staging").stat(OPERATOR, Digest.of(data))
     return state.stored and world.desk.blobs.get(Digest.of(data)) == data
+
+
+async def tied(world):
+    await world.desk.run("tie-author", lambda tx: authorship.tie(tx, *OF_ADA, by="ana"))
 
 
 async def old_things(world):
@@ -703,10 +712,26 @@ STORIES = {
         lambda w, s: tables_of(w, lambda store: store.sweep(people.NOW + timedelta(days=30))),
         lambda w, s: says(w, "SELECT count(*) FROM web_session", 0),
     ),
+    "sample-queue": Story(
+        nothing, lambda w, s: efforts.sample(w.desk), lambda w, s: says(w, SAMPLES, 1)
+    ),
+    "tie-author": Story(
+        nothing,
+        lambda w, s: w.desk.run("tie-author", lambda tx: authorship.tie(tx, *OF_ADA, by="ana")),
+        has_rows("web_author"),
+    ),
+    "untie-author": Story(
+        tied,
+        lambda w, s: w.desk.run("untie-author", lambda tx: authorship.untie(tx, *OF_ADA)),
+        lambda w, s: says(w, "SELECT count(*) FROM web_author", 0),
+    ),
     "log-root": Story(
         nothing,
         lambda w, s: program.log_roots(w.desk, [w.root_envelope]),
         lambda w, s: says(w, "SELECT count(*) FROM log_entry WHERE kind = 'root'", 1),
+    ),
+    "keep-checkpoint": Story(
+        nothing, lambda w, s: outbox.keep_head(w.desk), has_rows("log_checkpoint")
     ),
 }
 

@@ -16,6 +16,7 @@ from scheduler.state import Configuration, State
 from scheduler.store.tables import LogRow, MemberRow
 from trust.clock import SystemClock
 from trust.documents import signed
+from trust.documents.actions import Act, Means, OperatorAction
 from trust.documents.membership import Banned
 from trust.documents.root import Duty, DutyKeys, Root
 from trust.entropy import seeded
@@ -94,14 +95,18 @@ def test_any_member_is_excluded_and_only_workers_are_logged(state, capsys):
             assert (said["member"], said["role"], said["excluded"]) == (name, role, True)
         members = served.read("x", lambda tx: tx.session.exec(select(MemberRow)).all())
         assert {row.banned_because for row in members} == {"stolen laptop"}
-        (logged,) = served.read("x", lambda tx: tx.session.exec(select(LogRow)).all())
+        query = select(LogRow).order_by(LogRow.id)
+        logged = served.read("x", lambda tx: tx.session.exec(query).all())
     finally:
         served.close()
-    assert logged.kind == Kind.KEY_EVENT.value
-    raw = BlobFolder(made.objects).get(Digest(logged.digest))
-    event = signed.verify(Banned, raw, {made.orders_key().public}).document
-    assert event.worker == worker
-    assert b"stolen" not in raw
+    # The exclusion, and the deed of whoever works on this machine.
+    assert [row.kind for row in logged] == [Kind.KEY_EVENT.value, Kind.ACTION.value]
+    raws = [BlobFolder(made.objects).get(Digest(row.digest)) for row in logged]
+    event = signed.verify(Banned, raws[0], {made.orders_key().public}).document
+    deed = signed.verify(OperatorAction, raws[1], {made.orders_key().public}).document
+    assert event.worker == deed.worker == worker
+    assert (deed.act, deed.means) == (Act.EXCLUDE_WORKER, Means.CONSOLE)
+    assert not any(b"stolen" in raw for raw in raws)
 
 
 def test_who_is_no_member_and_what_has_no_reason_is_refused(state, capsys):

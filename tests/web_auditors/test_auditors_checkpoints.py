@@ -66,6 +66,21 @@ def test_a_cosignature_that_comes_late_joins_its_checkpoint(tmp_path: Path) -> N
         world.desk.log.close()  # type: ignore[attr-defined]
 
 
+def test_a_database_without_checkpoints_begins_with_the_newest(tmp_path: Path) -> None:
+    async def play(world: World) -> list[int]:
+        world.desk.log.append([b"cadastre/v1 of before\n"])
+        await outbox.keep_head(world.desk)
+        await outbox.keep_head(world.desk)
+        return [row.size for row in checkpoints.published(world.desk, Slice(9))]
+
+    world = build(tmp_path)
+    try:
+        assert asyncio.run(play(world)) == [1]
+    finally:
+        world.desk.store.close()
+        world.desk.log.close()  # type: ignore[attr-defined]
+
+
 def test_any_two_are_proven_shown_and_verified_offline(
     grid: Grid, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -84,6 +84,12 @@ def test_an_ended_campaign_keeps_its_archive_while_the_log_grows(grid: Grid) -> 
     assert downloaded(grid, grid.released) == data
 
 
+def test_a_campaigns_entries_lead_to_its_evidence(grid: Grid) -> None:
+    page = grid.enter().get(f"/log?campaign={grid.released}").text
+    assert f'href="/log/campaigns/{grid.released}/evidence"' in page
+    assert "/evidence" not in grid.enter().get("/log").text
+
+
 def test_bounds_and_names(grid: Grid) -> None:
     desk = grid.world.desk
     with pytest.raises(ArchiveTooLarge):

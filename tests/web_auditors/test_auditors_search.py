@@ -102,6 +102,9 @@ def test_what_fits_several_is_a_list(grid: Grid) -> None:
     hits = search.search(desk, "feedfeed")
     assert hits.more
     assert {hit.kind for hit in hits.found} == {HitKind.BUNDLE}
+    works = grid.enter().get(f"/log/authors/{grid.world.author.public}?size=50").text
+    assert works.count("&lt;img src=x") == search.MOST + 3
+    assert "<img src=x" not in works
     # An author of many is one author, reached without looking at each of the bundles.
     assert leads(grid, grid.world.author.public.keyid)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.browser import Watch
+from tests.web.browser import PHONE, Watch, axe, fits
 from tests.web_auditors.proof_cases import KINDS, cases, verdict
 from tests.web_auditors.served import serving
 from tests.web_scheduler.territory import Grid
@@ -67,7 +67,7 @@ def test_javascript_and_python_agree_on_every_case(browse: Watch, served: Grid) 
 def test_good_and_bad_proofs_on_the_page_and_no_request(
     browse: Watch, served: Grid, tmp_path: Path
 ) -> None:
-    page = opened(browse, served)
+    page = opened(browse, served, width=PHONE)
     proof, document = handed(page, served)
     policy = page.input_value("#verify-trust")
     foreign = LogKey("plaine.example/log", PrivateKey(bytes([7]) * 32).public)
@@ -78,7 +78,7 @@ def test_good_and_bad_proofs_on_the_page_and_no_request(
         for name, value in {"proof": proof, "trust": policy, **fields}.items():
             page.fill(f"#verify-{name}", value)
         page.click("form[data-verify] button")
-        page.wait_for_function("document.activeElement?.dataset.part === 'result'")
+        page.wait_for_selector("[data-part=result]:focus")
         told = page.inner_text("[data-part=result]")
         page.evaluate("document.activeElement.blur()")
         return page.is_visible("[data-part=good]"), told
@@ -88,6 +88,7 @@ def test_good_and_bad_proofs_on_the_page_and_no_request(
     assert "plaine.example/log" in told
     assert "witness.example/one" in told
     assert Digest.of(document) in told
+    assert fits(page)
     good, told = tried(document=document.decode(), trust=served.world.root_envelope.decode())
     assert good, told
     assert Digest.of(served.world.root_envelope) in told
@@ -108,9 +109,13 @@ def test_good_and_bad_proofs_on_the_page_and_no_request(
     kept = tmp_path / "entry-2.json"
     kept.write_bytes(document)
     page.set_input_files("#verify-document-file", str(kept))
-    page.wait_for_function("document.querySelector('#verify-document').value.startsWith('sha256:')")
+    page.wait_for_selector("#verify-document-file[data-read]")
     good, told = tried()
     assert good, told
+    assert axe(page) == []
+    good, told = tried(proof="nothing")
+    assert not good
+    assert axe(page) == []
     assert asked == []
 
 

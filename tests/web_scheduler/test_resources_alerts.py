@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +31,8 @@ from scheduler.views.alerts import (
 from scheduler.views.voted import Documents
 from scheduler.views.watching import FRESH, Watch
 from scheduler.web.resources.alert_words import KINDS, THRESHOLDS, bounds, tell
-from scheduler.web.resources.judging import Judging, parse
+from scheduler.web.resources.judging import Judging, load, parse
+from scheduler.web.surface import Pages, Settings
 from tests.scheduler.conftest import START, World
 from tests.web.signin_browser import Browser
 from tests.web_scheduler.territory import HOSTILE, Grid
@@ -258,7 +261,7 @@ def test_a_silent_witness_calls_after_its_time(grid: Grid) -> None:
 def test_figures_look_at_what_moves_alone(grid: Grid) -> None:
     desk = grid.world.desk
     found = plans(grid, Watch(desk, Documents(desk), tuple, Thresholds()).figures)
-    for name in ("unit_moving", "campaign_moving", "log_to_do", "campaign_of_authorisation"):
+    for name in ("unit_moving", "log_to_do", "(authorisation=?)"):
         assert any(name in line for line in found), (name, found)
     for table in ("unit", "campaign", "attempt", "log_entry", "round", "sample"):
         assert f"SCAN {table}" not in found, found
@@ -285,3 +288,35 @@ def test_the_file_sets_thresholds() -> None:
 def test_what_a_threshold_may_not_be(plain: Mapping[str, Any]) -> None:
     with pytest.raises(PagesRefused, match="alerts"):
         parse({"alerts": plain})
+
+
+def test_the_sample_file_says_the_defaults() -> None:
+    path = Path(__file__).parents[2] / "deploy" / "judging.toml"
+    found = load(path)
+    assert found == Judging()
+    written = path.read_text("utf-8")
+    assert all(f"\n{one.name} = " in written for one in fields(Thresholds))
+    # What is commented out is a file that holds too.
+    energy = "\n".join(
+        line.removeprefix("# ") for line in written.partition("# [energy]")[2].splitlines()
+    )
+    assert parse(tomllib.loads("[energy]\n" + energy)).energy.source.startswith("measured")
+
+
+def test_a_wrong_file_is_refused_before_anything_is_served(lonely: World, tmp_path: Path) -> None:
+    path = tmp_path / "judging.toml"
+    path.write_text("[alerts]\nready = 5\n")
+    with pytest.raises(PagesRefused, match=r"alerts\.ready"):
+        Pages(lonely.desk, Settings(judging=path), tuple)
+
+
+def test_a_disk_that_cannot_be_looked_at_silences_nothing_else(
+    lonely: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(path: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("shutil.disk_usage", broken)
+    figures = watch(lonely).figures()
+    assert figures.disk_free is None
+    assert figures.lost == 0

@@ -106,7 +106,7 @@ def test_no_campaign_is_looked_at_but_those_of_the_votes_shown(grid: Grid) -> No
     desk = grid.world.desk
     documents = Documents(desk)
     found = plans(grid, lambda: budgets.budgets(desk, documents, Slice(51)))
-    assert any("campaign_of_authorisation" in line for line in found), found
+    assert any("SEARCH campaign" in line and "(authorisation=?)" in line for line in found), found
     costs = plans(grid, lambda: budgets.costs(desk, Slice(51)))
     assert any("campaign_by_age" in line for line in costs), costs
     for line in found + costs:

@@ -120,6 +120,6 @@ def test_campaigns_are_counted_in_an_index(grid: Grid) -> None:
     documents = Documents(desk)
     found = plans(grid, lambda: bundles.bundles(desk, documents, WHOLE))
     found += plans(grid, lambda: bundles.bundle(desk, documents, str(grid.world.bundle.digest)))
-    assert any("campaign_of_authorisation" in line for line in found), found
+    assert any("SEARCH campaign" in line and "(authorisation=?)" in line for line in found), found
     for table in ("campaign", "authorisation", "log_entry", "round"):
         assert f"SCAN {table}" not in found, found

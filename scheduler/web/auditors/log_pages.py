@@ -50,6 +50,7 @@ def log_pages(kit: Kit, desk: Desk) -> APIRouter:
             title=say("Log"),
             head=ledger.head(desk),
             origin=f"{desk.territory}/log",
+            campaign=state.filters.get("campaign", ""),
         )
 
     @router.get("/log/checkpoint", dependencies=[anybody()], include_in_schema=False)

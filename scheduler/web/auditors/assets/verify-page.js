@@ -27,6 +27,7 @@
       const target = field(input.dataset.into);
       target.value = input.dataset.into === "document" ? digest : new TextDecoder().decode(bytes);
       read.set(input.dataset.into, digest);
+      input.dataset.read = digest;
     });
     field(input.dataset.into).addEventListener("input", () => read.delete(input.dataset.into));
   }
