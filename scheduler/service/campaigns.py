@@ -40,7 +40,7 @@ from trust.ids import Digest
 LIST_LIMIT = 200
 WATCH_SECONDS = 10.0
 # Between two views of one watcher: short to an eye, and at most a tenth of a core for the looks.
-WATCH_PAUSE_SECONDS = 0.25
+WATCH_PAUSE_SECONDS = 0.5
 WATCH_PAUSE_FACTOR = 10
 _ITS = col(UnitRow.campaign) == bindparam("campaign")
 _UNITS = select(UnitRow).where(_ITS).order_by(UnitRow.kind, UnitRow.id)
