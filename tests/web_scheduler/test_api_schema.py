@@ -8,6 +8,7 @@ Bounded and the same each time: so many examples an operation, drawn from a fixe
 from __future__ import annotations
 
 import json
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -144,9 +145,8 @@ def test_without_a_token_and_with_a_poor_one_nothing_is_told(asked: Asked) -> No
     for path, method in asked.operations:
         if path.startswith("/api/v1/log"):
             continue  # everybody's
-        case = asked.schema[path][method].Case(
-            path_parameters={"prefix": "camp_0123"} if "{" in path else {}
-        )
+        named = dict.fromkeys(re.findall(r"{(\w+)}", path), "camp_01234567")
+        case = asked.schema[path][method].Case(path_parameters=named)
         for token in ("", "Bearer nonsense", "Bearer cadastre-api-v1." + "A" * 64):
             status = asked.judge(case, [], Authorization=token)
             assert status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}, (path, status)

@@ -24,6 +24,7 @@ from scheduler.service import roster
 from scheduler.service.desk import Desk
 from scheduler.store.store import Store
 from scheduler.views import health, ledger, machines, runs, units
+from scheduler.views.measures import measures
 from scheduler.views.slices import Slice
 from tests.web_scheduler.territory import Grid
 from trust.clock import SystemClock
@@ -34,7 +35,7 @@ from web.signin.roles import Role
 # query brings along, and indexes over what has not ended yet alone.
 _SHORT = re.compile(
     r"SCAN (worker|CONSTANT ROW|\(subquery-\d+\)|\S+ USING (COVERING )?INDEX "
-    r"(unit_moving|attempt_of_worker|log_to_do|campaign_moving|sqlite_autoindex_worker_1))(?!\w)"
+    r"(unit_moving|attempt_of_worker|attempt_expiry|attempt_live|log_to_do|campaign_moving|sqlite_autoindex_worker_1))(?!\w)"
 )
 FEW, MANY = 1_000, 10_000
 STEP = 50  # instructions of SQLite's machine between two counts
@@ -102,8 +103,8 @@ def test_what_sorts_sorts_what_one_index_narrowed(grid: Grid) -> None:
         "campaign": lambda: runs.run(desk, grid.moving),
         "unit": lambda: units.unit(desk, grid.late_unit),
         "entry": lambda: ledger.entry(desk, "3"),
-        "campaigns by id": lambda: runs.runs(desk, Slice(51), prefix="camp_0123"),
-        "log by digest": lambda: ledger.lines(desk, Slice(51), digest="0123"),
+        "campaigns by id": lambda: runs.runs(desk, Slice(51), prefix="camp_01234567"),
+        "log by digest": lambda: ledger.lines(desk, Slice(51), digest="01234567"),
         "workers": lambda: machines.machines(desk),
         "workers of the command": lambda: desk.store.read("list", roster.live_capsules),
     }
@@ -123,7 +124,7 @@ def sample(schema: dict[str, Any]) -> str | None:
         return "2"
     if examples := kind.get("examples"):
         return str(examples[0])
-    tried = ("camp_0123", "sha256:0123", "0123", "1", "ville")
+    tried = ("camp_01234567", "sha256:01234567", "01234567", "1", "ville")
     return next((one for one in tried if re.search(kind.get("pattern", ""), one)), None)
 
 
@@ -166,6 +167,11 @@ def test_every_list_of_the_api_reads_no_table_from_end_to_end(grid: Grid) -> Non
                 read = [line for line in read if " USING " not in line]
             assert not read, (address, query, found)
     assert asked > 15
+
+
+def test_what_prometheus_asks_for_reads_what_moves(grid: Grid) -> None:
+    found = plans(grid, lambda: measures(grid.world.desk))
+    assert not whole_tables(found), found
 
 
 def test_health_looks_at_what_moves_and_not_at_what_has_ended(grid: Grid) -> None:
