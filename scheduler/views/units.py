@@ -9,7 +9,6 @@ from sqlalchemy import literal_column
 from sqlmodel import col, select
 
 from scheduler.domain.planning import round_down
-from scheduler.domain.states import UnitState
 from scheduler.errors import Ambiguous, Unknown
 from scheduler.service.desk import Desk
 from scheduler.service.finding import LEAST_PREFIX, campaign_by
@@ -108,7 +107,7 @@ def units(desk: Desk, campaign: str, cut: Slice, *, state: str = "", number: int
         query = select(UnitRow).where(UnitRow.campaign == campaign_by(tx, campaign).id)
         if state:
             query = query.where(UnitRow.state == state)
-        if state not in {"", UnitState.SATISFIED.value}:
+        if state not in {"", "satisfied"}:
             # Follows from the line before; said as the index has it, so that it is used.
             query = query.where(literal_column("unit.state <> 'satisfied'"))
         table = UnitRow.__table__  # type: ignore[attr-defined]
