@@ -34,7 +34,8 @@ from web.signin.roles import Role
 # query brings along, and indexes over what has not ended yet alone.
 _SHORT = re.compile(
     r"SCAN (worker|CONSTANT ROW|\(subquery-\d+\)|\S+ USING (COVERING )?INDEX "
-    r"(unit_moving|attempt_of_worker|attempt_expiry|attempt_live|log_to_do|campaign_moving|sqlite_autoindex_worker_1))(?!\w)"
+    r"(unit_moving|unit_to_lease|attempt_of_worker|attempt_expiry|log_to_do|campaign_moving|"
+    r"sqlite_autoindex_worker_1))(?!\w)"
 )
 FEW, MANY = 1_000, 10_000
 STEP = 50  # instructions of SQLite's machine between two counts
