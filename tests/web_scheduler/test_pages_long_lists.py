@@ -161,7 +161,8 @@ def test_every_list_of_the_api_reads_no_table_from_end_to_end(grid: Grid) -> Non
             asked += answers == [200]
             # 404: it filters by something that has to exist, and found by an index that it doesn't.
             assert answers[0] in {200, 404}, (address, query)
-            read = whole_tables(found)
+            # Algorithms are voted one by one: there are hundreds, as of the workers.
+            read = [line for line in whole_tables(found) if not line.startswith("SCAN bundle ")]
             if name in {"size", "sort", "dir"}:
                 # Nothing is left out: the first rows of an index are the page.
                 read = [line for line in read if " USING " not in line]
