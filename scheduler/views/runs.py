@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, case, literal_column
+from sqlalchemy import case
 from sqlmodel import col, func, select
 
 from scheduler.domain.planning import round_down
@@ -183,17 +183,14 @@ def _progress(
 ) -> dict[int, dict[str, tuple[int, int]]]:
     """By round and state: how many units, and how many capsules they have worked through."""
     worked = case((col(UnitRow.state) == "satisfied", UnitRow.capsules), else_=UnitRow.done)
-    # The state as an expression: grouped by the bare column, SQLite would go through an index in
-    # the order of states, and so through every unit of the campaign.
-    state: ColumnElement[str] = col(UnitRow.state).concat(literal_column("''"))
     query = (
-        select(UnitRow.round, state, func.count(), func.sum(worked))
+        select(UnitRow.round, UnitRow.state, func.count(), func.sum(worked))
         .where(UnitRow.campaign == campaign, col(UnitRow.round).in_(numbers))
-        .group_by(col(UnitRow.round), state)
+        .group_by(col(UnitRow.round), UnitRow.state)
     )
     found: dict[int, dict[str, tuple[int, int]]] = {}
-    for number, name, count, done in tx.session.exec(query):
-        found.setdefault(number, {})[name] = (count, int(done or 0))
+    for number, state, count, done in tx.session.exec(query):
+        found.setdefault(number, {})[state] = (count, int(done or 0))
     return found
 
 

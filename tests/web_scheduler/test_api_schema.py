@@ -8,6 +8,7 @@ Bounded and the same each time: so many examples an operation, drawn from a fixe
 from __future__ import annotations
 
 import json
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -16,21 +17,21 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase
 from schemathesis import GenerationMode
-from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from tests.web_scheduler.territory import ORIGIN, Grid
-from web.problems import MEDIA_TYPE
+from web.problems import INTERNAL, MEDIA_TYPE
 from web.signin.roles import Role
 
 EXAMPLES = 25
 API = "/api/v1/"
 CHECKS = [
-    not_a_server_error,
     checks.status_code_conformance,
     checks.content_type_conformance,
     checks.response_schema_conformance,
 ]
+# Who tries many poor tokens is asked to wait.
+NOTHING_TOLD = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}
 REJECTED = checks.negative_data_rejection
 PHASES = (Phase.explicit, Phase.generate)
 SETTINGS = hypothesis.settings(
@@ -81,6 +82,9 @@ class Asked:
             assert told["status"] == status
             assert told["code"]
             assert told["detail"]
+            # Of a failure nothing is foreseen; what says itself that it is not there yet, is.
+            foreseen = status == HTTPStatus.SERVICE_UNAVAILABLE and told["code"] != INTERNAL
+            assert status < HTTPStatus.INTERNAL_SERVER_ERROR or foreseen, told
         return status
 
 
@@ -144,12 +148,11 @@ def test_without_a_token_and_with_a_poor_one_nothing_is_told(asked: Asked) -> No
     for path, method in asked.operations:
         if path.startswith("/api/v1/log"):
             continue  # everybody's
-        case = asked.schema[path][method].Case(
-            path_parameters={"prefix": "camp_0123"} if "{" in path else {}
-        )
+        named = dict.fromkeys(re.findall(r"{(\w+)}", path), "camp_01234567")
+        case = asked.schema[path][method].Case(path_parameters=named)
         for token in ("", "Bearer nonsense", "Bearer cadastre-api-v1." + "A" * 64):
             status = asked.judge(case, [], Authorization=token)
-            assert status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}, (path, status)
+            assert status in NOTHING_TOLD, (path, status)
 
 
 @pytest.mark.parametrize(

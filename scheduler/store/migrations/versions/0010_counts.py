@@ -23,4 +23,10 @@ def upgrade() -> None:
     op.create_index("campaign_of_state", "campaign", ["state", "created_at", "id"])
     op.create_index("campaign_changed", "campaign", ["state", "updated_at"])
     op.drop_index("campaign_failed", "campaign")
-    op.create_index("unit_of_state", "unit", ["campaign", "state", "round", "id"])
+    op.create_index(
+        "unit_of_state",
+        "unit",
+        ["campaign", "state", "round", "id"],
+        sqlite_where=sa.text("state <> 'satisfied'"),
+        postgresql_where=sa.text("state <> 'satisfied'"),
+    )
