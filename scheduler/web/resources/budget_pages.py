@@ -40,7 +40,12 @@ VOTED: Table[Budget] = Table(
             lambda row: Link(f"/bundles/{row.vote.bundle[7:]}", row.vote.title),
         ),
         Column("state", say("Vote"), lambda row: STANDINGS[row.vote.standing]),
-        Column("share", say("Used"), lambda row: None if row.share is None else Share(row.share)),
+        Column(
+            "share",
+            say("Used"),
+            lambda row: None if row.share is None else Share(row.share),
+            schema="number",
+        ),
         Column("voted", say("Voted (zCDP)"), lambda row: row.voted or None, number=True),
         Column("started", say("Started (zCDP)"), lambda row: row.started, number=True),
         Column("opened", say("Opened (zCDP)"), lambda row: row.opened, number=True),

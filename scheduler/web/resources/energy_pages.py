@@ -42,7 +42,7 @@ ENERGY: Table[Line] = Table(
             number=True,
             schema="number",
         ),
-        Column("busy", say("At work"), lambda row: row.spent.busy, number=True),
+        Column("busy", say("At work"), lambda row: row.spent.busy, number=True, schema="number"),
         Column(
             "answered",
             say("Attempts answered"),
