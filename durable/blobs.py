@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from durable.errors import BlobCorrupted, BlobMissing, StorageFailed
-from durable.files import make_directory, write_atomic
+from durable.files import make_directory, sync_directory, write_atomic
 from trust.ids import Digest
 
 
@@ -44,6 +44,22 @@ class BlobFolder:
             make_directory(path.parent)
             write_atomic(path, data)
         return digest
+
+    def adopt(self, source: Path, digest: Digest) -> None:
+        """File `source`, whose bytes are durable and those of `digest`, by moving it here.
+
+        Nothing is copied: of large blobs that would be most of the work. Raises StorageFailed.
+        """
+        path = self.path(digest)
+        try:
+            if path.exists():
+                source.unlink(missing_ok=True)  # or it was moved in an earlier try
+                return
+            make_directory(path.parent)
+            source.rename(path)
+            sync_directory(path.parent)
+        except OSError as error:
+            raise StorageFailed.writing(path, error) from error
 
     def has(self, digest: Digest) -> bool:
         """Whether a blob is filed under `digest` (its bytes are checked on `get`)."""

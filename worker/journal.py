@@ -218,7 +218,7 @@ class Journal:
         A later one, made because we crashed or raced, is thrown away unseen.
         """
         with self._file.transaction() as run:
-            run.execute(
+            kept_now = run.execute(
                 "INSERT OR IGNORE INTO statement VALUES (?,?,?,?,?,?,?,NULL,?)",
                 (
                     campaign,
@@ -230,7 +230,9 @@ class Journal:
                     statement.content,
                     statement.sealed,
                 ),
-            )
+            ).rowcount
+        if kept_now:
+            return statement
         kept = self.statement(campaign, round_, kind)
         assert kept is not None
         return kept

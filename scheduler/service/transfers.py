@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ STAGED_LIFE = timedelta(hours=24)
 MAXIMUM_UNFINISHED = 64
 # A staged file is called `<member>-<64 hex digits>`.
 _NAME_END = -65
+BLOB_MODE = 0o644  # as the folder writes its own
 _STORED = select(func.coalesce(func.sum(BlobRow.size), 0)).where(
     col(BlobRow.giver) == bindparam("giver"), col(BlobRow.public).is_(False)
 )
@@ -81,26 +83,36 @@ class Transfers:
         if first is None:
             raise BlobRefused("a put begins with the blob's digest")
         digest = Digest.parse(first.digest)
-        here = await self.stat(peer, digest)
-        if here.stored:
-            return digest, here.size
         path = self._path(peer, digest)
         # Before a byte is kept, and once more in the transaction that keeps them.
-        room = await self._desk.look("may-put", lambda tx: _room(tx, self._desk, peer))
+        here, room = await self._desk.look("may-put", lambda tx: self._asked(tx, peer, digest))
+        if here is not None:
+            return digest, here
         self._append(peer, path, first, room)
         async for chunk in chunks:
             if chunk.digest not in {"", digest}:
                 raise BlobRefused("one put carries one blob")
             self._append(peer, path, chunk, room)
-        data = await asyncio.to_thread(_taken, path)
-        if await asyncio.to_thread(Digest.of, data) != digest:
-            raise BlobRefused(
-                f"the {len(data)} bytes put have another digest than {digest}",
-                remedy="put the blob again from its start",
-            )
+        taken, size = await asyncio.to_thread(_taken, path, digest)
 
-        await self._desk.run("put-blob", lambda tx: keep(tx, self._desk, peer, data))
-        return digest, len(data)
+        def settle(tx: Transaction) -> None:
+            _require_room(tx, self._desk, peer, digest, size)
+            self._desk.blobs.adopt(taken, digest)
+            outbox.register_blob(tx, digest, size, public=False, giver=peer.name)
+
+        try:
+            await self._desk.run("put-blob", settle)
+        finally:
+            # Filed by now, unless it was refused: then the caller puts it again, or never.
+            taken.unlink(missing_ok=True)
+        return digest, size
+
+    def _asked(self, tx: Transaction, peer: Peer, digest: Digest) -> tuple[int | None, int]:
+        """The size of the blob where the caller may read it already, else None; and the room."""
+        row = _readable(tx, peer, digest)
+        if row is not None and self._desk.blobs.has(digest):
+            return row.size, 0
+        return None, _room(tx, self._desk, peer)
 
     async def get(self, peer: Peer, digest: Digest, offset: int) -> AsyncIterator[bytes]:
         """The blob from `offset` on, in chunks. Raises Unknown, BlobCorrupted.
@@ -172,9 +184,13 @@ class Transfers:
 
 def keep(tx: Transaction, desk: Desk, peer: Peer, data: bytes) -> None:
     """Store what `peer` gave, where it may. Raises QuotaExceeded, ValuesNotDue, StorageFailed."""
-    if tx.session.get(BlobRow, Digest.of(data)) is None and _room(tx, desk, peer) < len(data):
-        raise _full(desk, peer)
+    _require_room(tx, desk, peer, Digest.of(data), len(data))
     outbox.keep_blob(tx, desk, data, public=False, giver=peer.name)
+
+
+def _require_room(tx: Transaction, desk: Desk, peer: Peer, digest: Digest, size: int) -> None:
+    if tx.session.get(BlobRow, digest) is None and _room(tx, desk, peer) < size:
+        raise _full(desk, peer)
 
 
 def _room(tx: Transaction, desk: Desk, peer: Peer) -> int:
@@ -195,17 +211,34 @@ def _full(desk: Desk, peer: Peer) -> QuotaExceeded:
     )
 
 
-def _taken(path: Path) -> bytes:
-    """The staged bytes, no longer staged. If we crash here the caller puts them again."""
+def _taken(path: Path, digest: Digest) -> tuple[Path, int]:
+    """The staged bytes, durable, under a name that nobody appends to, and how many they are.
+
+    Raises BlobRefused, StorageFailed. If we crash here the caller puts them again, and the sweep
+    forgets these.
+    """
+    taken = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        data = path.read_bytes()
+        path.rename(taken)
     except FileNotFoundError as error:
         raise BlobRefused(
             "another put of the same blob by the same member ended first",
             remedy="ask Stat whether it is stored",
         ) from error
-    path.unlink(missing_ok=True)
-    return data
+    try:
+        with taken.open("rb") as stream:
+            found, size = hashlib.file_digest(stream, "sha256").hexdigest(), stream.tell()
+            os.fchmod(stream.fileno(), BLOB_MODE)
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise StorageFailed.writing(taken, error) from error
+    if f"sha256:{found}" != digest:
+        taken.unlink(missing_ok=True)
+        raise BlobRefused(
+            f"the {size} bytes put have another digest than {digest}",
+            remedy="put the blob again from its start",
+        )
+    return taken, size
 
 
 def _checked_size(blobs: BlobFolder, digest: Digest) -> int:
