@@ -43,8 +43,20 @@ def encode(tables: Mapping[str, Mapping[str, NDArray[Any]]]) -> bytes:
     One-dimensional columns of a table share its row count; a table whose columns are not all
     one-dimensional and of equal length writes every column with its shape, and `rows` is 0.
     """
+    text, arrays = _described(tables)
+    blob = b"".join([MAGIC, len(text).to_bytes(4, "little"), text, *(one.data for one in arrays)])
+    if len(text) > MAXIMUM_HEADER_BYTES or len(blob) > MAXIMUM_BYTES:
+        raise ColumnsMalformed(
+            f"the tables take {len(blob)} bytes, the limit is {MAXIMUM_BYTES}",
+            remedy="seal fewer rows or columns in one capsule",
+        )
+    return blob
+
+
+def _described(tables: Mapping[str, Mapping[str, NDArray[Any]]]) -> tuple[bytes, list[Column]]:
+    """The padded header, and the columns in the order in which they follow it."""
     header: dict[str, Any] = {}
-    body: list[bytes] = []
+    body: list[Column] = []
     offset = 0
     for table in sorted(tables):
         columns = tables[table]
@@ -56,19 +68,11 @@ def encode(tables: Mapping[str, Mapping[str, NDArray[Any]]]) -> bytes:
             if rows is None:
                 entry["shape"] = list(array.shape)
             described[name] = entry
-            raw = array.tobytes()
-            body.append(raw)
-            offset += len(raw)
+            body.append(array)
+            offset += array.nbytes
         header[_named(table, "table")] = {"rows": rows or 0, "columns": described}
     text = json.dumps({"tables": header}, sort_keys=True, separators=(",", ":")).encode()
-    text += b" " * (-(len(MAGIC) + 4 + len(text)) % 8)
-    blob = b"".join([MAGIC, len(text).to_bytes(4, "little"), text, *body])
-    if len(text) > MAXIMUM_HEADER_BYTES or len(blob) > MAXIMUM_BYTES:
-        raise ColumnsMalformed(
-            f"the tables take {len(blob)} bytes, the limit is {MAXIMUM_BYTES}",
-            remedy="seal fewer rows or columns in one capsule",
-        )
-    return blob
+    return text + b" " * (-(len(MAGIC) + 4 + len(text)) % 8), body
 
 
 def decode(blob: bytes) -> Tables:
@@ -97,7 +101,8 @@ def decode(blob: bytes) -> Tables:
             offset += 8 * count
         tables[table] = read
     # The comparison makes the reading strict: whatever `encode` would not have written is refused.
-    if start + offset != len(blob) or encode(tables) != blob:
+    # Behind the header it would write what was read in place: all of the rest, in this order.
+    if start + offset != len(blob) or _described(tables)[0] != blob[len(MAGIC) + 4 : start]:
         raise ColumnsMalformed(
             "the blob is not in canonical form", remedy="write it with protection.columns.encode"
         )
