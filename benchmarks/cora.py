@@ -21,6 +21,9 @@ SEEDS = range(1, 11)
 FEWER = range(1, 6)  # for what the issue sets no bar to
 ROUNDS = 40
 ALONE_ROUNDS = 120  # 960 epochs: a client alone converges more slowly than all together
+# The published table searched each line's own settings. Of three rates and two decays this one did
+# best on the validation nodes of two other seeds; FedAvg's own decay gave 60.8 on these ten.
+ALONE_DECAY = "0.0005"
 SAGE_ROOM = 184391  # GraphSAGE with 64 hidden units: 2 x 1433 x 64 + 64 + 2 x 64 x 7 + 7
 DEALT_CLIENTS = 7
 # FedGCN's own numbers (its rate and its dropout are the bundle's), but 40 rounds of 8 steps instead
@@ -51,7 +54,7 @@ def _louvain(*, room: int | None = None, **chosen: object) -> Run:
 
 
 def _local(_zygote: Zygote, graph: Citations, seed: int) -> Numbers:
-    blob = federations.settings(seed=seed)
+    blob = federations.settings(seed=seed, decay=ALONE_DECAY)
     return {"test": Federation.of_table(graph, seed).local(blob, ALONE_ROUNDS).test}
 
 
