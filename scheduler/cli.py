@@ -138,6 +138,20 @@ def _add_people(verbs: Verbs) -> None:
     tie.add_argument("--author-key", required=True, metavar="ed25519:…", help="the author's key")
     tie.add_argument("--undo", action="store_true", help="no longer, from their next page on")
 
+    out = leaf(
+        verbs,
+        "shut-out",
+        _shut_out,
+        summary="end somebody's sessions of the pages, and take back their keys and tokens",
+        example="cadastre scheduler shut-out --state S --subject 'https://id.example#42'",
+    )
+    _state(out)
+    out.add_argument(
+        "--subject",
+        required=True,
+        help="the account, as `invite` printed it; ISSUER#NAME of an identity provider",
+    )
+
     exclude = leaf(
         verbs,
         "exclude",
@@ -377,13 +391,14 @@ def _invite(arguments: argparse.Namespace) -> int:
     state.trusted_root()
     store = open_database(state, SystemClock(), Meters())
     try:
-        token = invite(store, arguments.name, arguments.role, arguments.author_key)
+        token, account = invite(store, arguments.name, arguments.role, arguments.author_key)
     finally:
         store.close()
     address = whereabouts(state)
     Output(as_json=arguments.json).record(
         {
             "name": arguments.name,
+            "account": account,  # what `shut-out` and `tie-author` call them
             "roles": " ".join(arguments.role),
             "token": token,
             "open": f"{address}/sign-in#{token}" if address else "start the scheduler first",
@@ -414,6 +429,27 @@ def _tie(arguments: argparse.Namespace) -> int:
             "sees its bundles": not arguments.undo,
             "changed": changed,
         }
+    )
+    return 0
+
+
+def _shut_out(arguments: argparse.Namespace) -> int:
+    from scheduler.meters import Meters
+    from scheduler.opening import shut_out
+    from scheduler.program import open_database
+    from scheduler.state import State
+    from terminal.output import Output
+    from trust.clock import SystemClock
+
+    state = State(arguments.state)
+    state.trusted_root()
+    store = open_database(state, SystemClock(), Meters())
+    try:
+        sessions, keys = shut_out(store, arguments.subject)
+    finally:
+        store.close()
+    Output(as_json=arguments.json).record(
+        {"subject": arguments.subject, "sessions ended": sessions, "keys taken back": keys}
     )
     return 0
 

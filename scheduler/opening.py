@@ -62,16 +62,15 @@ def opener(
     return open_pages
 
 
-def invite(store: Store, name: str, roles: Sequence[str], author_keys: Sequence[str] = ()) -> str:
-    """A token that signs `name` in, once, and shows them the bundles of `author_keys`.
+def invite(
+    store: Store, name: str, roles: Sequence[str], author_keys: Sequence[str] = ()
+) -> tuple[str, str]:
+    """A token that signs `name` in, once, and the account; it sees the bundles of `author_keys`.
 
     Raises PagesRefused, KeyRefused, RequestRefused.
     """
     keys = [PublicKey.parse(key) for key in author_keys]
-    if find_spec("fastapi") is None:
-        raise PagesRefused(
-            "the extra `web` is not installed", remedy="pip install 'cadastre[web]', then again"
-        )
+    _require_pages()
     from scheduler.web.signin_store import SignInTables
     from trust.entropy import SYSTEM
     from web.signin.credentials import THIS_MACHINE, Credentials, subject_of
@@ -93,7 +92,7 @@ def invite(store: Store, name: str, roles: Sequence[str], author_keys: Sequence[
 
     if keys:
         store.run("tie-author", tie_all)
-    return token
+    return token, subject
 
 
 def tie(store: Store, subject: str, key: str, *, undo: bool = False) -> bool:
@@ -107,6 +106,31 @@ def tie(store: Store, subject: str, key: str, *, undo: bool = False) -> bool:
     return store.run(
         "tie-author", lambda tx: authorship.tie(tx, subject, parsed, by="this machine")
     )
+
+
+def shut_out(store: Store, subject: str) -> tuple[int, int]:
+    """End the sessions of `subject` and take back their keys and tokens; how many of each.
+
+    An issuer that still knows them lets them in again: they are excluded there first. Raises
+    PagesRefused.
+    """
+    _require_pages()
+    from scheduler.web.signin_store import SignInTables
+    from trust.entropy import SYSTEM
+    from web.signin.credentials import Credentials
+    from web.signin.entrance import shut_out
+    from web.signin.sessions import Sessions
+
+    tables = SignInTables(store)
+    credentials = Credentials(tables, store.clock, SYSTEM)
+    return shut_out(credentials, Sessions(tables, store.clock, SYSTEM), subject)
+
+
+def _require_pages() -> None:
+    if find_spec("fastapi") is None:
+        raise PagesRefused(
+            "the extra `web` is not installed", remedy="pip install 'cadastre[web]', then again"
+        )
 
 
 def whereabouts(state: State) -> str:

@@ -117,6 +117,10 @@ def test_the_printed_address_and_an_invitation_open_the_pages(
     assert made["open"].startswith(f"{address}/sign-in#cadastre-sign-in-v1.")
     viewer = sign_in(address, made["token"])
     assert viewer.open(f"{address}/workers").status == 200
+    out = ["--state", str(state.folder), "--subject", made["account"], "--json"]
+    assert cadastre.main(["scheduler", "shut-out", *out]) == 0
+    assert json.loads(capsys.readouterr().out)["sessions ended"] == 1
+    assert "/sign-in" in viewer.open(f"{address}/workers").url  # at once, beside a running server
 
     arguments[3] = "author"  # as docs/authors.md says it, beside the running scheduler
     arguments += ["--author-key", str(PrivateKey.generate(SYSTEM).public)]

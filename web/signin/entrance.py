@@ -193,15 +193,8 @@ class Entrance:
             _log.info("%s signed out", person.tag)
 
     def exclude(self, subject: str) -> tuple[int, int]:
-        """End all sessions of `subject` and take back all keys and tokens; how many of each.
-
-        For whoever administers the machine, when somebody leaves or their roles change.
-        """
-        # Keys first: the other way round, one of them would open a session in between. And again
-        # at the end: until it was ended, a session may have made another one.
-        revoked = self.credentials.revoke_all(subject)
-        ended = self.sessions.end_all(subject)
-        return ended, revoked + self.credentials.revoke_all(subject)
+        """See `shut_out`."""
+        return shut_out(self.credentials, self.sessions, subject)
 
     def sweep(self) -> int:
         """Forget what is over; how many things that were. Called now and then by a clock."""
@@ -223,3 +216,15 @@ class Entrance:
         if self.flow is None:
             raise SignInLost
         return self.flow
+
+
+def shut_out(credentials: Credentials, sessions: Sessions, subject: str) -> tuple[int, int]:
+    """End all sessions of `subject` and take back all keys and tokens; how many of each.
+
+    For whoever administers the machine, when somebody leaves or their roles change.
+    """
+    # Keys first: the other way round, one of them would open a session in between. And again
+    # at the end: until it was ended, a session may have made another one.
+    revoked = credentials.revoke_all(subject)
+    ended = sessions.end_all(subject)
+    return ended, revoked + credentials.revoke_all(subject)
