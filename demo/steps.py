@@ -50,6 +50,11 @@ class Steps:
         self.bundles: dict[str, str] = {}  # name -> digest
         self.sources: dict[str, Path] = {}  # name -> the folder that it was packed from
 
+    @property
+    def startable(self) -> str:
+        """The algorithm that has a campaign left when the story is over, "" for none."""
+        return next(iter(self.bundles), "")
+
     def found(self) -> None:
         """The processes of a territory."""
         self.tell.say("Cadastre: the algorithm travels, the data stays. Territory: demo (loopback)")

@@ -48,7 +48,7 @@ def test_at_most_eight_clicks_and_one_command_from_the_first_sign_in_to_a_proof(
         with ThreadPoolExecutor(1) as apart:  # the browser's test has an event loop already
             apart.submit(lambda: asyncio.run(one_falls_silent(served))).result()
 
-    found = operator_finds_a_late_unit(walk, "domicile-travail", meanwhile)
+    found = operator_finds_a_late_unit(walk, "counts", meanwhile)
     assert found.campaign not in {served.moving, served.released}
     assert "son nœud se tait depuis" in found.why
     ended = walk.command("audit", "proof", found.receipt, "--root", root)

@@ -77,7 +77,7 @@ class Found:
 def operator_finds_a_late_unit(walk: Walk, algorithm: str, meanwhile: Callable[[], None]) -> Found:
     """Sign in, start a campaign, see why one unit is late, take the proof of its plan away.
 
-    The page is where the printed address leads. `algorithm` is the title of what is started;
+    The page is where the printed address leads. `algorithm` is the name of what is started;
     `meanwhile` is what the grid does once the campaign is there.
     """
     page = walk.page
@@ -89,7 +89,7 @@ def operator_finds_a_late_unit(walk: Walk, algorithm: str, meanwhile: Callable[[
     walk.draw("walk-2-health")
     walk.click('main a[href="/actions/start-campaign"]')
     walk.draw("walk-3-algorithms")
-    walk.click(f'main table a:has-text("{algorithm}")')
+    walk.click(f'main table tr:has-text("{algorithm}") th a')
     page.fill("#reason", "première campagne, pour essayer")
     page.fill("#word", page.inner_text("form.confirm kbd"))
     walk.draw("walk-4-start", whole=True)
