@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
 
@@ -66,11 +67,15 @@ class Serving:
         """The place of the newest plan in the log, -1 where there is none; None: no answer."""
         connection = HTTPConnection(pages, timeout=ASK_SECONDS)
         try:
-            connection.request("GET", "/api/v1/log?kind=plan&limit=1")
-            found = json.loads(connection.getresponse().read())
+            connection.request("GET", "/api/v1/log?kind=plan")
+            answer = connection.getresponse()
+            found = json.loads(answer.read())
         except (OSError, HTTPException, ValueError) as error:
             self._steps.tell.detail(f"the pages did not answer: {error}")
             return None
         finally:
             connection.close()
+        if answer.status != HTTPStatus.OK:
+            self._steps.tell.detail(f"the pages answered {answer.status}: {found}")
+            return None
         return max((int(one["index"]) for one in found["items"]), default=-1)

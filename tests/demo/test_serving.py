@@ -71,10 +71,11 @@ class Demo:
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[Demo]:
     started = Demo(tmp_path)
-    yield started
-    if started.process.poll() is None:
-        started.process.send_signal(signal.SIGINT)
-        started.process.wait(END_SECONDS)
+    with started.process:  # closes its end of the pipe, too
+        yield started
+        if started.process.poll() is None:
+            started.process.send_signal(signal.SIGINT)
+            started.process.wait(END_SECONDS)
 
 
 def test_its_pages_lead_from_a_late_unit_to_a_proof_and_ctrl_c_ends_everything(
@@ -82,7 +83,7 @@ def test_its_pages_lead_from_a_late_unit_to_a_proof_and_ctrl_c_ends_everything(
 ) -> None:
     demo.wait_until_up()
     walk = Walk(browse.open(demo.address), tmp_path)
-    found = operator_finds_a_late_unit(walk, "commute_flows", lambda: None)
+    found = operator_finds_a_late_unit(walk, "commute_flows_territory", lambda: None)
     root = tmp_path / "demo-out" / "root.json"
     ended = walk.command("audit", "proof", found.receipt, "--root", root)
     assert ended.returncode == 0, ended.stderr

@@ -14,7 +14,9 @@ from scheduler.views import units
 from tests.web.browser import Watch
 from tests.web_auditors.served import serving
 from tests.web_scheduler.territory import Grid
+from tests.web_scheduler.test_pages_browser import draw
 from tests.web_scheduler.walking import MOST_CLICKS, Walk, operator_finds_a_late_unit
+from web.signin.roles import Role
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +63,16 @@ def test_at_most_eight_clicks_and_one_command_from_the_first_sign_in_to_a_proof(
     late = units.unit(served.world.desk, found.unit)
     assert (late.work.campaign, late.work.worker) == (found.campaign, served.workers[1].name)
     assert late.plan.digest == said["document"]
+
+
+def test_one_comes_in_by_an_invitation_and_goes(browse: Watch, served: Grid) -> None:
+    token = served.entrance.credentials.invite("Ada", [Role.VIEWER])
+    page = browse.open(f"{served.origin}/sign-in#{token}")
+    page.click('form[action="/sign-in"] button[type=submit]')
+    page.wait_for_url("**/account")
+    draw(page, "account")
+    page.goto(served.origin)
+    assert page.query_selector('main a[href="/actions/start-campaign"]') is None
+    page.click('form[action="/sign-out"] button')
+    page.wait_for_url("**/sign-out")
+    draw(page, "sign-out")
