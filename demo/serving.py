@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
@@ -56,26 +57,30 @@ class Serving:
         """Until the public log has a plan more than now: a round's work is handed out."""
         known: int | None = None
         while True:
-            seen = self._newest_plan(pages)
+            seen = newest_plan(pages, self._steps.tell.detail)
             if known is None:
                 known = seen
             elif seen is not None and seen > known:
                 return
             time.sleep(LOOK_SECONDS)
 
-    def _newest_plan(self, pages: str) -> int | None:
-        """The place of the newest plan in the log, -1 where there is none; None: no answer."""
-        connection = HTTPConnection(pages, timeout=ASK_SECONDS)
-        try:
-            connection.request("GET", "/api/v1/log?kind=plan")
-            answer = connection.getresponse()
-            found = json.loads(answer.read())
-        except (OSError, HTTPException, ValueError) as error:
-            self._steps.tell.detail(f"the pages did not answer: {error}")
-            return None
-        finally:
-            connection.close()
-        if answer.status != HTTPStatus.OK:
-            self._steps.tell.detail(f"the pages answered {answer.status}: {found}")
-            return None
-        return max((int(one["index"]) for one in found["items"]), default=-1)
+
+def newest_plan(pages: str, note: Callable[[str], None]) -> int | None:
+    """The place of the newest plan in the public log of the pages at `host:port`.
+
+    -1 where there is none; None where nobody answers, which `note` is told.
+    """
+    connection = HTTPConnection(pages, timeout=ASK_SECONDS)
+    try:
+        connection.request("GET", "/api/v1/log?kind=plan")
+        answer = connection.getresponse()
+        found = json.loads(answer.read())
+    except (OSError, HTTPException, ValueError) as error:
+        note(f"the pages did not answer: {error}")
+        return None
+    finally:
+        connection.close()
+    if answer.status != HTTPStatus.OK:
+        note(f"the pages answered {answer.status}: {found}")
+        return None
+    return max((int(one["index"]) for one in found["items"]), default=-1)

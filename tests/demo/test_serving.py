@@ -18,13 +18,14 @@ from pathlib import Path
 
 import pytest
 
+from demo.serving import newest_plan
 from loopback.footprint import trees
+from scheduler.views import units
 from tests.web.browser import Watch, browse, chromium
+from tests.web_auditors.served import serving
 from tests.web_scheduler.walking import FRONT_DOOR, MOST_CLICKS, Walk, operator_finds_a_late_unit
 
 __all__ = ["browse", "chromium"]
-# A whole story in front of it: with `make soak`.
-pytestmark = [pytest.mark.processes, pytest.mark.sandbox, pytest.mark.soak]
 UP_SECONDS = 900.0
 END_SECONDS = 120.0
 _ADDRESS = re.compile(r"(http://\S+/sign-in#\S+)")
@@ -78,6 +79,20 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
             started.process.wait(END_SECONDS)
 
 
+def test_work_is_seen_in_the_public_log(tmp_path: Path) -> None:
+    noted: list[str] = []
+    with serving(tmp_path) as grid:
+        pages = grid.origin.removeprefix("http://")
+        unit = units.unit(grid.world.desk, grid.late_unit)
+        assert newest_plan(pages, noted.append) == unit.plan.index
+        assert noted == []
+    assert newest_plan(pages, noted.append) is None  # nobody is there any more
+    assert len(noted) == 1
+
+
+@pytest.mark.processes
+@pytest.mark.sandbox
+@pytest.mark.soak  # a whole story stands in front of it
 def test_its_pages_lead_from_a_late_unit_to_a_proof_and_ctrl_c_ends_everything(
     demo: Demo, browse: Watch, tmp_path: Path
 ) -> None:
