@@ -8,7 +8,8 @@ PROCESSES ?= 2
 
 help:
 	@echo "make demo     a whole campaign across real processes (about 4 minutes);"
-	@echo "              HEATING=1, TERRITORY=1 or LEARNING=1: with other data"
+	@echo "              HEATING=1, TERRITORY=1 or LEARNING=1: with other data;"
+	@echo "              SERVE=1: its pages stay up, with a campaign to start (docs/operations.md)"
 	@echo "make test     lint, types, layers and every test"
 	@echo "make setup    prepare .venv only"
 	@echo "make package  the offline tar for city computers"

@@ -43,10 +43,12 @@ def add_audit(verbs: Verbs) -> None:
         "proof",
         _proof,
         summary="verify offline that one signed document stands in the territory's log",
-        example="cadastre audit proof entry-7.tlog-proof --document entry-7.json --root root.json",
+        example="cadastre audit proof receipt-7.tlog-proof --root root.json",
     )
     proof.add_argument("proof", type=Path, metavar="FILE", help="a .tlog-proof file")
-    proof.add_argument("--document", type=Path, required=True, help="the signed document it is of")
+    proof.add_argument(
+        "--document", type=Path, help="the signed document it is of, unless the proof carries it"
+    )
     proof.add_argument(
         "--root", type=Path, required=True, help="the territory's signed root, as you trust it"
     )
@@ -120,9 +122,11 @@ def _read(*paths: Path) -> list[bytes]:
 
 
 def _proof(arguments: argparse.Namespace) -> int:
-    from audit.receipt import check
+    from audit.receipt import carried, check
 
-    found = check(*_read(arguments.proof, arguments.document, arguments.root))
+    proof, root = _read(arguments.proof, arguments.root)
+    document = _read(arguments.document)[0] if arguments.document else carried(proof)
+    found = check(proof, document, root)
     Output(as_json=arguments.json).record(
         {
             "verified": True,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from trust.errors import Malformed
 from trust.ids import Digest
 from trust.log.entry import Kind
 from trust.log.logged import verify_logged
 from trust.log.policy import Policy
+from trust.log.proof import LogProof
 from trust.root import trust_pinned
 
 
@@ -21,6 +23,17 @@ class Receipt:
     document: Digest
     witnesses: tuple[str, ...]
     root: Digest
+
+
+def carried(proof: bytes) -> bytes:
+    """The document that a proof brings along, not verified yet. Raises Malformed, TooLarge."""
+    document = LogProof.parse(proof).extra
+    if not document:
+        raise Malformed(
+            "this proof does not carry the document that it is of",
+            remedy="name the signed document with --document, or download both in one file",
+        )
+    return document
 
 
 def check(proof: bytes, document: bytes, root: bytes) -> Receipt:

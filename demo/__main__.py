@@ -1,8 +1,9 @@
 """`make demo`: exit 0 only if every check held.
 
 Variables: TERRITORY=1 plays the companies of Plaine Commune, HEATING=1 the households of the
-heating survey, LEARNING=1 the employers who train a network; SERVE=1 keeps everything up. Exit 75:
-the survey could not be downloaded, or what the network needs is not installed.
+heating survey, LEARNING=1 the employers who train a network; SERVE=1 keeps everything up and says
+what to try on the pages. Exit 75: the survey could not be downloaded, or what the network needs is
+not installed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from demo.companies import Companies
 from demo.households import Households
 from demo.learning import ExtraMissing, Learning
 from demo.narrator import Narrator
+from demo.serving import Serving
 from demo.wheel import SurveyMissing
 from loopback.processes import Processes
 from loopback.territory import Territory
@@ -48,11 +50,11 @@ def main() -> int:
     try:
         chosen = [story for name, story in VARIANTS.items() if os.environ.get(name)]
         story = chosen[0] if chosen else Commuters
-        story(narrator, Territory(processes, home), OUT).play()
+        steps = story(narrator, Territory(processes, home), OUT)
+        steps.play()
         if os.environ.get("SERVE"):
-            narrator.say("  up   everything keeps running; Ctrl-C ends it")
             with contextlib.suppress(KeyboardInterrupt):
-                signal.pause()
+                Serving(steps).play()
     except (SurveyMissing, ExtraMissing) as error:
         narrator.say(f"demo: not played: {error}")
         return os.EX_TEMPFAIL

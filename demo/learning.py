@@ -61,6 +61,11 @@ class Learning(Steps):
 
     staff: Staff
 
+    @property
+    def startable(self) -> str:
+        """Nothing: what was voted is a trial and one campaign."""
+        return ""
+
     def play(self) -> None:
         """Everything. Raises ExtraMissing before anything starts."""
         require_learning()

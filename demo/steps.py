@@ -37,6 +37,7 @@ GRAMS_PER_KWH = 52
 WATTS_PER_CORE = 10
 POLL_SECONDS = 0.5
 WAIT_SECONDS = 120.0
+ENDED = "already-ended"  # the code of the refusal to cancel what is over
 
 
 class Steps:
@@ -49,6 +50,11 @@ class Steps:
         self.out = out
         self.bundles: dict[str, str] = {}  # name -> digest
         self.sources: dict[str, Path] = {}  # name -> the folder that it was packed from
+
+    @property
+    def startable(self) -> str:
+        """The algorithm that has a campaign left when the story is over, "" for none."""
+        return next(iter(self.bundles), "")
 
     def found(self) -> None:
         """The processes of a territory."""
@@ -145,8 +151,11 @@ class Steps:
         return report
 
     def cancel(self, campaign: str, reason: str) -> None:
-        """Stop a campaign."""
-        self.run("campaign", "cancel", campaign, "--reason", reason, "--as", self.grid.operator)
+        """Stop a campaign, unless it has ended by itself meanwhile, as one does that fails."""
+        words = ("campaign", "cancel", campaign, "--reason", reason, "--as", self.grid.operator)
+        ended = self.grid.processes.attempt(*words)
+        if ended.returncode and ENDED not in ended.stderr:
+            raise CommandFailed(f"campaign cancel ended with {ended.returncode}: {ended.stderr}")
 
     def follow(self, campaign: str, enough: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The campaign's view once it is `enough`; bounded, and then the last one seen."""

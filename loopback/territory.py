@@ -192,6 +192,14 @@ class Territory:
         run("bundle", "authorise", draft, "--as", self.operator)
         return str(drafted.get("id", ""))
 
+    def invite(self, role: str, name: str) -> str:
+        """The address of the pages that signs somebody in, once."""
+        answer = self.processes.run(
+            *("scheduler", "invite", "--state", self.home / "scheduler"),
+            *("--role", role, "--name", name),
+        )
+        return str(answer["open"])
+
     def _token(self, role: str, operator: str, site: str, *more: str) -> str:
         answer = self.processes.run(
             *("scheduler", "token", "create", "--state", self.home / "scheduler"),

@@ -8,27 +8,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from sqlalchemy import ColumnElement, literal_column
-from sqlmodel import col, exists, func, or_, select
+from sqlalchemy import literal_column
+from sqlmodel import col, func, select
 
-from scheduler.domain.states import (
-    FINAL_CAMPAIGN,
-    FINAL_UNIT,
-    CampaignState,
-    UnitState,
-)
+from scheduler.domain.states import FINAL_CAMPAIGN, CampaignState, UnitState
 from scheduler.service.desk import Desk
-from scheduler.service.roster import FRESH
 from scheduler.store.store import Transaction
-from scheduler.store.tables import AttemptRow, CampaignRow, LogRow, UnitRow, WorkerRow
-from scheduler.views.machines import LIVE, freshnesses
+from scheduler.store.tables import CampaignRow, LogRow, UnitRow
+from scheduler.views import lateness
+from scheduler.views.lateness import SHOWN, LateUnit
+from scheduler.views.machines import freshnesses
 from scheduler.views.runs import Run, lines_of
 from scheduler.views.slices import among
-from scheduler.views.units import Work, work_of
 
 DAY = timedelta(hours=24)
-SHOWN = 10  # lines of each part; further ones are in their lists
-_MOVING = [state.value for state in UnitState if state not in FINAL_UNIT]
 _RUNNING = [state.value for state in CampaignState if state not in FINAL_CAMPAIGN]
 
 
@@ -59,24 +52,6 @@ class Trouble:
     who: str = ""
     since: datetime | None = None
     why: str = ""
-
-
-class Cause(enum.StrEnum):
-    """Why a unit counts as late."""
-
-    DEADLINE = "past-deadline"
-    SILENT = "worker-silent"
-    RETRIED = "attempt-ended"
-
-
-@dataclass(frozen=True)
-class LateUnit:
-    """A unit that should be further: its cause, and since when."""
-
-    work: Work
-    cause: Cause
-    since: datetime | None
-    ended: int  # attempts that ended without an accepted report
 
 
 @dataclass(frozen=True)
@@ -132,7 +107,7 @@ def health(desk: Desk, absent: Callable[[], Sequence[Absent]]) -> Health:
             moving=tuple(lines_of(tx, list(moving))),
             failed=tuple(lines_of(tx, list(failed))),
             failed_units=count_failed(tx, UnitRow),
-            late_units=tuple(_late(tx, now)),
+            late_units=tuple(lateness.late(tx)),
             queued=tx.session.exec(
                 select(func.count()).select_from(LogRow).where(col(LogRow.proof).is_(None))
             ).one(),
@@ -161,56 +136,3 @@ def count_failed(tx: Transaction, table: type[CampaignRow | UnitRow]) -> int:
             col(table.updated_at) >= tx.now - DAY,
         )
     ).one()
-
-
-def count_late(tx: Transaction) -> int:
-    """How many units should be further."""
-    return tx.session.exec(
-        select(func.count())
-        .select_from(UnitRow)
-        .join(WorkerRow, col(WorkerRow.name) == col(UnitRow.worker), isouter=True)
-        .where(*_is_late(tx.now))
-    ).one()
-
-
-def _is_late(now: datetime) -> tuple[ColumnElement[bool], ...]:
-    """Of a unit beside its worker's row: whether it moves, and should be further."""
-    ended = exists().where(
-        col(AttemptRow.unit) == col(UnitRow.id), col(AttemptRow.state).not_in(LIVE)
-    )
-    silent = or_(col(WorkerRow.last_seen).is_(None), col(WorkerRow.last_seen) < now - FRESH)
-    return (
-        among(col(UnitRow.state), _MOVING),
-        or_(col(UnitRow.deadline) <= now, col(UnitRow.worker).is_not(None) & silent, ended),
-    )
-
-
-def _late(tx: Transaction, now: datetime) -> list[LateUnit]:
-    """Units that move and should be further, those with the nearest deadline first."""
-    rows = tx.session.exec(
-        select(UnitRow, WorkerRow)
-        .join(WorkerRow, col(WorkerRow.name) == col(UnitRow.worker), isouter=True)
-        .where(*_is_late(now))
-        .order_by(col(UnitRow.deadline), col(UnitRow.id))
-        .limit(SHOWN + 1)
-    ).all()
-    counts: dict[str, int] = dict(
-        tx.session.exec(
-            select(AttemptRow.unit, func.count())
-            .where(
-                col(AttemptRow.unit).in_([row.id for row, _ in rows]),
-                col(AttemptRow.state).not_in(LIVE),
-            )
-            .group_by(AttemptRow.unit)
-        ).all()
-    )
-    return [_late_unit(row, worker, counts.get(row.id, 0), now) for row, worker in rows]
-
-
-def _late_unit(row: UnitRow, worker: WorkerRow | None, ended: int, now: datetime) -> LateUnit:
-    if row.deadline <= now:
-        return LateUnit(work_of(row), Cause.DEADLINE, row.deadline, ended)
-    seen = None if worker is None else worker.last_seen
-    if worker is not None and (seen is None or seen < now - FRESH):
-        return LateUnit(work_of(row), Cause.SILENT, seen, ended)
-    return LateUnit(work_of(row), Cause.RETRIED, row.updated_at, ended)

@@ -22,12 +22,13 @@ from scheduler.store.tables import AuthorisationRow, BundleRow, CampaignRow, Log
 from scheduler.views import roots
 from scheduler.views.slices import Slice
 from trust import dsse
-from trust.errors import TrustError
+from trust.errors import TooLarge, TrustError
 from trust.ids import Digest
 from trust.keys import PublicKey
 from trust.log.checkpoint import Checkpoint
 from trust.log.entry import Kind, LogEntry
 from trust.log.note import Note
+from trust.log.proof import LogProof
 from trust.log.tree import leaf_hash
 
 _DIGITS = 18  # of an index: the database counts to 2^63
@@ -98,6 +99,16 @@ class EntryDetail:
     vote: Vote | None
     proof: str | None
     head: Head
+
+
+def receipt(found: EntryDetail) -> bytes | None:
+    """Proof and signed document in one `.tlog-proof`; None while one is missing or too large."""
+    if found.proof is None or not found.envelope:
+        return None
+    try:
+        return LogProof.parse(found.proof.encode()).carrying(found.envelope.encode()).emit()
+    except TooLarge:
+        return None
 
 
 def lines(

@@ -11,7 +11,8 @@ from scheduler.domain.states import FINAL_CAMPAIGN, FINAL_UNIT, CampaignState, U
 from scheduler.service.desk import Desk
 from scheduler.store.store import Transaction
 from scheduler.store.tables import CampaignRow, LogRow, UnitRow
-from scheduler.views.health import count_failed, count_late
+from scheduler.views.health import count_failed
+from scheduler.views.lateness import count_late
 from scheduler.views.machines import freshnesses
 from scheduler.views.slices import among
 

@@ -24,6 +24,7 @@ from scheduler.store.tables import (
     UnitRow,
 )
 from scheduler.views.counting import in_tens
+from scheduler.views.lateness import LateUnit, late
 from scheduler.views.slices import Slice
 from scheduler.views.units import PlanProof, Try, Work, plan_proof, try_of, work_of
 from trust.log.entry import Kind
@@ -85,6 +86,7 @@ class RunDetail:
     stages: tuple[Stage, ...]
     lanes: Sequence[tuple[Work, tuple[Try, ...]]] = field(default_factory=tuple)
     hidden: int = 0  # units of the newest round that the chart leaves out
+    late: tuple[LateUnit, ...] = ()  # with the nearest deadline first, at most one above SHOWN
 
 
 def runs(desk: Desk, cut: Slice, *, state: str = "", prefix: str = "") -> list[Run]:
@@ -131,6 +133,7 @@ def run(desk: Desk, text: str, *, stages: int = 20) -> RunDetail:
             stages=tuple(_stage(tx, entry, work.get(entry.number, {})) for entry in rounds),
             lanes=lanes,
             hidden=hidden,
+            late=tuple(late(tx, row.id)),
         )
 
     return desk.store.read("view-run", gather)

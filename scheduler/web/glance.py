@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from scheduler.views.health import SHOWN, Health
+from scheduler.views.health import Health
+from scheduler.views.lateness import SHOWN, LateUnit
 from scheduler.views.runs import Run, RunDetail, Stage
 from scheduler.views.units import PlanProof, Try, UnitDetail, Work
 from scheduler.web import words
@@ -53,23 +54,29 @@ def glance(found: Health, calls: Sequence[Told] = ()) -> Glance:
         verdict=_verdict(found, calls),
         verdict_says=_verdict_says(found, calls),
         troubles=[words.trouble(one) for one in found.troubles],
-        late=[
-            [
-                unit_ident(one.work.unit),
-                words.UNITS[one.work.state],
-                words.late_because(one),
-                told(one.work.why, one.work.reason),
-                campaign_ident(one.work.campaign),
-                one.work.deadline,
-            ]
-            for one in found.late_units[:SHOWN]
-        ],
+        late=late_rows(found.late_units),
         moving=[_run_row(row) for row in found.moving[:SHOWN]],
         failed=[_run_row(row) for row in found.failed[:SHOWN]],
         health=found,
         more_late=len(found.late_units) > SHOWN,
         calls=calls,
     )
+
+
+def late_rows(found: Sequence[LateUnit], *, campaign: bool = True) -> Rows:
+    """Late units, each with what is known about why; and whose it is, unless the page says so."""
+    return [
+        [
+            unit_ident(one.work.unit),
+            words.UNITS[one.work.state],
+            words.late_because(one),
+            told(one.work.why, one.work.reason),
+            plan_link(one.plan),
+            one.work.deadline,
+            *([campaign_ident(one.work.campaign)] if campaign else []),
+        ]
+        for one in found[:SHOWN]
+    ]
 
 
 def _verdict(found: Health, calls: Sequence[Told]) -> Status:

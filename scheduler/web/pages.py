@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.responses import RedirectResponse
 
 from scheduler.service.desk import Desk
-from scheduler.views import health, machines, runs, units
+from scheduler.views import health, lateness, machines, runs, units
 from scheduler.views.alerts import AlertKind
 from scheduler.views.health import Absent
 from scheduler.views.watching import Watch
@@ -83,7 +83,11 @@ def _health(
         if not visits.person(request).roles & set(WATCHERS):
             return RedirectResponse("/mine", HTTPStatus.SEE_OTHER)  # an author's first page
         return kit.page(
-            request, "scheduler/health.html", title=say("Health of the grid"), glance=see()
+            request,
+            "scheduler/health.html",
+            title=say("Health of the grid"),
+            glance=see(),
+            acts=offered.START,
         )
 
     @router.get("/live/health", dependencies=[needs(*WATCHERS)], include_in_schema=False)
@@ -233,6 +237,8 @@ def _campaign(found: runs.RunDetail, speech: Speech) -> dict[str, Any]:
         "state": state,
         "failed": bool(failed),
         "facts": glance.run_facts(found),
+        "late": glance.late_rows(found.late, campaign=False),
+        "more_late": len(found.late) > lateness.SHOWN,
         "stages": glance.stage_rows(found),
         "metrics": glance.metric_names(found),
         "metric_rows": glance.metric_rows(found),

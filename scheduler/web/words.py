@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from scheduler.views.health import Cause, LateUnit, Trouble, TroubleKind
+from scheduler.views.health import Trouble, TroubleKind
+from scheduler.views.lateness import Cause, LateUnit
 from trust.log.entry import Kind
 from web.cells import Status, Tone
 from web.sentences import Sentence, mark, plural, say

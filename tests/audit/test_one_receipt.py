@@ -11,8 +11,10 @@ import cadastre
 from audit.receipt import check
 from scheduler.service import evidence, outbox
 from tests.scheduler.conftest import build
-from trust.errors import LogRefused, Malformed
+from trust.errors import LogRefused, Malformed, TooLarge
+from trust.ids import Digest
 from trust.log.entry import Kind
+from trust.log.proof import EXTRA_LIMIT, LogProof
 
 
 @pytest.fixture
@@ -51,6 +53,22 @@ def test_a_proof_is_verified_without_a_network(files, capsys):
     assert (said["verified"], said["index"], said["what"], said["witnesses"]) == (
         True, 0, "root", 1
     )  # fmt: skip
+
+
+def test_a_receipt_brings_its_document_along(files, capsys):
+    proof, document = (files / "e.tlog-proof").read_bytes(), (files / "e.json").read_bytes()
+    receipt = files / "receipt-0.tlog-proof"
+    receipt.write_bytes(LogProof.parse(proof).carrying(document).emit())
+    words = ["audit", "proof", str(receipt), "--root", str(files / "root.json"), "--json"]
+    assert cadastre.main(words) == 0
+    assert json.loads(capsys.readouterr().out)["document"] == str(Digest.of(document))
+    receipt.write_bytes(LogProof.parse(proof).carrying(document + b" ").emit())
+    assert cadastre.main(words) == 3
+    receipt.write_bytes(proof)
+    assert cadastre.main(words) != 0
+    assert "--document" in capsys.readouterr().err
+    with pytest.raises(TooLarge):
+        LogProof.parse(proof).carrying(bytes(EXTRA_LIMIT + 1))
 
 
 def test_another_document_a_cut_proof_and_a_missing_file_are_refused(files, capsys):

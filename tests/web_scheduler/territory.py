@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from scheduler.service import efforts, outbox
 from scheduler.store.tables import MemberRow
 from scheduler.web.signin_store import SignInTables
 from scheduler.web.surface import room, surface
-from tests.scheduler.conftest import World, build
+from tests.scheduler.conftest import FakeWorker, World, build
 from tests.web.signin_browser import Browser
 from trust.entropy import seeded
 from trust.log.entry import Kind
@@ -36,6 +37,7 @@ class Grid:
     moving: str
     late_unit: str
     origin: str = ORIGIN
+    workers: Sequence[FakeWorker] = ()
     absent: list[Waiting] = field(default_factory=list)
     app: FastAPI = field(init=False)
     live: list[Broadcast] = field(init=False)
@@ -131,4 +133,4 @@ async def _played(world: World, named: str, site: str) -> Grid:
         row.operator, row.site = named, site
 
     await world.desk.run("rename", rename)
-    return Grid(world, released, moving, refused.unit)
+    return Grid(world, released, moving, refused.unit, workers=workers)

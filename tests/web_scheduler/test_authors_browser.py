@@ -66,6 +66,9 @@ def test_from_a_bundle_to_its_releases_files(
 ) -> None:
     page = enter(browse, served, "/mine")
     draw(page, "authors-bundles")
+    page.goto(f"{served.grid.origin}/runs")
+    draw(page, "authors-runs")
+    page.goto(f"{served.grid.origin}/mine")
     page.click(f'main a[href="/mine/{served.bundles["hungry"]}"] >> nth=0')
     assert "attend des consentements" in page.inner_text("main")
     draw(page, "authors-dossier")

@@ -90,6 +90,10 @@ def test_from_a_late_unit_to_a_proof_that_holds_offline(
     page.goto(f"{served.origin}/campaigns/{served.moving}")
     page.wait_for_selector('[data-live][data-state="live"]')
     draw(page, "campaign")
+    page.click('main a[href$="/units"]')
+    draw(page, "units")
+    page.goto(f"{served.origin}/campaigns")
+    draw(page, "campaigns")
     receipt = check(files[0], files[1], served.world.root_envelope)
     assert receipt.kind is Kind.PLAN
     assert receipt.territory == "plaine.example"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from audit.receipt import carried
 from scheduler.log.witnessing import Waiting
 from tests.web.signin_browser import Browser
 from tests.web_scheduler.territory import HOSTILE, Grid
@@ -19,8 +20,8 @@ from web.signin.roles import Role
 
 WATCHED = ["/", "/campaigns", "/campaigns/{c}", "/campaigns/{c}/units", "/units/{u}", "/workers"]
 API = ["health", "campaigns", "campaigns/{c}", "campaigns/{c}/units", "units/{u}", "workers"]
-PUBLIC = ["/log", "/log/0", "/log/0/proof", "/log/0/document", "/log/checkpoint", "/api/v1/log",
-          "/api/v1/log/0"]  # fmt: skip
+PUBLIC = ["/log", "/log/0", "/log/0/proof", "/log/0/receipt", "/log/0/document",
+          "/log/checkpoint", "/api/v1/log", "/api/v1/log/0"]  # fmt: skip
 
 
 def ask(browser: Browser, path: str) -> Any:
@@ -107,6 +108,10 @@ def test_a_unit_leads_to_a_proof_that_verifies_offline(grid: Grid) -> None:
     line = LogEntry.of(Kind.PLAN, document.body).emit()
     policy = Policy.parse(grid.world.desk.root.document.log_policy.encode())
     verify_proof(proof.body, line, policy)
+    receipt = browser.get(f"/log/{index}/receipt")
+    assert receipt.header("content-disposition").endswith(f'"receipt-{index}.tlog-proof"')
+    assert carried(receipt.body) == document.body
+    verify_proof(receipt.body, line, policy)
 
 
 def test_workers_are_counted_in_tens_and_never_by_capsule(grid: Grid) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from trust.errors import LogRefused, Malformed, TooLarge
 from trust.log.checkpoint import VerifiedCheckpoint
@@ -55,6 +55,12 @@ class LogProof:
         if len(lines) > PROOF_LIMIT:
             raise TooLarge(f"a log proof has at most {PROOF_LIMIT} hashes, not {len(lines)}")
         return cls(index, tuple(parse_hash(line) for line in lines), note, extra)
+
+    def carrying(self, data: bytes) -> LogProof:
+        """The same proof with `data` beside it, at most EXTRA_LIMIT bytes. Raises TooLarge."""
+        if len(data) > EXTRA_LIMIT:
+            raise TooLarge(f"a log proof carries at most {EXTRA_LIMIT} bytes, not {len(data)}")
+        return replace(self, extra=data)
 
     def emit(self) -> bytes:
         """The file; the inverse of `parse`."""

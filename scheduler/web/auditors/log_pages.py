@@ -13,6 +13,7 @@ from scheduler.web import plainly, words
 from scheduler.web.auditors import hexadecimal, telling
 from scheduler.web.auditors.tables import LINES
 from scheduler.web.tables import cut
+from trust.log.proof import MEDIA_SUFFIX
 from web.kit import Crumb, Kit
 from web.listing import of
 from web.listing.openapi import description
@@ -77,7 +78,23 @@ def log_pages(kit: Kit, desk: Desk) -> APIRouter:
             proof_state=words.PROOFS[found.line.proven],
             document=json.dumps(found.payload, indent=2, ensure_ascii=False),
             name=_name(found.line.index),
+            receipt=_receipt(found.line.index) if ledger.receipt(found) else "",
         )  # fmt: skip
+
+    @router.get(
+        f"{API}/log/{{index}}",
+        dependencies=[anybody()],
+        openapi_extra=plainly.description(ledger.EntryDetail),
+    )
+    def as_json(index: str) -> Response:
+        return plainly.answer(ledger.entry(desk, index))
+
+    _files(router, desk)
+    return router
+
+
+def _files(router: APIRouter, desk: Desk) -> None:
+    """What one takes away of an entry."""
 
     @router.get("/log/{index}/proof", dependencies=[anybody()], include_in_schema=False)
     def proof(index: str) -> Response:
@@ -89,6 +106,17 @@ def log_pages(kit: Kit, desk: Desk) -> APIRouter:
             )
         return attachment(found.proof.encode(), f"{_name(found.line.index)}.tlog-proof")
 
+    @router.get("/log/{index}/receipt", dependencies=[anybody()], include_in_schema=False)
+    def receipt(index: str) -> Response:
+        found = ledger.entry(desk, index)
+        made = ledger.receipt(found)
+        if made is None:
+            raise NotLogged(
+                f"entry {found.line.index} has no proof yet that could carry its document",
+                remedy="take the proof and the signed document one by one from the entry's page",
+            )
+        return attachment(made, _receipt(found.line.index))
+
     @router.get("/log/{index}/document", dependencies=[anybody()], include_in_schema=False)
     def document(index: str) -> Response:
         found = ledger.entry(desk, index)
@@ -99,19 +127,13 @@ def log_pages(kit: Kit, desk: Desk) -> APIRouter:
         found = ledger.entry(desk, index)
         return attachment(found.raw.encode(), f"{_name(found.line.index)}.txt")
 
-    @router.get(
-        f"{API}/log/{{index}}",
-        dependencies=[anybody()],
-        openapi_extra=plainly.description(ledger.EntryDetail),
-    )
-    def as_json(index: str) -> Response:
-        return plainly.answer(ledger.entry(desk, index))
-
-    return router
-
 
 def _name(index: int) -> str:
     return f"entry-{index}"
+
+
+def _receipt(index: int) -> str:
+    return f"receipt-{index}{MEDIA_SUFFIX}"
 
 
 def attachment(data: bytes, name: str) -> Response:
