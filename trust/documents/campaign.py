@@ -130,7 +130,7 @@ class Release:
     openings: tuple[Digest, ...]
     conclusion: Digest  # of the conclusion's envelope
     report: Digest  # of the report blob (JSON: values, bands, labels)
-    contributors_rounded: int
+    contributors_rounded: int  # contributions, down to tens: who is in three rounds counts thrice
     rho: str  # zCDP that one privacy unit paid
     released_at: datetime
 
