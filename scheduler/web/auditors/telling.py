@@ -25,8 +25,8 @@ _TOLD: Mapping[str, str] = {
         "{contributors_rounded} people or more."
     ),
     Kind.RELEASE: mark(
-        "{campaign} was released: {contributors_rounded} contributions or more, each round counted, "
-        "at the cost of {rho} zCDP."
+        "{campaign} was released: {contributors_rounded} contributions or more, each round "
+        "counted, at the cost of {rho} zCDP."
     ),
     Kind.CONSENTS: mark("A commitment to {size} decisions of owners: nobody can be found in it."),
     Kind.ENROLMENT: mark("{worker} joined at {site}; {operator} answers for it."),
