@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from scheduler.store.tables import UnitRow
 from tests.web.browser import LANGUAGES, PHONE, SCHEMES, Watch, axe, fits, walk
 from tests.web_scheduler.territory import Grid, grid_in
 from tests.web_scheduler.test_pages_browser import Door, draw
@@ -20,7 +22,7 @@ from web.signin.roles import Role
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
     grid = grid_in(tmp_path_factory.mktemp("grid"), "domicile-travail", "mairie")
     door = Door()
-    server = WebServer(door, "127.0.0.1", 0, closing=lambda: [one.close() for one in grid.live])
+    server = WebServer(door, "127.0.0.1", 0, closing=grid.end_live)
     grid.open(f"http://127.0.0.1:{server.port}")
     door.app = grid.app
     server.start()
@@ -78,6 +80,35 @@ def test_what_the_forms_look_like_anywhere(browse: Watch, served: Grid) -> None:
         assert stop["shown"], stop
         assert stop["outlined"], stop
         assert stop["name"] or stop["tag"] in {"input", "select", "textarea"}, stop
+
+
+def test_the_other_actions_from_their_buttons_to_their_entries(browse: Watch, served: Grid) -> None:
+    """Drain, let work again, try again, start: each by its button, its word and its reason."""
+
+    def back_off(tx: Any) -> None:
+        row = tx.session.get(UnitRow, served.late_unit)
+        row.state, row.not_before = "waiting", tx.now + timedelta(minutes=2)
+
+    served.world.desk.store.run("back-off", back_off)
+    worker, bundle = _worker(served), served.world.bundle.digest
+    steps = [
+        (f"/workers/{worker}", f"/actions/drain-worker/{worker}", "ne confie plus"),
+        (f"/workers/{worker}", f"/actions/resume-worker/{worker}", "de nouveau"),
+        (f"/units/{served.late_unit}", f"/actions/retry-unit/{served.late_unit}", "fait reprendre"),
+        ("/actions/start-campaign", f"/actions/start-campaign/{bundle}", "a lancé"),
+    ]
+    page = enter(browse, served, "/actions")
+    for where, form, told in steps:
+        page.goto(served.origin + where)
+        page.click(f'main a[href="{form}"]')
+        if "start" in form:
+            page.fill("#parameters", '{"zones": 3}')
+        confirm(page, "un essai")
+        turn(served)
+        page.reload()
+        page.click('main a.button[href^="/log/"]')
+        assert told in page.inner_text("main .lead"), form
+        assert axe(page) == []
 
 
 def test_a_worker_is_excluded_without_scripts(browse: Watch, served: Grid) -> None:

@@ -52,7 +52,7 @@ TOKEN = "cadastre-api-v1." + "A" * 64
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authors]:
     authors = authors_in(tmp_path_factory.mktemp("authors"))
     grid, door = authors.grid, Door()
-    server = WebServer(door, "127.0.0.1", 0, closing=lambda: [one.close() for one in grid.live])
+    server = WebServer(door, "127.0.0.1", 0, closing=grid.end_live)
     grid.open(f"http://127.0.0.1:{server.port}")
     door.app = grid.app
     server.start()

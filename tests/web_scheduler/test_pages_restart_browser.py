@@ -38,7 +38,7 @@ class Running:
 
 def serve(grid: Grid, port: int) -> WebServer:
     door = Door()
-    server = WebServer(door, "127.0.0.1", port, closing=lambda: [one.close() for one in grid.live])
+    server = WebServer(door, "127.0.0.1", port, closing=grid.end_live)
     grid.open(f"http://127.0.0.1:{server.port}")
     door.app = grid.app
     server.start()
