@@ -54,7 +54,11 @@ def draw(
         )
         dashed = {"stroke_dasharray": _DASH} if link.kind is Kind.CREATE else {}
         content.append(svg.element("g", [drawn], **dashed))
-    content += [schematic.mark(spot, spot.place.name, _RADIUS) for spot in spots.values()]
+    content += schematic.marks(
+        spots,
+        dict.fromkeys(spots, _RADIUS),
+        {key: spot.place.name for key, spot in spots.items()},
+    )
     for index, mode in enumerate(modes):
         y = schematic.HEIGHT - 40 - _LINE * (len(modes) - 1 - index)
         content.append(svg.element("rect", x=24, y=y - 9, width=22, height=9, fill=shade[mode]))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from graph.commuting import Commutes, commutes
 from graph.errors import PictureRefused
 from graph.model import Place, TerritoryGraph
-from graph.pictures import svg
+from graph.pictures import labels, svg
 from graph.pictures.words import WORDINGS, Wording
 
 WIDTH, HEIGHT = 900.0, 640.0
@@ -58,15 +59,15 @@ def draw(graph: TerritoryGraph, language: str) -> bytes:
         )
         for home, work in shown
     ]
-    content += [
-        mark(
-            spot,
-            f"{spot.place.name}, {words.within} : "
-            f"{words.number(within.get(place, 0.0))} {words.persons}",
-            rings[place],
-        )
-        for place, spot in spots.items()
-    ]
+    content += marks(
+        spots,
+        rings,
+        {
+            place: f"{spot.place.name}, {words.within} : "
+            f"{words.number(within.get(place, 0.0))} {words.persons}"
+            for place, spot in spots.items()
+        },
+    )
     name = graph.name_fr if language == "fr" else graph.name_en
     content += [
         svg.text(f"{words.map_title} - {name}", x=24, y=30, font_size=18, font_weight="bold"),
@@ -169,34 +170,43 @@ def arrow(
     return svg.titled("g", said, [curve, point], fill=shade, stroke=shade, opacity=0.6)
 
 
-def mark(spot: Spot, said: str, radius: float) -> str:
-    """A white place with a ring up to `radius`; `said` is its title."""
-    ring = radius - RADIUS
-    return svg.element(
-        "g",
-        [
-            svg.titled(
-                "circle",
-                said,
-                cx=spot.x,
-                cy=spot.y,
-                r=RADIUS + ring / 2,
-                fill=svg.PAPER,
-                stroke=svg.INK,
-                stroke_width=ring,
-            ),
-            svg.text(
-                spot.place.name,
-                x=spot.x,
-                y=spot.y - radius - 6,
-                text_anchor="middle",
-                font_weight="bold",
-                stroke=svg.PAPER,
-                stroke_width=3,
-                paint_order="stroke",
-            ),
-        ],
+def marks(
+    spots: Mapping[str, Spot], radii: Mapping[str, float], said: Mapping[str, str]
+) -> list[str]:
+    """White places with rings up to their radius, then the names, which lie upon none of them.
+
+    `said` are their titles.
+    """
+    places = [
+        svg.titled(
+            "circle",
+            said[key],
+            cx=spot.x,
+            cy=spot.y,
+            r=(RADIUS + radii[key]) / 2,
+            fill=svg.PAPER,
+            stroke=svg.INK,
+            stroke_width=radii[key] - RADIUS,
+        )
+        for key, spot in spots.items()
+    ]
+    named = labels.place(
+        {key: (spot.x, spot.y, radii[key], spot.place.name) for key, spot in spots.items()}
     )
+    names = [
+        svg.text(
+            spots[key].place.name,
+            x=label.x,
+            y=label.y,
+            text_anchor=label.anchor,
+            font_weight="bold",
+            stroke=svg.PAPER,
+            stroke_width=3,
+            paint_order="stroke",
+        )
+        for key, label in named.items()
+    ]
+    return [*places, *names]
 
 
 def _at(x: float, y: float) -> str:

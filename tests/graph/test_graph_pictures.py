@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from graph.commuting import commutes
 from graph.errors import PictureRefused
 from graph.model import TerritoryGraph
-from graph.pictures import schematic, streams
+from graph.pictures import labels, schematic, streams
 from tests.graph.graph_built import built
 from tests.graph.graph_strategies import graphs
 from tests.graph.graph_territory import Town
@@ -139,3 +139,23 @@ def test_both_sides_of_the_diagram_hold_everybody(graph: TerritoryGraph) -> None
 def test_nothing_to_draw_is_refused(graph: TerritoryGraph, draw: Draw) -> None:
     with pytest.raises(PictureRefused):
         draw(replace(graph, flows=()), "fr")
+
+
+def test_names_lie_upon_no_place_and_no_other_name() -> None:
+    """Of Saint-Denis and its neighbours, each second name was hidden by another."""
+    close = {
+        "a": (100.0, 100.0, 20.0, "Saint-Denis"),
+        "b": (140.0, 100.0, 8.0, "La Courneuve"),
+        "c": (100.0, 130.0, 8.0, "Saint-Ouen"),
+        "d": (120.0, 75.0, 8.0, "Villetaneuse"),
+    }
+    found = labels.place(close)
+    boxes = {
+        key: next(box for label, box in labels._around(*close[key]) if label == found[key])
+        for key in close
+    }
+    circles = {key: labels._Box(x - r, y - r, x + r, y + r) for key, (x, y, r, _) in close.items()}
+    for key, box in boxes.items():
+        assert all(box.over(other) == 0 for name, other in boxes.items() if name != key)
+        assert all(box.over(other) == 0 for name, other in circles.items() if name != key)
+    assert labels.place(close) == found
