@@ -16,7 +16,7 @@ def serving(folder: Path) -> Iterator[Grid]:
     """Two campaigns and their log, at `grid.origin`."""
     grid = grid_in(folder, "domicile-travail", "mairie")
     door = Door()
-    server = WebServer(door, "127.0.0.1", 0, closing=lambda: [one.close() for one in grid.live])
+    server = WebServer(door, "127.0.0.1", 0, closing=grid.end_live)
     grid.open(f"http://127.0.0.1:{server.port}")
     door.app = grid.app
     server.start()

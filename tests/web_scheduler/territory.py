@@ -75,6 +75,11 @@ class Grid:
         person = credentials.redeem(credentials.invite("Inès Martin", roles)).person
         return credentials.key(person, "poste")
 
+    def end_live(self) -> None:
+        """End the streams, as a server does before it stops."""
+        for one in self.live:
+            one.close()
+
     def close(self) -> None:
         self.world.desk.store.close()
         self.world.desk.log.close()  # type: ignore[attr-defined]

@@ -36,7 +36,7 @@ class Door:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
     grid = grid_in(tmp_path_factory.mktemp("grid"), "domicile-travail", "mairie")
     door = Door()
-    server = WebServer(door, "127.0.0.1", 0, closing=lambda: [one.close() for one in grid.live])
+    server = WebServer(door, "127.0.0.1", 0, closing=grid.end_live)
     grid.open(f"http://127.0.0.1:{server.port}")
     door.app = grid.app
     server.start()
