@@ -76,7 +76,7 @@ class Grid:
         return credentials.key(person, "poste")
 
     def end_live(self) -> None:
-        """End the streams, as a server does before it stops."""
+        """End the live parts, as a server does that stops."""
         for one in self.live:
             one.close()
 
