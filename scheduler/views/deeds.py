@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlmodel import col, select
 
+from jobs import description
 from scheduler.errors import Unknown
 from scheduler.service import bundles
 from scheduler.service.acting import obstacle
@@ -76,6 +77,7 @@ class Offer:
     title: str
     not_after: datetime
     bounds: Mapping[str, Bound]
+    defaults: Mapping[str, str]  # the author's, as a person would type them
 
 
 def deeds(
@@ -170,7 +172,7 @@ def offers(desk: Desk) -> list[Offer]:
         for row in tx.session.exec(query).all():
             vote = bundles.current_authorisation(tx, row.digest)
             if vote is not None:
-                found.append(_offer(row, vote, {}))
+                found.append(_offer(row, vote, {}, {}))
         return found
 
     return desk.store.read("view-offers", gather)
@@ -190,12 +192,18 @@ def offer(desk: Desk, text: str) -> Offer:
         return row, vote
 
     row, vote = desk.store.read("view-offer", gather)
-    bounds = facts_of(desk, vote.digest, row.digest).authorisation.bounds
-    return _offer(row, vote, bounds)
+    facts = facts_of(desk, vote.digest, row.digest)
+    proposed = description.defaults(facts.bundle.manifest)
+    return _offer(row, vote, facts.authorisation.bounds, proposed)
 
 
-def _offer(row: BundleRow, vote: AuthorisationRow, bounds: Mapping[str, Bound]) -> Offer:
-    return Offer(row.digest, row.name, row.version, vote.title, vote.not_after, bounds)
+def _offer(
+    row: BundleRow,
+    vote: AuthorisationRow,
+    bounds: Mapping[str, Bound],
+    defaults: Mapping[str, str],
+) -> Offer:
+    return Offer(row.digest, row.name, row.version, vote.title, vote.not_after, bounds, defaults)
 
 
 def _deed(row: ActionRow, entry: LogRow) -> Deed:

@@ -19,9 +19,11 @@ from sqlmodel import select
 from scheduler.domain.allowing import SENTENCES, Obstacle
 from scheduler.store.tables import ActionRow, CampaignRow, LogRow, MemberRow, UnitRow, WorkerRow
 from scheduler.web.actions import words
+from scheduler.web.actions.pages import _template
 from tests.web.signin_browser import Answer, Browser
 from tests.web_scheduler.territory import HOSTILE, Grid, grid_in
 from trust.documents.actions import Act, Means
+from trust.documents.rules import Bound
 from trust.log.entry import Kind
 from web.extraction import complaints
 from web.signin import lifetimes
@@ -340,6 +342,17 @@ def test_a_unit_is_tried_again_or_the_page_says_why_not(acted: Grid) -> None:
     assert (row.unit, row.campaign) == (acted.late_unit, acted.moving)
     unit = acted.world.desk.store.read("u", lambda tx: tx.session.get(UnitRow, row.unit))
     assert unit.state == "ready"
+
+
+def test_the_form_proposes_what_the_author_does() -> None:
+    bounds = {
+        "epochs": Bound("integer", "1", "64", ()),
+        "rate": Bound("decimal", "0.01", "1", ()),
+        "model": Bound("choice", None, None, ("gcn", "sage")),
+    }
+    proposed = json.loads(_template(bounds, {"epochs": "8", "model": "sage"}))
+    assert proposed == {"epochs": 8, "rate": "0.01", "model": "sage"}
+    assert json.loads(_template(bounds, {}))["model"] == "gcn"
 
 
 def test_a_campaign_is_started_with_its_parameters(acted: Grid) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -132,7 +133,7 @@ def _starting(router: APIRouter, kit: Kit, desk: Desk, hands: Hands) -> None:
             word=found.name,
             nonce=desk.entropy(NONCE_BYTES).hex(),
             published=True,
-            parameters=_template(found.bounds),
+            parameters=_template(found.bounds, found.defaults),
         )
         return _ask(kit, request, asked, bounds=_bound_rows(found.bounds))
 
@@ -295,12 +296,16 @@ def _bound_rows(bounds: Mapping[str, Bound]) -> list[list[Cell]]:
     ]
 
 
-def _template(bounds: Mapping[str, Bound]) -> str:
-    """A JSON object with every parameter at its least value or first choice, to be changed."""
+def _template(bounds: Mapping[str, Bound], defaults: Mapping[str, str]) -> str:
+    """A JSON object with every parameter as its author proposes it, to be changed.
+
+    Where the author proposes nothing it is the least value, or the first choice.
+    """
     lines = []
     for name, bound in sorted(bounds.items()):
         least = bound.choices[0] if bound.choices else bound.minimum or ""
-        value = (least or "0") if bound.type == "integer" else f'"{least}"'
+        first = defaults.get(name, least)
+        value = (first or "0") if bound.type == "integer" else json.dumps(first)
         lines.append(f'  "{name}": {value}')
     return "{\n" + ",\n".join(lines) + "\n}" if lines else "{}"
 
