@@ -12,20 +12,16 @@ import pytest
 
 from scheduler.store.tables import UnitRow
 from tests.web.browser import LANGUAGES, PHONE, SCHEMES, Watch, axe, fits, walk
+from tests.web_scheduler.served import serve
 from tests.web_scheduler.territory import Grid, grid_in
-from tests.web_scheduler.test_pages_browser import Door, draw
-from web.serving import WebServer
+from tests.web_scheduler.test_pages_browser import draw
 from web.signin.roles import Role
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
     grid = grid_in(tmp_path_factory.mktemp("grid"), "domicile-travail", "mairie")
-    door = Door()
-    server = WebServer(door, "127.0.0.1", 0, closing=grid.end_live)
-    grid.open(f"http://127.0.0.1:{server.port}")
-    door.app = grid.app
-    server.start()
+    server = serve(grid)
     yield grid
     server.stop()
     grid.close()

@@ -12,8 +12,7 @@ import pytest
 
 from tests.web.browser import LANGUAGES, PHONE, SCHEMES, Watch, axe, fits, walk
 from tests.web_scheduler.authorship import ADA, Authors, authors_in
-from tests.web_scheduler.test_pages_browser import Door
-from web.serving import WebServer
+from tests.web_scheduler.served import serve
 
 # `SCREENS=docs/screens pytest …` draws the screens of docs/ anew.
 SCREENS = os.environ.get("SCREENS", "")
@@ -25,11 +24,8 @@ PAGES = ["/mine", "/mine/{done}", "/mine/{hungry}", "/mine/{suspended}", "/mine/
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authors]:
     authors = authors_in(tmp_path_factory.mktemp("authors"))
-    grid, door = authors.grid, Door()
-    server = WebServer(door, "127.0.0.1", 0, closing=grid.end_live)
-    grid.open(f"http://127.0.0.1:{server.port}")
-    door.app = grid.app
-    server.start()
+    grid = authors.grid
+    server = serve(grid)
     yield authors
     server.stop()
     grid.close()

@@ -36,12 +36,11 @@ from jobs.errors import JobsError
 from scheduler.service import campaigns as campaigns_of
 from tests.scheduler.conftest import MANIFEST
 from tests.web_scheduler.authorship import ADA, BOB, Authors, authors_in, submit, vote
-from tests.web_scheduler.test_pages_browser import Door
+from tests.web_scheduler.served import serve
 from trust.clock import ManualClock
 from trust.ids import Digest
 from trust.keys import PrivateKey
 from trust.problem import Kind
-from web.serving import WebServer
 from web.signin.roles import Role
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
@@ -51,11 +50,8 @@ TOKEN = "cadastre-api-v1." + "A" * 64
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authors]:
     authors = authors_in(tmp_path_factory.mktemp("authors"))
-    grid, door = authors.grid, Door()
-    server = WebServer(door, "127.0.0.1", 0, closing=grid.end_live)
-    grid.open(f"http://127.0.0.1:{server.port}")
-    door.app = grid.app
-    server.start()
+    grid = authors.grid
+    server = serve(grid)
     yield authors
     server.stop()
     grid.close()

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from audit.receipt import check
 from tests.web.browser import LANGUAGES, PHONE, SCHEMES, Watch, axe, fits, walk
+from tests.web_scheduler.served import serve
 from tests.web_scheduler.territory import Grid, grid_in
 from trust.log.entry import Kind
-from web.serving import WebServer
 from web.signin.roles import Role
 
 PATHS = ["/", "/campaigns", "/campaigns/{c}", "/campaigns/{c}/units", "/units/{u}", "/workers",
@@ -23,23 +22,10 @@ PATHS = ["/", "/campaigns", "/campaigns/{c}", "/campaigns/{c}/units", "/units/{u
 SCREENS = os.environ.get("SCREENS", "")
 
 
-class Door:
-    """Stands on the port before the application that has to know it."""
-
-    app: ASGIApp
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app(scope, receive, send)
-
-
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
     grid = grid_in(tmp_path_factory.mktemp("grid"), "domicile-travail", "mairie")
-    door = Door()
-    server = WebServer(door, "127.0.0.1", 0, closing=grid.end_live)
-    grid.open(f"http://127.0.0.1:{server.port}")
-    door.app = grid.app
-    server.start()
+    server = serve(grid)
     yield grid
     server.stop()
     grid.close()

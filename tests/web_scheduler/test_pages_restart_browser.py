@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from tests.web.browser import Watch
+from tests.web_scheduler.served import serve
 from tests.web_scheduler.territory import Grid, grid_in
-from tests.web_scheduler.test_pages_browser import Door, enter
+from tests.web_scheduler.test_pages_browser import enter
 from web.serving import WebServer
 
 LIVE = "[data-live]"
@@ -34,15 +35,6 @@ class Running:
         """A new life: the state is read from its files again, everything in memory is new."""
         self.grid.world.reopen()
         self.server = serve(self.grid, self.port)
-
-
-def serve(grid: Grid, port: int) -> WebServer:
-    door = Door()
-    server = WebServer(door, "127.0.0.1", port, closing=grid.end_live)
-    grid.open(f"http://127.0.0.1:{server.port}")
-    door.app = grid.app
-    server.start()
-    return server
 
 
 @pytest.fixture
