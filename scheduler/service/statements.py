@@ -127,8 +127,11 @@ async def _statement(desk: Desk, standing: Standing, claim: Claim) -> Checked:
         _matches(context, document, desk.territory, key.worker_id)
         _fits_rules(document, facts)
         _matches_seal(document, item, facts)
-        found = claim.values.get(document.values)
-        await asyncio.to_thread(_read_partial, desk, document, facts, context.campaign.epoch, found)
+        found, epoch = claim.values.get(document.values), context.campaign.epoch
+        if found is None:  # it may be large: not on the event loop
+            await asyncio.to_thread(_read_partial, desk, document, facts, epoch, found)
+        else:
+            _read_partial(desk, document, facts, epoch, found)
         await _within_consents(standing, context, document)
         return Checked(item, Reason.NONE, "", partial.digest, partial=document)
     conclusion = signed.verify(Conclusion, item.statement, {key})
@@ -138,7 +141,10 @@ async def _statement(desk: Desk, standing: Standing, claim: Claim) -> Checked:
     if conclusion.document.aggregate != context.round.aggregate:
         raise StatementRefused("the conclusion read another aggregate")
     found = claim.values.get(conclusion.document.result)
-    await asyncio.to_thread(_read_result, desk, conclusion.document, facts, found)
+    if found is None:
+        await asyncio.to_thread(_read_result, desk, conclusion.document, facts, found)
+    else:
+        _read_result(desk, conclusion.document, facts, found)
     return Checked(item, Reason.NONE, "", conclusion.digest, conclusion=conclusion.document)
 
 

@@ -23,7 +23,7 @@ from loopback.territory import Site, Territory
 pytestmark = pytest.mark.processes
 
 OWN_KEYS = Path(__file__).with_name("own_keys_scheduler.py")
-SECONDS = 60.0
+SECONDS = 120.0
 _CODE = re.compile(r"\[([a-z-]+)\]")
 
 

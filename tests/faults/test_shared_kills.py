@@ -25,7 +25,7 @@ from trust.log.entry import Kind
 
 pytestmark = pytest.mark.processes
 
-SECONDS = 60.0
+SECONDS = 120.0
 SEED = 20261123
 # Who dies at random instants. A unit has 12 attempts (hasty_scheduler.py).
 VICTIMS = ("helper", "work", "helper", "worker-1", "helper", "work", "worker-2", "helper")

@@ -20,7 +20,7 @@ from town import HASTY, Town, town
 pytestmark = pytest.mark.processes
 
 HIDING = Path(__file__).with_name("hiding_scheduler.py")
-SECONDS = 60.0
+SECONDS = 120.0
 DISK = 2 * 1024 * 1024
 
 

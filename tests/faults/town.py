@@ -47,7 +47,7 @@ RHO = "0.001"
 FIRST_MARK = 0xB6_5D_3A_C8_00
 MARKS = [FIRST_MARK + number for number in range(CELLS)]
 HASTY = Path(__file__).with_name("hasty_scheduler.py")
-UP_SECONDS = 60.0
+UP_SECONDS = 120.0
 
 MAPPING = """\
 [capsule]
