@@ -125,9 +125,9 @@ def live_per_worker(
     tables: Iterable[str],
 ) -> dict[str, int]:
     """Capsules per worker whose owners let this bundle run on all of `tables`."""
-    counts: dict[str, int] = {}
+    needed, counts = set(tables), dict[str, int]()
     for row in _deciding(tx, bundle, purpose, None):
-        if _live(row, set(tables), tx.now):
+        if _live(row, needed, tx.now):
             counts[row.worker] = counts.get(row.worker, 0) + 1
     return counts
 

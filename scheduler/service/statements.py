@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam
@@ -128,10 +128,7 @@ async def _statement(desk: Desk, standing: Standing, claim: Claim) -> Checked:
         _fits_rules(document, facts)
         _matches_seal(document, item, facts)
         found, epoch = claim.values.get(document.values), context.campaign.epoch
-        if found is None:  # it may be large: not on the event loop
-            await asyncio.to_thread(_read_partial, desk, document, facts, epoch, found)
-        else:
-            _read_partial(desk, document, facts, epoch, found)
+        await _reading(found, lambda: _read_partial(desk, document, facts, epoch, found))
         await _within_consents(standing, context, document)
         return Checked(item, Reason.NONE, "", partial.digest, partial=document)
     conclusion = signed.verify(Conclusion, item.statement, {key})
@@ -141,11 +138,16 @@ async def _statement(desk: Desk, standing: Standing, claim: Claim) -> Checked:
     if conclusion.document.aggregate != context.round.aggregate:
         raise StatementRefused("the conclusion read another aggregate")
     found = claim.values.get(conclusion.document.result)
-    if found is None:
-        await asyncio.to_thread(_read_result, desk, conclusion.document, facts, found)
-    else:
-        _read_result(desk, conclusion.document, facts, found)
+    await _reading(found, lambda: _read_result(desk, conclusion.document, facts, found))
     return Checked(item, Reason.NONE, "", conclusion.digest, conclusion=conclusion.document)
+
+
+async def _reading(found: bytes | None, read: Callable[[], None]) -> None:
+    """Do `read`: on the event loop what came with the report, apart what may be a large blob."""
+    if found is None:
+        await asyncio.to_thread(read)
+    else:
+        read()
 
 
 def context_of(
