@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from scheduler.database import open_database
 from scheduler.meters import Meters
-from scheduler.program import open_database
 from scheduler.state import Configuration, State
 from trust.clock import Clock
 from trust.documents import signed

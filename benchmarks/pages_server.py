@@ -14,9 +14,9 @@ from pathlib import Path
 
 from durable.blobs import BlobFolder
 from durable.files import make_directory
+from scheduler.database import open_database
 from scheduler.log.writer import LogWriter
 from scheduler.meters import Meters
-from scheduler.program import open_database
 from scheduler.service.bell import Bell
 from scheduler.service.desk import Desk
 from scheduler.state import State

@@ -269,7 +269,7 @@ def _init(arguments: argparse.Namespace) -> int:
 
 
 def _install_root(arguments: argparse.Namespace) -> int:
-    from scheduler.program import alone
+    from scheduler.database import alone
     from scheduler.state import State
     from terminal.output import Output
     from trust.clock import SystemClock
@@ -334,22 +334,18 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _token(arguments: argparse.Namespace) -> int:
-    from scheduler.meters import Meters
-    from scheduler.program import open_database
+    from scheduler.database import opened
     from scheduler.service.desk import Limits
     from scheduler.service.membership import create_token
     from scheduler.state import State
     from terminal.output import Output
-    from trust.clock import SystemClock
     from trust.entropy import SYSTEM
     from trust.ids import Digest
     from wire.token import Token
 
     state = State(arguments.state)
     configuration, roots = state.configuration(), state.roots()
-    state.trusted_root()
-    store = open_database(state, SystemClock(), Meters())
-    try:
+    with opened(state) as store:
         secret, row = create_token(
             store,
             SYSTEM,
@@ -359,8 +355,6 @@ def _token(arguments: argparse.Namespace) -> int:
             site=arguments.site,
             concludes=arguments.concludes,
         )
-    finally:
-        store.close()
     token = Token(
         enrol=configuration.enrol_address,
         site=configuration.site,
@@ -380,20 +374,14 @@ def _token(arguments: argparse.Namespace) -> int:
 
 
 def _invite(arguments: argparse.Namespace) -> int:
-    from scheduler.meters import Meters
+    from scheduler.database import opened
     from scheduler.opening import invite, whereabouts
-    from scheduler.program import open_database
     from scheduler.state import State
     from terminal.output import Output
-    from trust.clock import SystemClock
 
     state = State(arguments.state)
-    state.trusted_root()
-    store = open_database(state, SystemClock(), Meters())
-    try:
+    with opened(state) as store:
         token, account = invite(store, arguments.name, arguments.role, arguments.author_key)
-    finally:
-        store.close()
     address = whereabouts(state)
     Output(as_json=arguments.json).record(
         {
@@ -408,20 +396,14 @@ def _invite(arguments: argparse.Namespace) -> int:
 
 
 def _tie(arguments: argparse.Namespace) -> int:
-    from scheduler.meters import Meters
+    from scheduler.database import opened
     from scheduler.opening import tie
-    from scheduler.program import open_database
     from scheduler.state import State
     from terminal.output import Output
-    from trust.clock import SystemClock
 
     state = State(arguments.state)
-    state.trusted_root()
-    store = open_database(state, SystemClock(), Meters())
-    try:
+    with opened(state) as store:
         changed = tie(store, arguments.subject, arguments.author_key, undo=arguments.undo)
-    finally:
-        store.close()
     Output(as_json=arguments.json).record(
         {
             "subject": arguments.subject,
@@ -434,20 +416,14 @@ def _tie(arguments: argparse.Namespace) -> int:
 
 
 def _shut_out(arguments: argparse.Namespace) -> int:
-    from scheduler.meters import Meters
+    from scheduler.database import opened
     from scheduler.opening import shut_out
-    from scheduler.program import open_database
     from scheduler.state import State
     from terminal.output import Output
-    from trust.clock import SystemClock
 
     state = State(arguments.state)
-    state.trusted_root()
-    store = open_database(state, SystemClock(), Meters())
-    try:
+    with opened(state) as store:
         sessions, keys = shut_out(store, arguments.subject)
-    finally:
-        store.close()
     Output(as_json=arguments.json).record(
         {"subject": arguments.subject, "sessions ended": sessions, "keys taken back": keys}
     )
@@ -457,24 +433,19 @@ def _shut_out(arguments: argparse.Namespace) -> int:
 def _exclude(arguments: argparse.Namespace) -> int:
     from durable.blobs import BlobFolder
     from scheduler.clockwork import EXCLUSIONS_SECONDS
-    from scheduler.meters import Meters
-    from scheduler.program import open_database
+    from scheduler.database import opened
     from scheduler.service.actions import LocalOffice
     from scheduler.service.exclusion import deny
     from scheduler.state import State
     from terminal.output import Output
-    from trust.clock import SystemClock
 
     state = State(arguments.state)
     territory = state.trusted_root().document.territory
     office = LocalOffice(territory, state.orders_key(), BlobFolder(state.objects))
-    store = open_database(state, SystemClock(), Meters())
-    try:
+    with opened(state) as store:
         row = store.run(
             "ban-member", lambda tx: deny(tx, office, arguments.member, arguments.reason)
         )
-    finally:
-        store.close()
     Output(as_json=arguments.json).record(
         {
             "member": row.name,

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import gc
 import logging
-import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,7 +18,7 @@ from durable.files import make_directory
 from durable.hygiene import harden
 from scheduler import gauges, logs
 from scheduler.clockwork import make_clockwork
-from scheduler.errors import StateRefused
+from scheduler.database import alone, open_database
 from scheduler.helper import Helper, HttpHelper, NoHelper
 from scheduler.keyholder import HttpKeyholder, Keyholder, NoKeyholder
 from scheduler.log.cosigners import HttpCosigner
@@ -38,8 +35,6 @@ from scheduler.service.standing import Standing
 from scheduler.service.transfers import Transfers
 from scheduler.site import Site, SiteServer
 from scheduler.state import State
-from scheduler.store.store import Store, Transaction, open_store
-from scheduler.store.tables import InstallationRow
 from trust import certificates
 from trust.certificates import Role
 from trust.clock import Clock, SystemClock
@@ -83,47 +78,6 @@ class ServerIdentity:
             hosts=self._hosts,
         )
         return (certificates.key_to_pem(key), certificates.to_pem(leaf)), leaf
-
-
-def open_database(state: State, clock: Clock, meters: Meters, *, upgrade: bool = False) -> Store:
-    """The store in the state directory, belonging to its territory.
-
-    Raises StateRefused, SchemaRefused for an older schema unless it may `upgrade` it.
-    """
-    territory = state.configuration().territory
-    store = open_store(state.database, clock, meters, upgrade=upgrade)
-
-    def claim(tx: Transaction) -> str:
-        row = tx.session.get(InstallationRow, 1)
-        if row is None:
-            row = InstallationRow(id=1, territory=territory, clock_mark=tx.now)
-            tx.session.add(row)
-        return row.territory
-
-    owner = store.run("claim-database", claim)
-    if owner != territory:
-        store.close()
-        raise StateRefused(
-            f"the database belongs to {owner}, the configuration to {territory}",
-            remedy="point --state at the right directory",
-        )
-    return store
-
-
-@contextmanager
-def alone(state: State) -> Iterator[None]:
-    """Hold the state directory's lock. Raises StateRefused while another program does."""
-    descriptor = os.open(state.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StateRefused(
-                f"another scheduler runs on {state.folder}", remedy="stop it first"
-            ) from error
-        yield
-    finally:
-        os.close(descriptor)
 
 
 # An answer passes from the event loop to the store's thread and back several times. Python lets a

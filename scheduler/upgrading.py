@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scheduler.backup.taking import take
+from scheduler.database import alone, open_database
 from scheduler.errors import SchemaRefused
 from scheduler.meters import Meters
-from scheduler.program import alone, open_database
 from scheduler.state import State
 from scheduler.store import engine as specifics
 from scheduler.store import schema

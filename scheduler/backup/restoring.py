@@ -16,13 +16,13 @@ from pathlib import Path
 from durable.files import make_directory, sync_directory, write_atomic
 from scheduler.backup import sealing
 from scheduler.backup.archive import PRIVATE, SEALED_KEYS, Manifest, unpack
+from scheduler.database import open_database
 from scheduler.errors import BackupOutlived, BackupRefused
 from scheduler.log.cosigners import Cosigner, cosigners_of
 from scheduler.log.errors import CosignerConflict, CosignerError
 from scheduler.log.recovery import recover
 from scheduler.log.storage import DirectoryStore
 from scheduler.meters import Meters
-from scheduler.program import open_database
 from scheduler.service import outbox
 from scheduler.state import State
 from trust.clock import Clock

@@ -11,8 +11,8 @@ import pytest
 from benchmarks import dashboard
 from benchmarks.figures import TARGETS
 from benchmarks.filled import ENDED, WORKERS, fill
+from scheduler.database import open_database
 from scheduler.meters import Meters
-from scheduler.program import open_database
 from trust.clock import SystemClock
 from trust.entropy import SYSTEM
 

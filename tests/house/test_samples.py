@@ -26,8 +26,8 @@ from cryptography.x509.oid import NameOID
 import cadastre
 from benchmarks.filled import found
 from loopback.processes import free_ports
+from scheduler.database import open_database
 from scheduler.meters import Meters
-from scheduler.program import open_database
 from terminal.arguments import verbs_of
 from trust.clock import SystemClock
 from trust.entropy import SYSTEM

@@ -20,11 +20,11 @@ from scheduler.backup import sealing, taking
 from scheduler.backup.archive import MANIFEST, Manifest, Writer
 from scheduler.backup.restoring import restore
 from scheduler.backup.taking import take
+from scheduler.database import open_database
 from scheduler.errors import BackupOutlived, BackupRefused, DatabaseRestored
 from scheduler.log.errors import CosignerConflict, CosignerUnavailable, LogDamaged
 from scheduler.log.writer import LogWriter
 from scheduler.meters import Meters
-from scheduler.program import open_database
 from scheduler.service import outbox
 from scheduler.service.bell import Bell
 from scheduler.service.desk import Desk

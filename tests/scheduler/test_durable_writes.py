@@ -24,7 +24,7 @@ from helping import publish_status
 from sqlmodel import SQLModel
 
 import scheduler
-from scheduler import program
+from scheduler import database, program
 from scheduler.errors import StoreFailed
 from scheduler.meters import Meters
 from scheduler.service import (
@@ -187,11 +187,11 @@ async def state_folder(world):
 
 async def claim(world, state):
     opened = functools.partial(open_store, faults=world.faults)
-    original, program.open_store = program.open_store, opened
+    original, database.open_store = database.open_store, opened
     try:
-        program.open_database(state, world.clock, Meters()).close()
+        database.open_database(state, world.clock, Meters()).close()
     finally:
-        program.open_store = original
+        database.open_store = original
 
 
 async def claimed(world, state):

@@ -10,8 +10,8 @@ from sqlmodel import select
 
 import cadastre
 from durable.blobs import BlobFolder
+from scheduler.database import open_database
 from scheduler.meters import Meters
-from scheduler.program import open_database
 from scheduler.state import Configuration, State
 from scheduler.store.tables import LogRow, MemberRow
 from trust.clock import SystemClock

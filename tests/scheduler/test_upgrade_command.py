@@ -14,9 +14,9 @@ from sqlalchemy import create_engine
 
 import cadastre
 from benchmarks.filled import found
+from scheduler.database import alone, open_database
 from scheduler.errors import SchemaRefused, StateRefused
 from scheduler.meters import Meters
-from scheduler.program import alone, open_database
 from scheduler.state import State
 from scheduler.store import schema
 from trust.clock import SystemClock

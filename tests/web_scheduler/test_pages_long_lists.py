@@ -18,8 +18,8 @@ import pytest
 from sqlalchemy import event
 
 from benchmarks.filled import Filled, fill
+from scheduler.database import open_database
 from scheduler.meters import Meters
-from scheduler.program import open_database
 from scheduler.service import roster
 from scheduler.service.desk import Desk
 from scheduler.store.store import Store

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 import cadastre
+from scheduler.database import open_database
 from scheduler.errors import PagesRefused
 from scheduler.meters import Meters
 from scheduler.opening import opener
-from scheduler.program import open_database
 from scheduler.service import authorship
 from scheduler.state import Configuration, State
 from tests.web.signin_browser import TOKEN
