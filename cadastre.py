@@ -74,7 +74,16 @@ NOUNS = (
     Noun("graph", "the territory's graph", ("graph.cli:add_graph",), "graph"),
     Noun("log", "the verifiable log", ("client.log:add_log",), ""),
     Noun("operator", "this terminal's identity", ("client.membership:add_operator",), ""),
-    Noun("scheduler", "the territory's scheduler", ("scheduler.cli:add_scheduler",), "scheduler"),
+    Noun(
+        "scheduler",
+        "the territory's scheduler",
+        (
+            "scheduler.cli:add_scheduler",
+            "scheduler.people:add_people",
+            "scheduler.backup.cli:add_copies",
+        ),
+        "scheduler",
+    ),
     Noun("root", "the territory root", ("governance.ceremony.cli:add_root",), "governance"),
     Noun(
         "college", "the cooperative's keys", ("governance.college.cli:add_college",), "governance"

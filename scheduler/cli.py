@@ -1,6 +1,6 @@
-"""`cadastre scheduler`: init, install-root, serve, status, tokens, backup, who is let in.
+"""`cadastre scheduler`: init, install-root, serve, status and the tokens of members.
 
-`invite` and `tie-author` are about the pages' visitors, `exclude` about members.
+Who is let in to the pages: people.py; backups and upgrades: backup/cli.py.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def add_scheduler(verbs: Verbs) -> None:
         summary="make keys, a certificate authority and the offer for the root ceremony",
         example="cadastre scheduler init --state S --territory plaine.example --host 127.0.0.1",
     )
-    _state(init)
+    state_option(init)
     init.add_argument("--territory", required=True, help="DNS-like name of the territory")
     init.add_argument(
         "--host",
@@ -42,7 +42,7 @@ def add_scheduler(verbs: Verbs) -> None:
         summary="install the territory root that the cooperative signed",
         example="cadastre scheduler install-root --state S root.json",
     )
-    _state(install)
+    state_option(install)
     install.add_argument("root", type=Path, help="the signed root envelope")
     serve = leaf(
         verbs,
@@ -52,7 +52,7 @@ def add_scheduler(verbs: Verbs) -> None:
         example="cadastre scheduler serve --state S --helper http://127.0.0.1:7005 "
         "--keyholder http://127.0.0.1:7006",
     )
-    _state(serve)
+    state_option(serve)
     serve.add_argument(
         "--helper",
         default="",
@@ -70,7 +70,7 @@ def add_scheduler(verbs: Verbs) -> None:
         summary="say whether the scheduler answers and what is missing",
         example="cadastre scheduler status --state S",
     )
-    _state(status)
+    state_option(status)
     tokens = verbs_of(verbs.add_parser("token", help="one-time enrolment tokens"))
     create = leaf(
         tokens,
@@ -80,7 +80,7 @@ def add_scheduler(verbs: Verbs) -> None:
         example="cadastre scheduler token create --state S --role worker --operator ville "
         "--site mairie",
     )
-    _state(create)
+    state_option(create)
     create.add_argument(
         "--role", required=True, choices=["worker", "operator", "author", "auditor"]
     )
@@ -92,123 +92,9 @@ def add_scheduler(verbs: Verbs) -> None:
         help="a worker that may turn aggregates into reports: one of your own, without capsules",
     )
 
-    _add_people(verbs)
-    _add_copies(verbs)
 
-
-def _add_people(verbs: Verbs) -> None:
-    """Who is let in, to the pages and to the grid."""
-    invite = leaf(
-        verbs,
-        "invite",
-        _invite,
-        summary="make a token that signs one person in to the pages, once, within three days",
-        example="cadastre scheduler invite --state S --role operator --name 'Inès Martin'",
-    )
-    _state(invite)
-    invite.add_argument(
-        "--role",
-        action="append",
-        required=True,
-        choices=["operator", "auditor", "author", "viewer"],
-        help="what they may do; may be given several times",
-    )
-    invite.add_argument("--name", required=True, help="shown on the pages to themselves")
-    invite.add_argument(
-        "--author-key",
-        action="append",
-        default=[],
-        metavar="ed25519:…",
-        help="an author's key, as `cadastre bundle sign` prints it: they see its bundles and no "
-        "others; may be given several times",
-    )
-
-    tie = leaf(
-        verbs,
-        "tie-author",
-        _tie,
-        summary="show the bundles of an author's key to somebody who signs in with an issuer",
-        example="cadastre scheduler tie-author --state S --subject 'https://id.example#42' "
-        "--author-key ed25519:…",
-    )
-    _state(tie)
-    tie.add_argument(
-        "--subject", required=True, help="the account, as its page `My bundles` writes it"
-    )
-    tie.add_argument("--author-key", required=True, metavar="ed25519:…", help="the author's key")
-    tie.add_argument("--undo", action="store_true", help="no longer, from their next page on")
-
-    out = leaf(
-        verbs,
-        "shut-out",
-        _shut_out,
-        summary="end somebody's sessions of the pages, and take back their keys and tokens",
-        example="cadastre scheduler shut-out --state S --subject 'https://id.example#42'",
-    )
-    _state(out)
-    out.add_argument(
-        "--subject",
-        required=True,
-        help="the account, as `invite` printed it; ISSUER#NAME of an identity provider",
-    )
-
-    exclude = leaf(
-        verbs,
-        "exclude",
-        _exclude,
-        summary="exclude any member for good: its certificate is denied within seconds",
-        example="cadastre scheduler exclude ana --state S --reason 'stolen laptop'",
-    )
-    _state(exclude)
-    exclude.add_argument("member", help="a person as in their token's --operator, or wrk_…")
-    exclude.add_argument("--reason", required=True, help="kept here, never published")
-
-
-def _add_copies(verbs: Verbs) -> None:
-    """Backups, and databases of other versions."""
-    backup = leaf(
-        verbs,
-        "backup",
-        _backup,
-        summary="write the state into one file, also while the scheduler runs",
-        example="cadastre scheduler backup --state S --out /backup/2026-11-30.tar",
-    )
-    _state(backup)
-    backup.add_argument("--out", type=Path, required=True, help="a file that does not exist")
-    backup.add_argument(
-        "--keys-passphrase",
-        type=Path,
-        metavar="FILE",
-        help="also the private keys, sealed under the passphrase in FILE; without it, no key",
-    )
-
-    upgrade = leaf(
-        verbs,
-        "upgrade",
-        _upgrade,
-        summary="bring the database of an older release to this one's tables, scheduler stopped",
-        example="cadastre scheduler upgrade --state S --backup /backup/before.tar",
-    )
-    _state(upgrade)
-    upgrade.add_argument(
-        "--backup", type=Path, required=True, help="written first: the way back to the old release"
-    )
-
-    restore = leaf(
-        verbs,
-        "restore",
-        _restore,
-        summary="put a backup into an empty folder, if the log did not go on since",
-        example="cadastre scheduler restore /backup/2026-11-30.tar --state S",
-    )
-    restore.add_argument("backup", type=Path, help="what `scheduler backup` wrote")
-    _state(restore)
-    restore.add_argument(
-        "--keys-passphrase", type=Path, metavar="FILE", help="opens the keys in it"
-    )
-
-
-def _state(parser: argparse.ArgumentParser) -> None:
+def state_option(parser: argparse.ArgumentParser) -> None:
+    """The option of every verb that works on a state directory."""
     parser.add_argument("--state", type=Path, default=Path(DEFAULT_STATE), help="state directory")
 
 
@@ -370,154 +256,6 @@ def _token(arguments: argparse.Namespace) -> int:
         output.record({"token": str(token), "role": arguments.role})
     else:
         output.line(str(token))
-    return 0
-
-
-def _invite(arguments: argparse.Namespace) -> int:
-    from scheduler.database import opened
-    from scheduler.opening import invite, whereabouts
-    from scheduler.state import State
-    from terminal.output import Output
-
-    state = State(arguments.state)
-    with opened(state) as store:
-        token, account = invite(store, arguments.name, arguments.role, arguments.author_key)
-    address = whereabouts(state)
-    Output(as_json=arguments.json).record(
-        {
-            "name": arguments.name,
-            "account": account,  # what `shut-out` and `tie-author` call them
-            "roles": " ".join(arguments.role),
-            "token": token,
-            "open": f"{address}/sign-in#{token}" if address else "start the scheduler first",
-        }
-    )
-    return 0
-
-
-def _tie(arguments: argparse.Namespace) -> int:
-    from scheduler.database import opened
-    from scheduler.opening import tie
-    from scheduler.state import State
-    from terminal.output import Output
-
-    state = State(arguments.state)
-    with opened(state) as store:
-        changed = tie(store, arguments.subject, arguments.author_key, undo=arguments.undo)
-    Output(as_json=arguments.json).record(
-        {
-            "subject": arguments.subject,
-            "author key": arguments.author_key,
-            "sees its bundles": not arguments.undo,
-            "changed": changed,
-        }
-    )
-    return 0
-
-
-def _shut_out(arguments: argparse.Namespace) -> int:
-    from scheduler.database import opened
-    from scheduler.opening import shut_out
-    from scheduler.state import State
-    from terminal.output import Output
-
-    state = State(arguments.state)
-    with opened(state) as store:
-        sessions, keys = shut_out(store, arguments.subject)
-    Output(as_json=arguments.json).record(
-        {"subject": arguments.subject, "sessions ended": sessions, "keys taken back": keys}
-    )
-    return 0
-
-
-def _exclude(arguments: argparse.Namespace) -> int:
-    from durable.blobs import BlobFolder
-    from scheduler.clockwork import EXCLUSIONS_SECONDS
-    from scheduler.database import opened
-    from scheduler.service.actions import LocalOffice
-    from scheduler.service.exclusion import deny
-    from scheduler.state import State
-    from terminal.output import Output
-
-    state = State(arguments.state)
-    territory = state.trusted_root().document.territory
-    office = LocalOffice(territory, state.orders_key(), BlobFolder(state.objects))
-    with opened(state) as store:
-        row = store.run(
-            "ban-member", lambda tx: deny(tx, office, arguments.member, arguments.reason)
-        )
-    Output(as_json=arguments.json).record(
-        {
-            "member": row.name,
-            "role": row.role,
-            "excluded": True,
-            "denied within": f"{EXCLUSIONS_SECONDS} s",
-        }
-    )
-    return 0
-
-
-def _backup(arguments: argparse.Namespace) -> int:
-    from scheduler.backup.sealing import passphrase_in
-    from scheduler.backup.taking import take
-    from scheduler.state import State
-    from terminal.output import Output
-    from trust.clock import SystemClock
-    from trust.entropy import SYSTEM
-
-    phrase = arguments.keys_passphrase and passphrase_in(arguments.keys_passphrase)
-    manifest = take(State(arguments.state), arguments.out, SystemClock(), SYSTEM, passphrase=phrase)
-    Output(as_json=arguments.json).record(
-        {
-            "backup": str(arguments.out),
-            "territory": manifest.territory,
-            "log entries": manifest.log_size,
-            "files": len(manifest.files),
-            "bytes": sum(size for size, _ in manifest.files.values()),
-            "keys": "sealed" if phrase else "not in it: keep a copy of the folder `keys` apart",
-        }
-    )
-    return 0
-
-
-def _restore(arguments: argparse.Namespace) -> int:
-    from scheduler.backup.restoring import restore
-    from scheduler.backup.sealing import passphrase_in
-    from terminal.output import Output
-    from trust.clock import SystemClock, to_text
-
-    phrase = arguments.keys_passphrase and passphrase_in(arguments.keys_passphrase)
-    done = restore(arguments.backup, arguments.state, SystemClock(), passphrase=phrase)
-    keys = "" if done.with_keys else "put the folder `keys` back, then "
-    Output(as_json=arguments.json).record(
-        {
-            "state": str(arguments.state),
-            "territory": done.manifest.territory,
-            "taken": to_text(done.manifest.taken_at),
-            "log entries": done.manifest.log_size,
-            "witnesses agree": " ".join(done.witnesses) or "none are asked",
-            "next": f"{keys}cadastre scheduler serve --state {arguments.state}",
-        }
-    )
-    return 0
-
-
-def _upgrade(arguments: argparse.Namespace) -> int:
-    from scheduler.state import State
-    from scheduler.upgrading import upgrade
-    from terminal.output import Output
-    from trust.clock import SystemClock
-    from trust.entropy import SYSTEM
-
-    done = upgrade(State(arguments.state), arguments.backup, SystemClock(), SYSTEM)
-    Output(as_json=arguments.json).record(
-        {
-            "from": done.old,
-            "to": done.new,
-            "backup": str(arguments.backup) if done.changed else "not taken: nothing to do",
-            "next": f"cadastre scheduler serve --state {arguments.state}",
-        }
-    )
     return 0
 
 

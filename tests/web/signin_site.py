@@ -22,7 +22,7 @@ from web.kit import Kit
 from web.signin import visits
 from web.signin.access import anybody, needs, somebody
 from web.signin.address import PublicAddress
-from web.signin.entrance import Entrance
+from web.signin.entrance import Entrance, shut_out
 from web.signin.gate import Gate
 from web.signin.memory import MemoryStore
 from web.signin.oidc.configuration import IssuerConfiguration
@@ -61,6 +61,10 @@ class Site:
         )
         self.done: list[str] = []
         self.app = build(self, routes(self))
+
+    def shut_out(self, subject: str) -> tuple[int, int]:
+        """As `cadastre scheduler shut-out` does it: how many sessions and keys ended."""
+        return shut_out(self.entrance.credentials, self.entrance.sessions, subject)
 
     def browser(self, address: str = "192.0.2.7") -> Browser:
         return Browser(self.app, self.origin, address)

@@ -64,7 +64,7 @@ def test_7_4_2_who_is_excluded_does_not_slip_in_by_a_key_meanwhile(site: Site) -
     watching = Watching()
     watching.__dict__ |= site.store.__dict__
     site.entrance.sessions._store = watching
-    site.entrance.exclude(held.person.subject)
+    site.shut_out(held.person.subject)
     assert tried == [403]
     assert attacker.get("/workers").status == 303
 

@@ -351,7 +351,7 @@ def test_excluding_somebody_ends_all_they_have(site: Site) -> None:
     )
     token = shown.text.split("cadastre-api-v1.")[1][:64]
     (held,) = site.store._sessions.values()
-    assert site.entrance.exclude(held.person.subject) == (1, 1)
+    assert site.shut_out(held.person.subject) == (1, 1)
     assert browser.get("/workers").status == 303
     bearer = {"authorization": f"Bearer cadastre-api-v1.{token}"}
     assert site.browser().get("/api/v1/me", headers=bearer).status == 401

@@ -47,7 +47,7 @@ def insider(site: Site, *roles: Role) -> tuple[Browser, Person, str]:
 
 
 ENDINGS: dict[str, Ending] = {
-    "they were excluded": lambda site, who, _: site.entrance.exclude(who.subject),
+    "they were excluded": lambda site, who, _: site.shut_out(who.subject),
     "they signed out everywhere": lambda site, who, _: site.entrance.sessions.end_all(who.subject),
     "everybody was signed out": lambda site, *_: site.entrance.sessions.end_everybodys(),
     "twelve hours went by": lambda site, *_: site.clock.advance(12 * 3600),
@@ -76,7 +76,7 @@ def test_a_body_that_was_held_back_makes_no_key_for_somebody_who_was_excluded(si
     browser, person, _ = insider(site, Role.OPERATOR)
     fields = {"label": "spare", "role-operator": "1", "csrf": browser.get("/account").csrf}
     for path in ("/account/tokens", "/account/keys"):
-        answer = browser.post(path, fields, meanwhile=lambda: site.entrance.exclude(person.subject))
+        answer = browser.post(path, fields, meanwhile=lambda: site.shut_out(person.subject))
         assert answer.status == 401
     assert site.entrance.credentials.of(person.subject) == ()
 
@@ -88,7 +88,7 @@ def test_a_body_that_was_held_back_does_nothing_with_a_token_taken_back(site: Si
         "/api/v1/workers/w1/ban",
         {"reason": "late"},
         headers={"authorization": f"Bearer {token}", "accept": "application/json"},
-        meanwhile=lambda: site.entrance.exclude(person.subject),
+        meanwhile=lambda: site.shut_out(person.subject),
     )
     assert answer.status == 401
     assert site.done == []
@@ -137,7 +137,7 @@ def test_who_is_excluded_while_signing_in_is_not_in(watching: Watching, once: bo
         token = credentials.key(credentials.redeem(token).person)
     browser = site.browser()
     page = browser.get("/sign-in")
-    watching.before["add_session"] = lambda: site.entrance.exclude(subject)
+    watching.before["add_session"] = lambda: site.shut_out(subject)
     answer = browser.send(page, "/sign-in", token=token)
     assert answer.status == 403
     assert SESSION not in browser.jar
@@ -159,9 +159,9 @@ def test_who_is_being_excluded_keeps_nothing_made_meanwhile(
 
     if step == "end_sessions_of":
         watching.before[step] = lambda: apart(make)
-        site.entrance.exclude(person.subject)
+        site.shut_out(person.subject)
     else:
-        watching.before[step] = lambda: site.entrance.exclude(person.subject)
+        watching.before[step] = lambda: site.shut_out(person.subject)
         assert make().status == 401
     assert site.entrance.credentials.of(person.subject) == ()
     assert site.entrance.sessions.of(person.subject) == ()

@@ -192,10 +192,6 @@ class Entrance:
             self.sessions.end(ticket)
             _log.info("%s signed out", person.tag)
 
-    def exclude(self, subject: str) -> tuple[int, int]:
-        """See `shut_out`."""
-        return shut_out(self.credentials, self.sessions, subject)
-
     def sweep(self) -> int:
         """Forget what is over; how many things that were. Called now and then by a clock."""
         return self._store.sweep(self.clock.now())
