@@ -193,8 +193,8 @@ def _serve(arguments: argparse.Namespace) -> int:
                 address=arguments.web_address,
                 issuer=arguments.web_sign_in,
                 zone=arguments.web_zone,
-                judging=arguments.web_judging,
             ),
+            judging=arguments.web_judging,
         )
     )
     return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import resource
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from shutil import disk_usage
@@ -20,7 +21,9 @@ from prometheus_client.registry import Collector
 from scheduler import readiness
 from scheduler.log.witnessing import Waiting
 from scheduler.service.desk import Desk
+from scheduler.views.alerts import AlertKind
 from scheduler.views.measures import measures
+from scheduler.views.watching import Watch
 
 AGE_SECONDS = 5.0
 
@@ -36,8 +39,11 @@ class Written(Protocol):
 class Gauges(Collector):
     """Everything that is looked up; register it once per scheduler."""
 
-    def __init__(self, desk: Desk, log: Written, folder: Path, database: Path) -> None:
+    def __init__(
+        self, desk: Desk, log: Written, folder: Path, database: Path, watch: Watch
+    ) -> None:
         self._desk, self._log, self._folder, self._database = desk, log, folder, database
+        self._watch = watch
         self._lock = threading.Lock()
         self._found: list[Metric] = []
         self._asked = float("-inf")
@@ -74,6 +80,13 @@ class Gauges(Collector):
             "How long a witness has not cosigned the newest checkpoint",
             "witness",
             {one.witness: (now - one.since).total_seconds() for one in self._log.waiting()},
+        )
+        standing = Counter(alert.kind for alert in self._watch.alerts())
+        yield _labelled(
+            "cadastre_alerts",
+            "Alerts that stand, as the page of alerts lists them",
+            "kind",
+            {kind.value: standing[kind] for kind in AlertKind},
         )
         yield _plain(
             "cadastre_root_expires_seconds",
@@ -113,9 +126,9 @@ class Gauges(Collector):
         )
 
 
-def install(desk: Desk, log: Written, folder: Path, database: Path) -> None:
+def install(desk: Desk, log: Written, folder: Path, database: Path, watch: Watch) -> None:
     """Put everything that is looked up beside the desk's meters."""
-    desk.meters.registry.register(Gauges(desk, log, folder, database))
+    desk.meters.registry.register(Gauges(desk, log, folder, database, watch))
 
 
 def _plain(name: str, what: str, value: float) -> Metric:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from durable.files import write_atomic
 from scheduler.errors import PagesRefused
+from scheduler.judging import Judging
 from scheduler.log.writer import LogWriter
 from scheduler.program import Opener
 from scheduler.program import Pages as AnyPages
@@ -20,6 +21,7 @@ from scheduler.service import authorship
 from scheduler.service.desk import Desk
 from scheduler.state import State
 from scheduler.store.store import Store, Transaction
+from scheduler.views.watching import Watch
 from trust.keys import PublicKey
 
 OFF = "off"
@@ -35,14 +37,13 @@ def opener(
     address: str,
     issuer: Path | None,
     zone: str,
-    judging: Path | None = None,
 ) -> Opener | None:
     """What makes the pages once the desk stands; None for none. Raises PagesRefused."""
     if listen == OFF:
         return None
     host, port = _split(listen)
 
-    def open_pages(desk: Desk, log: LogWriter) -> AnyPages:
+    def open_pages(desk: Desk, log: LogWriter, judged: Judging, watch: Watch) -> AnyPages:
         if missing := [name for name in _NEEDED if find_spec(name) is None]:
             _LOG.warning(
                 "no pages: the extra `web` is not installed", extra={"missing": ", ".join(missing)}
@@ -50,7 +51,8 @@ def opener(
             return _NoPages()
         from scheduler.web.surface import Pages, Settings
 
-        pages = Pages(desk, Settings(host, port, address, issuer, zone, judging), log.waiting)
+        settings = Settings(host, port, address, issuer, zone)
+        pages = Pages(desk, settings, log.waiting, judged, watch)
         write_atomic(state.folder / _FILE, pages.address.encode())
         # To the terminal and to no log: whoever reads the token is the first operator.
         sys.stdout.write(f"pages: {pages.address}\n")

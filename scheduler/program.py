@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from cryptography import x509
@@ -20,6 +21,7 @@ from scheduler import gauges, logs
 from scheduler.clockwork import make_clockwork
 from scheduler.database import alone, open_database
 from scheduler.helper import Helper, HttpHelper, NoHelper
+from scheduler.judging import Judging, load
 from scheduler.keyholder import HttpKeyholder, Keyholder, NoKeyholder
 from scheduler.log.cosigners import HttpCosigner
 from scheduler.log.writer import LogWriter
@@ -35,6 +37,8 @@ from scheduler.service.standing import Standing
 from scheduler.service.transfers import Transfers
 from scheduler.site import Site, SiteServer
 from scheduler.state import State
+from scheduler.views.voted import Documents
+from scheduler.views.watching import Watch
 from trust import certificates
 from trust.certificates import Role
 from trust.clock import Clock, SystemClock
@@ -93,13 +97,16 @@ async def serve(
     limits: Limits | None = None,
     helper: str = "",
     keyholder: str = "",
+    *,
     opener: Opener | None = None,
+    judging: Path | None = None,
 ) -> None:
     """Run until SIGTERM or SIGINT. Raises before it listens when anything is not in order.
 
     `helper` and `keyholder` are the addresses of those two, "" where there is none; `opener`
-    makes the pages, None for none.
+    makes the pages, None for none; `judging` is the file about thresholds and factors.
     """
+    judged = load(judging) if judging else Judging()
     harden()  # it holds the keys of orders, log and authority, and every worker's report
     sys.setswitchinterval(SWITCH_SECONDS)
     clock = SystemClock()
@@ -109,7 +116,7 @@ async def serve(
         HttpKeyholder(keyholder) if keyholder else NoKeyholder(),
     )
     with alone(state):
-        await _serve(state, clock, limits or Limits(), others, opener)
+        await _serve(state, clock, limits or Limits(), others, Views(judged, opener))
 
 
 class Pages(Protocol):
@@ -120,7 +127,15 @@ class Pages(Protocol):
     def sweep(self) -> int: ...
 
 
-Opener = Callable[[Desk, LogWriter], Pages]
+Opener = Callable[[Desk, LogWriter, Judging, Watch], Pages]
+
+
+@dataclass(frozen=True)
+class Views:
+    """Who looks at the grid, and by what it is judged."""
+
+    judged: Judging
+    opener: Opener | None
 
 
 @dataclass(frozen=True)
@@ -131,9 +146,7 @@ class Others:
     keyholder: Keyholder
 
 
-async def _serve(
-    state: State, clock: Clock, limits: Limits, others: Others, opener: Opener | None
-) -> None:
+async def _serve(state: State, clock: Clock, limits: Limits, others: Others, views: Views) -> None:
     configuration = state.configuration()
     trusted = state.trusted_root()
     trusted.require_current(clock.now())
@@ -163,7 +176,7 @@ async def _serve(
         keyholder=others.keyholder,
     )
     try:
-        await _run(state, desk, log, opener)
+        await _run(state, desk, log, views)
     finally:
         store.close()
         log.close()
@@ -178,7 +191,7 @@ async def log_roots(desk: Desk, roots: Sequence[bytes]) -> None:
         )
 
 
-async def _run(state: State, desk: Desk, log: LogWriter, opener: Opener | None) -> None:
+async def _run(state: State, desk: Desk, log: LogWriter, views: Views) -> None:
     configuration = state.configuration()
     outbox.require_one_moment(desk.store, log)
     roots = state.roots()
@@ -188,7 +201,8 @@ async def _run(state: State, desk: Desk, log: LogWriter, opener: Opener | None) 
     transfers = Transfers(desk, state.staging)
     # Before a port is bound: what takes a second would leave callers before a server that does not
     # answer yet.
-    pages = opener(desk, log) if opener else None
+    watch = Watch(desk, Documents(desk), log.waiting, views.judged.alerts)
+    pages = views.opener(desk, log, views.judged, watch) if views.opener else None
     identity = ServerIdentity(desk, configuration.hosts)
     services = Services(desk, standing, transfers, DenyList(desk), roots)
     authority_pem = certificates.to_pem(desk.authority.certificate)
@@ -199,7 +213,7 @@ async def _run(state: State, desk: Desk, log: LogWriter, opener: Opener | None) 
         _EVERYWHERE,
         configuration.http_port,
     )
-    gauges.install(desk, log, state.folder, state.database)
+    gauges.install(desk, log, state.folder, state.database, watch)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

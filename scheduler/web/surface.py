@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from scheduler.errors import PagesRefused
+from scheduler.judging import Judging
 from scheduler.service.desk import Desk
 from scheduler.views.health import Absent
 from scheduler.views.voted import Documents
@@ -23,8 +24,6 @@ from scheduler.web.actions.pages import actions
 from scheduler.web.auditors import room as auditors
 from scheduler.web.authors.pages import author_pages
 from scheduler.web.pages import pages
-from scheduler.web.resources import judging
-from scheduler.web.resources.judging import Judging
 from scheduler.web.resources.room import resource_pages
 from scheduler.web.signin_store import SignInTables
 from web.application import application
@@ -53,7 +52,6 @@ class Settings:
     address: str = ""
     issuer: Path | None = None  # the file about the identity provider
     zone: str = "Europe/Paris"
-    judging: Path | None = None  # the file about thresholds and energy factors
 
 
 def room(desk: Desk, zone: str = "UTC") -> Kit:
@@ -100,15 +98,16 @@ def surface(
     *,
     hands: Hands | None = None,
     judged: Judging | None = None,
+    watch: Watch | None = None,
 ) -> tuple[FastAPI, list[Broadcast]]:
     """The application, and the live parts that its end has to close.
 
-    `hands` run what changes the grid where the scheduler's bell rings; `judged` are the thresholds
-    of alerts.
+    `hands` run what changes the grid where the scheduler's bell rings; `judged` are thresholds and
+    factors, and `watch` is who judges by them: its memory of since when is the program's own.
     """
     doing, judged = hands or Hands(), judged or Judging()
     documents = Documents(desk)
-    watch = Watch(desk, documents, absent, judged.alerts)
+    watch = watch or Watch(desk, documents, absent, judged.alerts)
     router, live = pages(kit, desk, absent, watch)
     resources, moving = resource_pages(kit, desk, documents, watch, judged)
     acts, news = actions(kit, desk, doing)
@@ -136,12 +135,16 @@ class Pages:
     """
 
     def __init__(
-        self, desk: Desk, settings: Settings, absent: Callable[[], Sequence[Absent]]
+        self,
+        desk: Desk,
+        settings: Settings,
+        absent: Callable[[], Sequence[Absent]],
+        judged: Judging | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._store = SignInTables(desk.store)
         kit = room(desk, settings.zone)
         issuer = issuers.load(settings.issuer) if settings.issuer else None
-        judged = judging.load(settings.judging) if settings.judging else Judging()
         # The port is part of the address that everything is put together with: taken first.
         later = _Later()
         try:
@@ -167,7 +170,7 @@ class Pages:
             issuer=issuer,
         )
         later.app, self._live = surface(
-            kit, desk, self.entrance, absent, hands=here(), judged=judged
+            kit, desk, self.entrance, absent, hands=here(), judged=judged, watch=watch
         )
 
     def _close(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
+import subprocess
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,9 @@ from scheduler import gauges, readiness
 from scheduler.service.bell import PACE
 from scheduler.service.pace import keep_pace
 from scheduler.site import Site
+from scheduler.views.alerts import Thresholds
+from scheduler.views.voted import Documents
+from scheduler.views.watching import FRESH, Watch
 from tests.scheduler.conftest import World, build
 
 HERE = Path(__file__).parents[2]
@@ -34,7 +39,9 @@ def documented() -> dict[str, tuple[str, set[str]]]:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     made = build(tmp_path)
-    gauges.install(made.desk, made.desk.log, tmp_path, tmp_path / "scheduler.db")
+    desk = made.desk
+    watch = Watch(desk, Documents(desk), list, Thresholds(disk_free_share=1e-9))
+    gauges.install(desk, desk.log, tmp_path, tmp_path / "scheduler.db", watch)
     return made
 
 
@@ -97,6 +104,8 @@ def test_counts_follow_what_happens_and_name_nobody(world: World) -> None:
 
     world.clock.advance(91)
     assert value(world, "cadastre_workers", freshness="lost") == 3
+    assert value(world, "cadastre_alerts", kind="worker-lost") == 1
+    assert value(world, "cadastre_alerts", kind="disk-fills") == 0
     assert value(world, "cadastre_units_late") == 3
 
 
@@ -108,9 +117,9 @@ def test_asking_often_reads_the_database_once(world: World) -> None:
     for _ in range(20):
         scrape(world)
     assert asked == []
-    world.clock.advance(gauges.AGE_SECONDS)
+    world.clock.advance(FRESH.total_seconds())
     scrape(world)
-    assert asked == ["view-measures"]
+    assert sorted(asked) == ["view-figures", "view-measures"]
 
 
 def test_ready_says_what_is_missing_and_alive_does_not_look(
@@ -187,3 +196,26 @@ def test_no_rule_stands_twice_and_the_scrape_is_of_this_machine() -> None:
     assert job["static_configs"] == [{"targets": ["127.0.0.1:7480"]}]
     assert f'job="{job["job_name"]}"' in ALERTS[0]["expr"]
     assert CONFIG["rule_files"] == ["alerts.yml"]
+
+
+@pytest.mark.external
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check", "config", "prometheus.yml"),
+        ("check", "rules", "--lint=all", "--lint-fatal", "alerts.yml"),
+        ("test", "rules", "story.yml"),
+    ],
+    ids=" ".join,
+)
+def test_prometheus_itself_takes_the_rules(tmp_path: Path, words: tuple[str, ...]) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed (.ci/promtool fetches Debian's)")
+    for name in ("prometheus.yml", "alerts.yml"):
+        shutil.copy(HERE / "deploy" / "metrics" / name, tmp_path)
+    shutil.copy(Path(__file__).with_name("alerts_story.yml"), tmp_path / "story.yml")
+    done = subprocess.run(
+        [promtool, *words], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -14,8 +14,11 @@ import pytest
 
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.errors import PagesRefused
+from scheduler.judging import Judging, load, parse
 from scheduler.log.witnessing import Waiting
+from scheduler.program import serve
 from scheduler.service import efforts
+from scheduler.state import State
 from scheduler.store.tables import CampaignRow
 from scheduler.views.alerts import (
     Alert,
@@ -31,8 +34,6 @@ from scheduler.views.alerts import (
 from scheduler.views.voted import Documents
 from scheduler.views.watching import FRESH, Watch
 from scheduler.web.resources.alert_words import KINDS, THRESHOLDS, bounds, tell
-from scheduler.web.resources.judging import Judging, load, parse
-from scheduler.web.surface import Pages, Settings
 from tests.scheduler.conftest import START, World
 from tests.web.signin_browser import Browser
 from tests.web_scheduler.territory import HOSTILE, Grid
@@ -303,11 +304,12 @@ def test_the_sample_file_says_the_defaults() -> None:
     assert parse(tomllib.loads("[energy]\n" + energy)).energy.source.startswith("measured")
 
 
-def test_a_wrong_file_is_refused_before_anything_is_served(lonely: World, tmp_path: Path) -> None:
+def test_a_wrong_file_is_refused_before_anything_is_served(tmp_path: Path) -> None:
     path = tmp_path / "judging.toml"
     path.write_text("[alerts]\nready = 5\n")
     with pytest.raises(PagesRefused, match=r"alerts\.ready"):
-        Pages(lonely.desk, Settings(judging=path), tuple)
+        asyncio.run(serve(State(tmp_path / "state"), judging=path))
+    assert not (tmp_path / "state").exists()
 
 
 def test_a_disk_that_cannot_be_looked_at_silences_nothing_else(

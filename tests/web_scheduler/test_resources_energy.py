@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from scheduler.errors import PagesRefused
+from scheduler.judging import Judging, load, parse
 from scheduler.store.tables import EffortRow
 from scheduler.views import energy
 from scheduler.views.energy import Factors
 from scheduler.views.slices import Slice
-from scheduler.web.resources.judging import Judging, load, parse
 from tests.web.signin_browser import Browser
 from tests.web_scheduler.territory import Grid
 from tests.web_scheduler.test_pages_long_lists import plans

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from scheduler.judging import Judging
 from scheduler.service.desk import Desk
 from scheduler.views.voted import Documents
 from scheduler.views.watching import Watch
@@ -11,7 +12,6 @@ from scheduler.web.resources.alert_pages import alert_pages
 from scheduler.web.resources.budget_pages import budget_pages
 from scheduler.web.resources.bundle_pages import bundle_pages
 from scheduler.web.resources.energy_pages import energy_pages
-from scheduler.web.resources.judging import Judging
 from scheduler.web.resources.queue_pages import queue_pages
 from scheduler.web.resources.timeline_pages import timeline_pages
 from scheduler.web.resources.worker_pages import worker_pages

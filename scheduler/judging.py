@@ -1,4 +1,4 @@
-"""By what these pages judge: thresholds and energy factors, as one TOML file sets them."""
+"""By what a grid is judged: thresholds and energy factors, as one TOML file sets them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LONGEST = 300  # letters of the factor's source
 
 @dataclass(frozen=True)
 class Judging:
-    """Everything that an operator may set about these pages; the defaults are for a city."""
+    """Everything that an operator may set; the defaults are for a city."""
 
     alerts: Thresholds = field(default_factory=Thresholds)
     energy: Factors = field(default_factory=Factors)
