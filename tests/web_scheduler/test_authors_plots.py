@@ -87,7 +87,12 @@ PLACES = (("n", "s", "e"), ("n", "s", "e"))
         (value(2, 2, labels=(("x", "y"), ("x", "y")), cells=[1.0, 0.2, 0.2, 1.0]), Plot.MATRIX),
         (value(2, 2, labels=(("x", "y"), ("x", "y")), unit="coefficient"), Plot.MATRIX),
         (value(20, 3, unit="home sector, work sector, mode"), Plot.MATRIX),
-        (value(3, 40), Plot.TABLE),
+        (value(3, 40), Plot.HISTOGRAMS),
+        (value(3, 40, unit="the labels' units"), Plot.TABLE),
+        (value(9, 40), Plot.TABLE),
+        (value(3, 65), Plot.TABLE),
+        (value(6, unit="the response's unit per the label's"), Plot.REGRESSION),
+        (value(6, unit="the coefficients' units"), Plot.TABLE),
         (value(3, 4, 5), Plot.TABLE),
     ],
 )
@@ -104,6 +109,9 @@ def test_shape_labels_and_unit_choose_the_picture(array: Array, plot: Plot) -> N
         ("travel_statistics", {"persons": Plot.SCALAR, "means": Plot.TABLE,
                                "variances": Plot.TABLE, "correlations": Plot.MATRIX}),
         ("mode_shift", {"weights": Plot.REGRESSION, "accuracy": Plot.SCALAR}),
+        ("encrypted_statistics", {"histogram": Plot.HISTOGRAMS, "quantiles": Plot.MATRIX,
+                                  "coefficients": Plot.REGRESSION,
+                                  "standard_errors": Plot.TABLE, "explained": Plot.SCALAR}),
         ("ecological_potential", {"links": Plot.MATRIX, "shift": Plot.HISTOGRAM}),
     ],
 )  # fmt: skip
@@ -146,26 +154,26 @@ def test_the_noises_bands_are_for_the_opened_sum_alone() -> None:
 def test_what_is_withheld_is_said_and_never_drawn(speech: Speech) -> None:
     found = shown(value(3, cells=[30.0, "<20", None], low=(20.0, None, None),
                         high=(40.0, None, None)), speech)  # fmt: skip
-    assert found.chart is not None
-    assert [row[0] for row in found.chart.rows] == ["a0"]
+    (chart,) = found.charts
+    assert [row[0] for row in chart.rows] == ["a0"]
     assert [row[1] for row in found.rows] == ["<20", None]
     assert any("withheld" in speech.text(note) for note in found.notes)
 
 
 def test_a_histogram_of_nothing_is_drawn_empty(speech: Speech) -> None:
     found = shown(value(2, cells=["<20", "<20"]), speech)
-    assert found.chart is not None
-    assert "No values yet." in found.chart.svg
+    (chart,) = found.charts
+    assert "No values yet." in chart.svg
 
 
 def test_flows_are_summed_over_modes_and_the_small_are_counted(speech: Speech) -> None:
     cells = [1.0, 2.0] * 8 + [-9.0, -9.0]
     found = shown(value(3, 3, 2, labels=(*PLACES, ("car", "bike")), cells=cells), speech)
-    assert found.chart is not None
-    assert len(found.chart.rows) == 8  # the negative one is noise, no flow
-    assert {row[2] for row in found.chart.rows} == {3.0}
+    (chart,) = found.charts
+    assert len(chart.rows) == 8  # the negative one is noise, no flow
+    assert {row[2] for row in chart.rows} == {3.0}
     negative = shown(value(3, 3, labels=PLACES, cells=[-1.0 - at for at in range(9)]), speech)
-    assert negative.chart is None
+    assert not negative.charts
     assert negative.rows
 
 
@@ -174,7 +182,7 @@ def test_a_coefficient_tells_whether_its_band_leaves_zero_out(speech: Speech) ->
         value(2, unit="score", cells=[0.5, 0.5], low=(0.1, -0.1), high=(0.9, 1.1)), speech
     )
     assert [speech.text(row[4]) for row in found.rows] == ["yes", "no"]
-    assert found.chart is not None
+    assert len(found.charts) == 1
 
 
 def test_a_curve_needs_two_rounds(speech: Speech) -> None:
@@ -186,8 +194,8 @@ def test_a_curve_needs_two_rounds(speech: Speech) -> None:
 
 def test_a_label_that_looks_like_markup_stays_text(speech: Speech) -> None:
     found = shown(value(2, labels=(("<script>", "b"),)), speech)
-    assert found.chart is not None
-    assert "<script>" not in found.chart.svg
+    (chart,) = found.charts
+    assert "<script>" not in chart.svg
 
 
 def test_every_form_of_a_download_takes_every_value() -> None:
@@ -227,3 +235,20 @@ def test_parquet_is_refused_where_no_library_writes_it(monkeypatch: pytest.Monke
     with pytest.raises(ExtraMissing, match="Parquet") as refused:
         downloads.as_parquet(released)
     assert "cadastre[graph]" in refused.value.remedy
+
+
+def test_a_wide_matrix_is_a_histogram_per_row_each_with_its_own_bands(speech: Speech) -> None:
+    low = tuple(float(at) - 1 for at in range(90))
+    matrix = value(2, 45, labels=(("near", "far"), tuple(map(str, range(45)))))
+    banded = dataclasses.replace(matrix, low=low, high=tuple(at + 2 for at in low))
+    found = shown(banded, speech)
+    near, far = found.charts
+    assert near.rows[0][:3] == ["0", 0.0, -1.0]
+    assert far.rows[0][:3] == ["0", 45.0, 44.0]
+
+
+def test_coefficients_with_units_of_their_own_are_a_table_without_an_axis(speech: Speech) -> None:
+    found = shown(value(6, unit="the response's unit per the label's"), speech)
+    assert found.plot is Plot.REGRESSION
+    assert not found.charts
+    assert len(found.rows) == 6

@@ -64,12 +64,17 @@ def as_csv(released: Released) -> bytes:
     return out.getvalue().encode()
 
 
+def writes_parquet() -> bool:
+    """Whether this scheduler has the library; the pages offer no file that would be refused."""
+    return find_spec("pyarrow") is not None
+
+
 def as_parquet(released: Released) -> bytes:
     """One row per cell; the provenance is the file's key-value metadata `cadastre`.
 
     Raises ExtraMissing.
     """
-    if find_spec("pyarrow") is None:
+    if not writes_parquet():
         raise ExtraMissing(
             "this scheduler has no library that writes Parquet",
             remedy="take CSV or JSON, or whoever runs it adds pip install 'cadastre[graph]'",

@@ -156,6 +156,7 @@ def _releases(router: APIRouter, kit: Kit, desk: Desk) -> None:
             curves=plots.curves(found.told, speech),
             facts=facts.of_release(source),
             name=_name(found),
+            parquet=downloads.writes_parquet(),
         )
 
     @router.get(f"{API}/releases/{{prefix}}")

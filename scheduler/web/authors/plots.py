@@ -10,7 +10,8 @@ import enum
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from scheduler.views.releases import Array, Told
 from web import charts
@@ -24,7 +25,11 @@ MOST_RIBBONS = 30
 MOST_SIDE = 24  # rows or columns of a matrix that a page still shows
 MOST_ROWS = 200
 MOST_CURVES = 8
+MOST_SERIES = 8  # histograms that one matrix becomes
 COEFFICIENTS = frozenset({"coefficient", "coefficients", "score", "scores", "log-odds"})
+_PER_LABEL = "per the label's"  # how a bundle says the unit of coefficients that each have another
+
+T = TypeVar("T")
 
 
 class Plot(enum.StrEnum):
@@ -32,6 +37,7 @@ class Plot(enum.StrEnum):
 
     SCALAR = "scalar"
     HISTOGRAM = "histogram"
+    HISTOGRAMS = "histograms"  # one for each label of the first axis
     REGRESSION = "regression"  # an estimate per name, with its band
     FLOWS = "flows"  # from place to place
     MATRIX = "matrix"
@@ -44,7 +50,7 @@ class Shown:
 
     name: str
     plot: Plot
-    chart: Chart | None = None
+    charts: Sequence[Chart] = ()
     headings: Sequence[Sentence | str] = ()
     rows: Sequence[Sequence[Cell]] = ()
     notes: Sequence[Sentence] = ()
@@ -55,42 +61,53 @@ def plot_of(array: Array) -> Plot:
     if len(array.cells) == 1:
         return Plot.SCALAR
     if len(array.shape) == 1:
-        if array.unit in COEFFICIENTS:
+        if array.unit in COEFFICIENTS or _PER_LABEL in array.unit:
             return Plot.REGRESSION
         # Labels with units of their own share no axis.
         return Plot.TABLE if _mixed(array) or len(array.cells) > MOST_BARS else Plot.HISTOGRAM
     places = array.labels[0] == array.labels[1] and array.unit not in COEFFICIENTS
     if places and not _mixed(array) and not _symmetric(array):
         return Plot.FLOWS
-    if len(array.shape) == 2 and max(array.shape) <= MOST_SIDE:
+    if len(array.shape) != 2:
+        return Plot.TABLE
+    if max(array.shape) <= MOST_SIDE:
         return Plot.MATRIX
-    return Plot.TABLE
+    first, second = array.shape
+    several = first <= MOST_SERIES and second <= MOST_BARS
+    return Plot.HISTOGRAMS if several and not _mixed(array) else Plot.TABLE
 
 
 def shown(array: Array, speech: Speech) -> Shown:
     """A value of more than one cell as its page shows it."""
     plot = plot_of(array)
     notes = _notes(array)
-    chart: Chart | None = None
+    drawn: list[Chart] = []
     match plot:
         case Plot.HISTOGRAM:
-            chart = charts.histogram(
-                f"plot-{array.name}", array.name, _bars(array), speech, unit=array.unit
-            )
-            return Shown(array.name, plot, chart, *_withheld_rows(array), notes)
+            drawn = [_histogram(array, f"plot-{array.name}", speech)]
+            return Shown(array.name, plot, drawn, *_withheld_rows(array), notes)
+        case Plot.HISTOGRAMS:
+            drawn = [
+                _histogram(one, f"plot-{array.name}-{at}", speech)
+                for at, one in enumerate(_series(array))
+            ]
+            return Shown(array.name, plot, drawn, *_withheld_rows(array), notes)
         case Plot.REGRESSION:
-            if len(array.cells) <= MOST_BARS:
-                chart = charts.bars(
-                    f"plot-{array.name}", array.name, _bars(array), speech, unit=array.unit
+            # Coefficients with units of their own share no axis: the table tells them alone.
+            if len(array.cells) <= MOST_BARS and not _mixed(array):
+                drawn.append(
+                    charts.bars(
+                        f"plot-{array.name}", array.name, _bars(array), speech, unit=array.unit
+                    )
                 )
-            return Shown(array.name, plot, chart, *_estimates(array), notes)
+            return Shown(array.name, plot, drawn, *_estimates(array), notes)
         case Plot.FLOWS:
-            chart, left_out = _flows(array, speech)
-            return Shown(array.name, plot, chart, *_long(array), [*notes, *left_out])
+            drawn, left_out = _flows(array, speech)
+            return Shown(array.name, plot, drawn, *_long(array), [*notes, *left_out])
         case Plot.MATRIX:
-            return Shown(array.name, plot, None, *_matrix(array), notes)
+            return Shown(array.name, plot, drawn, *_matrix(array), notes)
         case _:
-            return Shown(array.name, plot, None, *_long(array), notes)
+            return Shown(array.name, plot, drawn, *_long(array), notes)
 
 
 def scalars(arrays: Sequence[Array]) -> list[list[Cell]]:
@@ -124,6 +141,10 @@ def _ends(array: Array, at: int) -> list[Cell]:
     return [array.low[at] if array.low else None, array.high[at] if array.high else None]
 
 
+def _histogram(array: Array, identity: str, speech: Speech) -> Chart:
+    return charts.histogram(identity, array.name, _bars(array), speech, unit=array.unit)
+
+
 def _bars(array: Array) -> list[Bar]:
     bars = []
     for at, (words, cell) in enumerate(zip(labels(array), array.cells, strict=True)):
@@ -132,6 +153,27 @@ def _bars(array: Array) -> list[Bar]:
             high = array.high[at] if array.high else None
             bars.append(Bar(" / ".join(words), float(cell), low, high))
     return bars
+
+
+def _series(array: Array) -> list[Array]:
+    """A matrix as one value per label of its first axis, bands and all."""
+    names, inner = array.labels[0], array.shape[1]
+
+    def part(cells: tuple[T, ...], at: int) -> tuple[T, ...]:
+        return cells[at * inner : (at + 1) * inner]
+
+    return [
+        replace(
+            array,
+            name=name,
+            shape=(inner,),
+            labels=(array.labels[1],),
+            cells=part(array.cells, at),
+            low=part(array.low, at),
+            high=part(array.high, at),
+        )
+        for at, name in enumerate(names)
+    ]
 
 
 def _estimates(array: Array) -> tuple[list[Sentence | str], list[list[Cell]]]:
@@ -147,7 +189,7 @@ def _estimates(array: Array) -> tuple[list[Sentence | str], list[list[Cell]]]:
     return [say("name"), array.unit, *ends], rows[:MOST_ROWS]
 
 
-def _flows(array: Array, speech: Speech) -> tuple[Chart | None, list[Sentence]]:
+def _flows(array: Array, speech: Speech) -> tuple[list[Chart], list[Sentence]]:
     """The largest streams between the first two axes, summed over the others."""
     streams: dict[tuple[str, ...], float] = defaultdict(float)
     for words, cell in zip(labels(array), array.cells, strict=True):
@@ -156,7 +198,7 @@ def _flows(array: Array, speech: Speech) -> tuple[Chart | None, list[Sentence]]:
     ranked = sorted(streams.items(), key=lambda item: (-item[1], item[0]))
     drawn = {path: amount for path, amount in ranked[:MOST_RIBBONS] if amount > 0}
     if not drawn:
-        return None, [say("No flow is above zero: there is nothing to draw.")]
+        return [], [say("No flow is above zero: there is nothing to draw.")]
     chart = charts.flow(
         f"plot-{array.name}", array.name, drawn, [say("from"), say("to")], speech, unit=array.unit
     )
@@ -167,7 +209,7 @@ def _flows(array: Array, speech: Speech) -> tuple[Chart | None, list[Sentence]]:
             plural("{number} smaller flow is not drawn.", "{number} smaller flows are not drawn.",
                    hidden)
         )  # fmt: skip
-    return chart, notes
+    return [chart], notes
 
 
 def _matrix(array: Array) -> tuple[list[Sentence | str], list[list[Cell]]]:
@@ -228,7 +270,7 @@ def _notes(array: Array) -> list[Sentence]:
 
 
 def _mixed(array: Array) -> bool:
-    return "labels" in array.unit or "," in array.unit
+    return any(word in array.unit for word in ("label", "coefficients'", ","))
 
 
 def _symmetric(array: Array) -> bool:
