@@ -12,7 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,6 +26,7 @@ from web.listing.openapi import with_refusals
 from web.sentences import say
 
 OPENAPI = "/api/v1/openapi.json"
+ALIVE = "/healthz"  # for whoever restarts it, or a proxy in front: by any name, without a session
 _YEAR = 365 * 24 * 3600  # seconds that a choice of language or theme is remembered
 
 
@@ -75,9 +76,15 @@ def application(
         **options,
     )
     site.router.routes.append(Route(files.PREFIX + "{name:path}", kit.assets.answer))
+    site.router.routes.append(Route(ALIVE, _alive))
     for router in routers:
         site.include_router(router)
     return site
+
+
+async def _alive(_: Request) -> Response:
+    """The pages answer; nothing is looked at, so that asking costs nothing."""
+    return PlainTextResponse("alive\n", headers={"Cache-Control": "no-store"})
 
 
 class Net:

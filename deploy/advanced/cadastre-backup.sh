@@ -3,7 +3,7 @@
 # cadastre-backup.timer. Copy the folder to another machine afterwards: a backup beside its disk
 # dies with it. usage: cadastre-backup.sh [STATE [FOLDER [PASSPHRASE-FILE]]]
 set -eu
-cadastre=${CADASTRE:-/opt/cadastre/bin/cadastre}
+cadastre=${CADASTRE:-/opt/cadastre-server/bin/cadastre}
 state=${1:-/var/lib/cadastre-scheduler}
 folder=${2:-/var/backups/cadastre}
 # Keys go with it, sealed: keep a copy of this file where the backups are not.

@@ -1,4 +1,4 @@
-"""The HTTP edge of a witness: POST /add-checkpoint, GET /<hex sha256(origin)>/checkpoint."""
+"""The HTTP edge of a witness: POST /add-checkpoint, and GET of its checkpoints and /healthz."""
 
 from __future__ import annotations
 
@@ -60,10 +60,15 @@ class _Handler(BoundedHandler):
             self.answer(HTTPStatus.OK, lines, TEXT)
 
     def do_GET(self) -> None:  # noqa: N802 - as below
-        """Answer the newest cosigned checkpoint of a log."""
+        """Answer the newest cosigned checkpoint of a log, or that we are alive."""
+        if self.path == "/healthz":
+            self._say(HTTPStatus.OK, "ok")
+            return
         match = _LATEST.fullmatch(self.path)
         if match is None:
-            self._say(HTTPStatus.NOT_FOUND, "only /<sha256 of an origin>/checkpoint is here")
+            self._say(
+                HTTPStatus.NOT_FOUND, "only /<sha256 of an origin>/checkpoint and /healthz are here"
+            )
             return
         try:
             self.answer(HTTPStatus.OK, self.server.witness.latest(match.group(1)), TEXT)

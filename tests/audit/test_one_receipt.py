@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 
 import pytest
 
@@ -47,7 +48,12 @@ def command(folder):
             "--root", str(folder / "root.json"), "--json"]  # fmt: skip
 
 
-def test_a_proof_is_verified_without_a_network(files, capsys):
+def test_a_proof_is_verified_without_a_network(files, capsys, monkeypatch):
+    def cut(*_: object) -> None:
+        raise AssertionError("the network was asked for")
+
+    for name in ("socket", "create_connection", "getaddrinfo"):
+        monkeypatch.setattr(socket, name, cut)
     assert cadastre.main(command(files)) == 0
     said = json.loads(capsys.readouterr().out)
     assert (said["verified"], said["index"], said["what"], said["witnesses"]) == (

@@ -69,7 +69,7 @@ def parsed(words: list[str]) -> argparse.Namespace:
 @pytest.mark.parametrize("unit", SERVERS, ids=name_of)
 def test_the_command_of_a_unit_is_one_that_the_program_knows(unit: Path) -> None:
     program, *words = command(unit)
-    assert program == "/opt/cadastre/bin/cadastre"
+    assert program == "/opt/cadastre-server/bin/cadastre"
     arguments = parsed(words)
     user = re.search(r"^User=(\S+)$", unit.read_text("utf-8"), re.MULTILINE)
     assert user

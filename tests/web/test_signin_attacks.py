@@ -244,6 +244,13 @@ def test_another_host_name_is_not_answered(site: Site, host: str) -> None:
     assert "twelve" not in answer.text
 
 
+def test_only_whether_we_are_alive_is_told_by_any_name(site: Site) -> None:
+    headers = [("host", "10.0.0.7:7481")]
+    answer = exchange(site.app, "GET", "/healthz", headers, b"", "192.0.2.1", HTTPS)
+    assert (answer.status, answer.text) == (200, "alive\n")
+    assert exchange(site.app, "POST", "/healthz", headers, b"", "192.0.2.1", HTTPS).status == 405
+
+
 def test_two_host_headers_are_none(site: Site) -> None:
     headers = [("host", "grille.example.fr"), ("host", "evil.example")]
     assert exchange(site.app, "GET", "/", headers, b"", "192.0.2.1", HTTPS).status == 421

@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute
 
 from trust.clock import Clock
 from web import files, visitors
-from web.application import OPENAPI
+from web.application import ALIVE, OPENAPI
 from web.signin import lifetimes, visits
 from web.signin.errors import AccessUndeclared, NotSignedIn, RoleMissing, SignInStale
 from web.signin.roles import Role
@@ -79,8 +79,8 @@ def enforce(requirement: Requirement, request: Request) -> None:
 
 
 def open_to_all(path: str) -> bool:
-    """Whether the gate looks away: styles, scripts and the API's description, which are public."""
-    return path.startswith(files.PREFIX) or path == OPENAPI
+    """Whether the gate looks away: styles, scripts, the API's description, whether we are alive."""
+    return path.startswith(files.PREFIX) or path in {OPENAPI, ALIVE}
 
 
 def require_declared(routes: Iterable[BaseRoute]) -> None:
