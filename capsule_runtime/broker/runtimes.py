@@ -6,6 +6,7 @@ shares a process with torch, starts as fast and takes as little memory as on a w
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -52,6 +53,9 @@ def measure(layouts: Mapping[str, Layout], state: Path) -> dict[str, Digest]:
     if child == 0:
         status = 1
         try:
+            # What is garbage here belongs to our parent: an object that owns threads (a TenSEAL
+            # context) would wait at its end for threads that a forked child does not have.
+            gc.freeze()
             os.close(reading)
             with open(writing, "w", encoding="ascii") as answer:  # noqa: PTH123 - a descriptor
                 json.dump(_measured(layouts, state), answer)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -102,6 +104,38 @@ def test_each_runtime_has_an_image_of_its_own(tmp_path: Path) -> None:
     assert images["numpy"] == RuntimeImage.of(layouts["numpy"]).digest != images["torch"]
     assert measure(layouts, tmp_path) == images
     assert offered_libraries()[:2] == ("numpy", "torch")
+
+
+class _Pool:
+    """As a TenSEAL context: its end waits for threads, which a forked child has not."""
+
+    def __init__(self, ends: Path) -> None:
+        self.ends, self.itself = ends, self
+
+    def __del__(self) -> None:
+        with self.ends.open("a") as stream:
+            stream.write(f"{os.getpid()}\n")
+
+
+def test_the_child_that_measures_ends_nothing_of_its_parents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A garbage context that the child collected waited for its threads for ever."""
+
+    def collecting(*_: object) -> dict[str, str]:
+        gc.collect()
+        return {}
+
+    ends = tmp_path / "ends"
+    monkeypatch.setattr(runtimes, "_measured", collecting)
+    gc.disable()
+    try:
+        _Pool(ends)  # garbage in a cycle, not collected yet
+        measure({}, tmp_path)
+    finally:
+        gc.enable()
+    gc.collect()
+    assert ends.read_text().split() == [str(os.getpid())]
 
 
 def test_files_that_cannot_be_read_are_an_error_in_words(tmp_path: Path) -> None:
