@@ -6,6 +6,7 @@ import ast
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ import pytest
 
 from capsule_runtime.errors import JobRefused, RootUidRefused, SandboxError, SandboxStartFailed
 from capsule_runtime.sandbox import Job, Limits, Outcome, OutputField, Status, Zygote
+from capsule_runtime.sandbox.inside.zygote import CONTROL_FD
 from capsule_runtime.sandbox.layers import ALL, Layers
 from capsule_runtime.sandbox.layout import Bind, find_layout
 from capsule_runtime.sandbox.startup import Setup, find_bwrap
@@ -72,6 +74,33 @@ def all_gone(pids: list[int], seconds: float) -> bool:
         finally:
             os.close(watch)
     return True
+
+
+def test_a_host_with_sixty_open_files_starts_sandboxes_too(
+    run_as: RunAs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The channel had the number that the zygote moves it to, and no sandbox started."""
+    paired = socket.socketpair
+
+    def at_sixty(*of: int) -> tuple[socket.socket, socket.socket]:
+        ours, theirs = paired(*of)
+        os.dup2(theirs.fileno(), CONTROL_FD)
+        theirs.close()
+        return ours, socket.socket(fileno=CONTROL_FD)
+
+    held = os.open(os.devnull, os.O_RDONLY)  # whatever of this process has that number
+    taken = CONTROL_FD in map(int, descriptors())
+    spare = os.dup(CONTROL_FD) if taken else held
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(socket, "socketpair", at_sixty)
+            zygote = Zygote.start(run_as=run_as)
+        zygote.close()
+    finally:
+        if taken:
+            os.dup2(spare, CONTROL_FD)
+            os.close(spare)
+        os.close(held)
 
 
 def test_a_numpy_job_counts_an_owners_rows(zygote: Zygote, once: Once, columns: Columns) -> None:

@@ -135,7 +135,9 @@ def receive(control: socket.socket) -> tuple[bytes, list[int]]:
 def main() -> None:
     """Start from one argument, the control channel's descriptor; serve until the host is gone."""
     given = int(sys.argv[1])
-    os.dup2(given, CONTROL_FD, inheritable=False)
+    if given != CONTROL_FD:  # a host with many open files may hand it over under this very number
+        os.dup2(given, CONTROL_FD)
+    os.set_inheritable(CONTROL_FD, False)  # noqa: FBT003 - it takes no keyword
     os.closerange(3, CONTROL_FD)
     os.closerange(CONTROL_FD + 1, os.sysconf("SC_OPEN_MAX"))
     control = socket.socket(fileno=CONTROL_FD)
