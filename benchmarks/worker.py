@@ -48,7 +48,7 @@ def measure(*, quick: bool) -> list[Figure]:
         *_sum("idle", idle, f"{rest} s after it"),
         *_each(idle),
     ]
-    if all(map(complete, owners.LEARNING)):
+    if not quick and all(map(complete, owners.LEARNING)):  # half a minute of starting torch
         warm, idle = _watch(rest, "torch")
         found += [
             _learning("warm", warm, f"{WARM_SECONDS} s after a unit that trains with torch"),

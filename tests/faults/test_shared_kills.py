@@ -73,6 +73,7 @@ def test_kill_9_of_helper_and_scheduler_between_prepare_and_commit(place: Town):
     require_unsaid(place)
 
 
+@pytest.mark.soak  # where it matters most is the test above
 def test_kill_9_at_random_instants(place: Town):
     draw = random.Random(SEED)
     victims = list(VICTIMS)

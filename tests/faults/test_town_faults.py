@@ -30,6 +30,7 @@ def place() -> Iterator[Town]:
         yield made
 
 
+@pytest.mark.soak  # a witness that sleeps is in tests/scheduler too, without processes
 def test_a_frozen_witness_is_waited_for_and_named(place: Town):
     place.mortals.freeze("witness")
     try:
@@ -49,6 +50,8 @@ def test_a_frozen_witness_is_waited_for_and_named(place: Town):
     place.require_exact(campaign)
 
 
+# Two minutes, most of which it waits; without processes the same is in tests/simulation.
+@pytest.mark.soak
 def test_a_copied_state_directory_is_one_identity_too_many(place: Town):
     """The same code where it is refused (worker's log), decided (scheduler's) and asked (CLI)."""
     original = place.workers[2]
