@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from nacl import bindings
 from nacl.exceptions import BadSignatureError
@@ -17,6 +18,8 @@ from trust.ids import WorkerId
 
 _PUBLIC_PREFIX = "ed25519:"
 SIGNATURE_BYTES = 64
+# The same few dozen keys are read with every document, and what is a point stays one.
+_is_point = lru_cache(maxsize=4096)(bindings.crypto_core_ed25519_is_valid_point)
 
 
 @dataclass(frozen=True, order=True)
@@ -28,7 +31,7 @@ class PublicKey:
     def __post_init__(self) -> None:
         if len(self.raw) != bindings.crypto_sign_PUBLICKEYBYTES:
             raise KeyRefused(f"an Ed25519 public key has 32 bytes, not {len(self.raw)}")
-        if not bindings.crypto_core_ed25519_is_valid_point(self.raw):
+        if not _is_point(self.raw):
             raise KeyRefused(
                 "the Ed25519 public key is not a point of the prime-order group",
                 remedy="ask its holder for a key made by a standard tool",

@@ -284,8 +284,10 @@ class Agent:
         self._show()
 
     def _set_problem(self, text: str) -> None:
-        self._problem = text
-        self._show()
+        # Orders are at hand when a turn went well: what else changed is shown by the next tick.
+        if text != self._problem:
+            self._problem = text
+            self._show()
 
     def _show(self) -> None:
         # A disk that cannot be read is told by what needs it, not by a snapshot.

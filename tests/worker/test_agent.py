@@ -123,6 +123,22 @@ def stage(tmp_path: Path) -> Stage:
     return Stage(Scene(tmp_path, 2))
 
 
+def test_a_turn_that_went_well_writes_no_snapshot_before_its_orders_begin(stage: Stage) -> None:
+    """Each one was a durable file in the way of the unit that the turn had just brought."""
+
+    async def plot(agent: Agent) -> None:
+        agent._show()
+        shown = len(stage.conditions)
+        for _ in range(3):
+            agent._set_problem("")
+        agent._set_problem("the line is down")
+        assert len(stage.conditions) == shown + 1
+        agent._set_problem("")
+        assert stage.conditions[-1].problem == ""
+
+    stage.play(plot)
+
+
 def test_progress_leaves_at_fixed_ticks_only(stage: Stage) -> None:
     """A batch in between must not carry how far the unit is: its moment can be provoked."""
     order = stage.scene.territory.order(stage.scene.plan)
