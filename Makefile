@@ -40,7 +40,7 @@ bench-learning: setup
 	OMP_NUM_THREADS=1 $(PYTHON) -m benchmarks.learning
 
 soak: setup
-	.venv/bin/pytest -m soak -q
+	.venv/bin/pytest -m soak -q -o faulthandler_timeout=3600
 
 package: setup
 	sh deploy/build.sh .venv/bin/python
