@@ -111,8 +111,8 @@ def _unit(view: UnitView) -> campaigns_pb2.UnitView:
         state=f"UNIT_STATE_{row.state.upper()}",
         worker=row.worker or "",
         attempts=view.attempts,
-        reason_code=row.reason,
-        reason=row.why,
+        reason_code=view.reason,
+        reason=view.why,
     )
 
 

@@ -20,6 +20,7 @@ from scheduler.service.actions import CONSOLE, Actor, Deed
 from scheduler.service.bell import for_campaign, for_exclusion
 from scheduler.service.desk import Desk
 from scheduler.service.finding import campaign_by
+from scheduler.service.holding import told_of
 from scheduler.store.store import Transaction
 from scheduler.store.tables import (
     ActionRow,
@@ -73,6 +74,8 @@ class UnitView:
 
     row: UnitRow
     attempts: int
+    reason: str  # why it waits or ended: a code, and its sentence
+    why: str
 
 
 @dataclass(frozen=True)
@@ -240,11 +243,12 @@ def view_of(tx: Transaction, row: CampaignRow, *, deep: bool = True) -> Campaign
         counts = dict(tx.session.exec(_ATTEMPTS, params=named).all())
         units = tx.session.exec(_UNITS, params=named).all()
         sizes = dict(tx.session.exec(_SIZES, params=named).all())
+        told = told_of(tx, units)
         rounds = [
             RoundView(
                 entry,
                 tuple(
-                    UnitView(unit, counts.get(unit.id, 0))
+                    UnitView(unit, counts.get(unit.id, 0), *told[unit.id])
                     for unit in units
                     if unit.round == entry.number
                 ),

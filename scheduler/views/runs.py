@@ -26,7 +26,7 @@ from scheduler.store.tables import (
 from scheduler.views.counting import in_tens
 from scheduler.views.lateness import LateUnit, late
 from scheduler.views.slices import Slice
-from scheduler.views.units import PlanProof, Try, Work, plan_proof, try_of, work_of
+from scheduler.views.units import PlanProof, Try, Work, plan_proof, try_of, works_of
 from trust.log.entry import Kind
 
 LANES = 40  # units of a chart of attempts; those that did not end well come first
@@ -234,4 +234,5 @@ def lanes_of(
         .order_by(col(AttemptRow.number))
     ):
         tries.setdefault(attempt.unit, []).append(try_of(attempt))
-    return [(work_of(row), tuple(tries.get(row.id, ()))) for row in rows], total - len(rows)
+    lanes = [(work, tuple(tries.get(work.unit, ()))) for work in works_of(tx, rows)]
+    return lanes, total - len(rows)
