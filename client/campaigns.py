@@ -246,7 +246,7 @@ def _finish(arguments: argparse.Namespace, view: Any, *, waited: bool) -> int:
             "created": view.created_at,
             "release": view.release or None,
             "rounds": f"{len(view.rounds)} of at most {max(view.rounds_voted, 1)}",
-            "epsilon so far": round(view.epsilon, 4),
+            "epsilon so far": rounds.epsilon_so_far(view),
             "units": [
                 f"{unit.kind} {_word(states_pb2.UnitState, unit.state)}"
                 + (f" ({unit.reason})" if unit.reason else "")
