@@ -6,14 +6,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from sqlmodel import col, select
 
 from jobs import state
 from protection import accounting
 from scheduler.domain.states import CampaignState
 from scheduler.rpc import views
-from scheduler.service import outbox
-from scheduler.store.tables import AttemptRow
 from scheduler.views import stages
 from scheduler.views.slices import Slice
 from trust import parameters
@@ -113,24 +110,13 @@ def test_a_campaign_that_stops_early_costs_what_it_ran(world, run):
     run(story())
 
 
-async def deposited(world):
-    """The partials' rows, as they stand where workers put them over the wire."""
-
-    def rows(tx):
-        query = select(AttemptRow.values_digest).where(col(AttemptRow.values_digest).is_not(None))
-        for digest in tx.session.exec(query).all():
-            outbox.keep_blob(tx, world.desk, world.desk.blobs.get(Digest(digest)), public=False)
-
-    await world.desk.run("deposit", rows)
-
-
 def test_a_round_that_collects_tells_its_author_no_machine_that_has_answered(world, run):
     async def story():
         members, judge, campaign = await gathered(world)
         await one_round(world, members, judge)
         await members[0].exchange()
         await members[0].exchange([members[0].report(members[0].held[0])])
-        await deposited(world)
+        world.deposit()
         view = await world.view(campaign)
         closed, collecting = views.campaign(view, Role.AUTHOR).rounds
         assert (collecting.participants, collecting.bytes) == (0, 0)
