@@ -36,12 +36,16 @@ def add_campaign(verbs: Verbs) -> None:
         "start",
         start,
         summary="start a campaign of an authorised bundle",
-        example="cadastre campaign start sha256:3f… --set year=2026 --watch",
+        example="cadastre campaign start sha256:3f… --set year=2026 "
+        "--reason 'figures of the year' --watch",
     )
     parser.add_argument("bundle", help="the bundle's digest, or 8 or more hex digits of it")
     parser.add_argument("--parameters", type=Path, help="a JSON file with the parameters")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="one parameter"
+    )
+    parser.add_argument(
+        "--reason", default="", help="why, kept in the signed log for everybody: name nobody"
     )
     parser.add_argument("--watch", action="store_true", help="stay until it ends")
     remote(
@@ -75,6 +79,7 @@ def start(arguments: argparse.Namespace) -> int:
         bundle=arguments.bundle,
         parameters=json.dumps(_parameters(arguments)).encode(),
         request=SYSTEM(16).hex(),
+        reason=arguments.reason,
     )
 
     async def visit(session: Session) -> Any:
@@ -246,7 +251,7 @@ def _finish(arguments: argparse.Namespace, view: Any, *, waited: bool) -> int:
             "created": view.created_at,
             "release": view.release or None,
             "rounds": f"{len(view.rounds)} of at most {max(view.rounds_voted, 1)}",
-            "epsilon so far": round(view.epsilon, 4),
+            "epsilon so far": rounds.epsilon_so_far(view),
             "units": [
                 f"{unit.kind} {_word(states_pb2.UnitState, unit.state)}"
                 + (f" ({unit.reason})" if unit.reason else "")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors.numpy import load_file
 
+from client.rounds import size
 from client.session import Session, within
 from demo import learning_data, truth
 from demo.learning_data import EMPLOYERS, Staff
@@ -128,13 +129,7 @@ class Learning(Steps):
         started = time.monotonic()
 
         def hear(view: Any, entry: Any) -> None:
-            told = entry.metrics
-            self.tell.say(
-                f"       round {entry.number}/{view.rounds_voted} at "
-                f"{time.monotonic() - started:3.0f} s: loss {told['loss']:.2f}, "
-                f"accuracy {told['accuracy']:.2f}, ~{told['persons']:.0f} persons, "
-                f"{entry.participants} workers, epsilon so far {view.epsilon:.2f}"
-            )
+            self.tell.say("       " + round_line(view, entry, time.monotonic() - started))
 
         within(self.grid.operator, lambda session: _rounds(session, campaign, hear))
 
@@ -239,6 +234,17 @@ class Learning(Steps):
         opened = sorted((share["round"], share["side"]) for share in shares)
         expected = sorted((number, side.value) for number in rounds for side in Side)
         return opened == expected and not truth.halves(self.evidence(campaign), partials)
+
+
+def round_line(view: Any, entry: Any, seconds: float) -> str:
+    """What one concluded round is told as: its own epsilon, since the next may be over already."""
+    told = entry.metrics
+    return (
+        f"round {entry.number}/{view.rounds_voted} at {seconds:3.0f} s: loss {told['loss']:.2f}, "
+        f"accuracy {told['accuracy']:.2f}, ~{told['persons']:.0f} persons, "
+        f"{entry.participants} workers, {size(entry.bytes)}, "
+        f"epsilon so far {entry.epsilon:.2f}"
+    )
 
 
 def require_learning() -> None:

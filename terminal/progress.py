@@ -7,7 +7,11 @@ import sys
 from types import TracebackType
 from typing import Self
 
-_WIDTH = 28
+from terminal.words import one_line
+
+COLUMNS = 100  # of a line at most, however wide the terminal is
+_WIDEST, _NARROWEST = 28, 6  # the bar's own
+_BESIDE = len(" [] 100 %")
 
 
 class Progress:
@@ -55,10 +59,27 @@ class Progress:
     def _draw(self) -> None:
         if not self._live:
             return
-        filled = _WIDTH * self._done // self._total
-        percent = 100 * self._done // self._total
-        text = f"{self._label} [{'█' * filled}{'·' * (_WIDTH - filled)}] {percent:3d} %"
+        text = line(self._label, self._done, self._total, _columns())
         if text != self._drawn:
             self._drawn = text
             sys.stderr.write(f"\r\x1b[2K{text}")
             sys.stderr.flush()
+
+
+def line(label: str, done: int, total: int, columns: int = COLUMNS) -> str:
+    """What is drawn: in `columns` at most, with a shorter bar, then a shorter label."""
+    most = max(1, columns - _BESIDE - _NARROWEST)
+    label = one_line(label)
+    if len(label) > most:
+        label = label[: most - 1] + "…"
+    width = min(_WIDEST, max(_NARROWEST, columns - _BESIDE - len(label)))
+    filled = width * done // total
+    return f"{label} [{'█' * filled}{'·' * (width - filled)}] {100 * done // total:3d} %"
+
+
+def _columns() -> int:
+    """Of the terminal that is drawn on: a line that wraps could not be drawn over."""
+    try:
+        return min(COLUMNS, os.get_terminal_size(sys.stderr.fileno()).columns or COLUMNS)
+    except OSError:
+        return COLUMNS

@@ -93,7 +93,12 @@ class Campaigns(campaigns_pb2_grpc.CampaignsServicer):
     ) -> campaigns_pb2.CampaignView:
         del context
         view = await starting.start(
-            self._desk, current_peer().name, request.bundle, request.parameters, request.request
+            self._desk,
+            current_peer().name,
+            request.bundle,
+            request.parameters,
+            request.request,
+            reason=request.reason,
         )
         return views.campaign(view, current_peer().role)
 

@@ -89,6 +89,8 @@ def worker(view: WorkerView) -> audit_pb2.WorkerView:
 
 def _round(view: RoundView, *, machines: bool) -> campaigns_pb2.RoundView:
     row = view.row
+    # While a round collects, each more is one machine that has just answered.
+    counted = machines or row.opening is not None
     return campaigns_pb2.RoundView(
         number=row.number,
         state=f"ROUND_STATE_{row.state.upper()}",
@@ -97,9 +99,10 @@ def _round(view: RoundView, *, machines: bool) -> campaigns_pb2.RoundView:
         units=[_unit(entry) for entry in view.units if machines],
         reason_code=row.reason,
         reason=row.why,
-        participants=view.participants,
-        bytes=view.traffic,
+        participants=view.participants if counted else 0,
+        bytes=view.traffic if counted else 0,
         metrics=view.metrics,
+        epsilon=view.epsilon,
     )
 
 
@@ -111,8 +114,8 @@ def _unit(view: UnitView) -> campaigns_pb2.UnitView:
         state=f"UNIT_STATE_{row.state.upper()}",
         worker=row.worker or "",
         attempts=view.attempts,
-        reason_code=row.reason,
-        reason=row.why,
+        reason_code=view.reason,
+        reason=view.why,
     )
 
 

@@ -6,20 +6,21 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 from sqlalchemy import bindparam
 from sqlmodel import col, func, select
 
-from protection import accounting
 from scheduler.domain.planning import round_down
 from scheduler.domain.reasons import Reason, quote, sentence
 from scheduler.domain.states import FINAL_CAMPAIGN, AttemptState, CampaignState
 from scheduler.errors import AlreadyEnded, NotReleased
-from scheduler.service import actions, endings
+from scheduler.service import actions, endings, spending
 from scheduler.service.actions import CONSOLE, Actor, Deed
 from scheduler.service.bell import for_campaign, for_exclusion
 from scheduler.service.desk import Desk
 from scheduler.service.finding import campaign_by
+from scheduler.service.holding import told_of
 from scheduler.store.store import Transaction
 from scheduler.store.tables import (
     ActionRow,
@@ -56,9 +57,9 @@ _ATTEMPTS = (
     .group_by(AttemptRow.unit)
 )
 _SIZES = (
-    select(AttemptRow.unit, BlobRow.size)
+    select(AttemptRow.unit, func.coalesce(BlobRow.size, 0))
     .join(UnitRow, col(UnitRow.id) == col(AttemptRow.unit))
-    .join(BlobRow, col(BlobRow.digest) == col(AttemptRow.values_digest))
+    .join(BlobRow, col(BlobRow.digest) == col(AttemptRow.values_digest), isouter=True)
     .where(
         _ITS,
         UnitRow.kind == UnitKind.CONTRIBUTE.value,
@@ -73,6 +74,8 @@ class UnitView:
 
     row: UnitRow
     attempts: int
+    reason: str  # why it waits or ended: a code, and its sentence
+    why: str
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,9 @@ class RoundView:
     row: RoundRow
     units: tuple[UnitView, ...]
     sizes: Mapping[str, int]  # bytes of the blobs that workers put, by unit
+    # What all rounds up to this one cost one privacy unit, at delta = 1e-6. None before it is
+    # opened, and where nothing is noised.
+    epsilon: float | None
 
     @property
     def participants(self) -> int:
@@ -128,8 +134,7 @@ class CampaignView:
     def epsilon(self) -> float:
         """What the rounds that were opened cost one privacy unit, at delta = 1e-6."""
         opened = sum(entry.row.opening is not None for entry in self.rounds)
-        rho = accounting.decimal(self.row.rho, "rho") * opened / self.row.rounds
-        return accounting.epsilon(rho)
+        return spending.epsilon(spending.spent(self.row.rho, opened, self.row.rounds))
 
 
 async def cancel(desk: Desk, campaign: str, reason: str, *, actor: Actor = CONSOLE) -> CampaignView:
@@ -240,11 +245,15 @@ def view_of(tx: Transaction, row: CampaignRow, *, deep: bool = True) -> Campaign
         counts = dict(tx.session.exec(_ATTEMPTS, params=named).all())
         units = tx.session.exec(_UNITS, params=named).all()
         sizes = dict(tx.session.exec(_SIZES, params=named).all())
+        told = told_of(tx, units)
+        entries = tx.session.exec(_ROUNDS, params=named).all()
+        # A round is planned once the one before was opened: so many are paid for with each.
+        opened = accumulate(entry.opening is not None for entry in entries)
         rounds = [
             RoundView(
                 entry,
                 tuple(
-                    UnitView(unit, counts.get(unit.id, 0))
+                    UnitView(unit, counts.get(unit.id, 0), *told[unit.id])
                     for unit in units
                     if unit.round == entry.number
                 ),
@@ -253,8 +262,11 @@ def view_of(tx: Transaction, row: CampaignRow, *, deep: bool = True) -> Campaign
                     for unit in units
                     if unit.round == entry.number and unit.id in sizes
                 },
+                None
+                if entry.opening is None
+                else spending.epsilon_after(row.rho, so_far, row.rounds),
             )
-            for entry in tx.session.exec(_ROUNDS, params=named).all()
+            for entry, so_far in zip(entries, opened, strict=True)
         ]
     return CampaignView(
         row, authorisation.title, authorisation.digest, bundle.statement, tuple(rounds)

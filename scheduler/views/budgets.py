@@ -7,7 +7,6 @@ that was never opened may have cost an owner something that it did not cost the 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,9 +17,9 @@ import sqlalchemy
 from sqlmodel import and_, col, func, select
 
 from protection import accounting
-from protection.errors import ProtectionError
 from scheduler.domain.states import RoundState
 from scheduler.service.desk import Desk
+from scheduler.service.spending import epsilon, exact, spent
 from scheduler.store.store import Transaction
 from scheduler.store.tables import AuthorisationRow, CampaignRow, LogRow, RoundRow
 from scheduler.views.bundles import Vote, votes_of
@@ -165,16 +164,10 @@ def costs(desk: Desk, cut: Slice) -> list[Cost]:
     return desk.store.read("view-costs", gather)
 
 
-@functools.lru_cache(maxsize=4096)
-def epsilon(rho: Fraction) -> float:
-    """Of the epsilon and delta that a zCDP of `rho` implies, epsilon; delta is accounting.DELTA."""
-    return accounting.epsilon(rho)
-
-
 def _cost(
     row: CampaignRow, opened: int, titles: dict[str, str], released: dict[str, int | None]
 ) -> Cost:
-    spent = _exact(row.rho) * opened / row.rounds
+    cost = spent(row.rho, opened, row.rounds)
     return Cost(
         campaign=row.id,
         title=titles.get(row.authorisation, ""),
@@ -183,8 +176,8 @@ def _cost(
         rounds=row.rounds,
         opened=opened,
         voted=row.rho,
-        spent=accounting.to_text(spent),
-        epsilon=epsilon(spent),
+        spent=accounting.to_text(cost),
+        epsilon=epsilon(cost),
         release_index=None if row.release is None else released.get(row.release),
     )
 
@@ -212,12 +205,12 @@ def _budgets(
         .where(col(CampaignRow.authorisation).in_([row.id for row in rows]))
         .group_by(CampaignRow.authorisation, CampaignRow.rho, col(CampaignRow.rounds))
     )
-    spent: Sequence[tuple[str, str, int, int, int]] = tx.session.exec(query).all()
+    found: Sequence[tuple[str, str, int, int, int]] = tx.session.exec(query).all()
     started: dict[str, Fraction] = {}
     opened: dict[str, Fraction] = {}
-    for vote, rho, rounds, campaigns, rounds_opened in spent:
-        started[vote] = started.get(vote, Fraction(0)) + _exact(rho) * campaigns
-        opened[vote] = opened.get(vote, Fraction(0)) + _exact(rho) * rounds_opened / rounds
+    for vote, rho, rounds, campaigns, rounds_opened in found:
+        started[vote] = started.get(vote, Fraction(0)) + exact(rho) * campaigns
+        opened[vote] = opened.get(vote, Fraction(0)) + spent(rho, rounds_opened, rounds)
     return [
         _budget(vote, started.get(vote.authorisation, Fraction(0)),
                 opened.get(vote.authorisation, Fraction(0)))
@@ -226,7 +219,7 @@ def _budgets(
 
 
 def _budget(vote: Vote, started: Fraction, opened: Fraction) -> Budget:
-    voted = None if vote.terms is None else _exact(vote.terms.rho_budget)
+    voted = None if vote.terms is None else exact(vote.terms.rho_budget)
     return Budget(
         vote=vote,
         campaign="" if vote.terms is None else vote.terms.rho,
@@ -240,11 +233,4 @@ def _budget(vote: Vote, started: Fraction, opened: Fraction) -> Budget:
 
 
 def _sum(parts: Iterable[str]) -> str:
-    return accounting.to_text(sum((_exact(part) for part in parts if part), Fraction(0)))
-
-
-def _exact(text: str) -> Fraction:
-    try:
-        return accounting.decimal(text, "rho")
-    except ProtectionError:  # a row from before budgets were voted
-        return Fraction(0)
+    return accounting.to_text(sum((exact(part) for part in parts if part), Fraction(0)))

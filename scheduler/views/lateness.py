@@ -15,7 +15,7 @@ from scheduler.store.store import Transaction
 from scheduler.store.tables import AttemptRow, RoundRow, UnitRow, WorkerRow
 from scheduler.views.machines import LIVE
 from scheduler.views.slices import among
-from scheduler.views.units import PlanProof, Work, plan_proof, work_of
+from scheduler.views.units import PlanProof, Work, plan_proof, works_of
 
 SHOWN = 10  # lines of a page; further ones are in their lists
 _MOVING = [state.value for state in UnitState if state not in FINAL_UNIT]
@@ -91,12 +91,13 @@ def late(tx: Transaction, campaign: str = "") -> list[LateUnit]:
         ).all()
     )
     plans = {key: _plan(tx, *key) for key in {(row.campaign, row.round) for row, _ in rows}}
+    works = works_of(tx, [row for row, _ in rows])
     return [
         LateUnit(
-            work_of(row), *_cause(row, worker, now), counts.get(row.id, 0),
+            work, *_cause(row, worker, now), counts.get(row.id, 0),
             plans[row.campaign, row.round],
         )
-        for row, worker in rows
+        for work, (row, worker) in zip(works, rows, strict=True)
     ]  # fmt: skip
 
 

@@ -17,8 +17,9 @@ from scheduler.store.store import Transaction
 from scheduler.store.tables import CampaignRow
 from scheduler.views import runs
 from scheduler.views.reach import Reach, bundle_within, campaign_within, page
-from scheduler.views.runs import Run, Stage
+from scheduler.views.runs import Run
 from scheduler.views.slices import Slice
+from scheduler.views.stages import Stage, stages
 from scheduler.views.units import PlanProof
 
 STAGES = 50
@@ -43,7 +44,11 @@ class OwnRun:
 
 @dataclass(frozen=True)
 class OwnStage:
-    """A round: how far it is in all, and what it told."""
+    """A round: how far it is in all, what it told and what it cost.
+
+    `participants` and `bytes` as in a Stage, None until the round is opened: while it collects,
+    each more is one machine that has just answered.
+    """
 
     number: int
     state: str
@@ -52,6 +57,9 @@ class OwnStage:
     issued_at: datetime
     deadline: datetime
     part: float
+    participants: int | None
+    bytes: int | None
+    epsilon: float | None  # of all rounds up to this one, as in a Stage
     told: Mapping[str, float]
     plan: PlanProof
 
@@ -86,8 +94,7 @@ def own_runs(
 
 def own_run(desk: Desk, text: str, reach: Reach) -> OwnRunDetail:
     """The campaign with the id or unique prefix `text`. Raises Unknown, Ambiguous."""
-    row = desk.store.read("view-own-run", lambda tx: campaign_within(tx, text, reach).id)
-    found = runs.run(desk, row, stages=STAGES)
+    found = runs.run(desk, _within(desk, text, reach), stages=STAGES)
     return OwnRunDetail(
         run=_own(found.run),
         authorisation=found.authorisation,
@@ -97,9 +104,20 @@ def own_run(desk: Desk, text: str, reach: Reach) -> OwnRunDetail:
     )
 
 
+def own_stages(desk: Desk, text: str, reach: Reach, cut: Slice) -> tuple[OwnRun, list[OwnStage]]:
+    """A campaign, and its rounds by their numbers. Raises Unknown, Ambiguous."""
+    campaign = _within(desk, text, reach)
+    own = _own(runs.run(desk, campaign, stages=1).run)
+    return own, [_stage(one) for one in stages(desk, campaign, cut)]
+
+
 def run_lines(tx: Transaction, rows: list[CampaignRow]) -> list[OwnRun]:
     """The lines of rows that a query of another view read."""
     return [_own(line) for line in runs.lines_of(tx, rows)]
+
+
+def _within(desk: Desk, text: str, reach: Reach) -> str:
+    return desk.store.read("view-own-run", lambda tx: campaign_within(tx, text, reach).id)
 
 
 def _own(line: Run) -> OwnRun:
@@ -126,6 +144,9 @@ def _stage(one: Stage) -> OwnStage:
         issued_at=one.issued_at,
         deadline=one.deadline,
         part=one.part,
+        participants=one.participants if one.opened else None,
+        bytes=one.bytes if one.opened else None,
+        epsilon=one.epsilon,
         told=one.told,
         plan=one.plan,
     )

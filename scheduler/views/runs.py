@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import case
 from sqlmodel import col, func, select
 
-from scheduler.domain.planning import round_down
 from scheduler.domain.states import FINAL_UNIT
 from scheduler.service.desk import Desk
 from scheduler.service.finding import campaign_by
@@ -26,7 +24,8 @@ from scheduler.store.tables import (
 from scheduler.views.counting import in_tens
 from scheduler.views.lateness import LateUnit, late
 from scheduler.views.slices import Slice
-from scheduler.views.units import PlanProof, Try, Work, plan_proof, try_of, work_of
+from scheduler.views.stages import Stage, stages_of
+from scheduler.views.units import Try, Work, try_of, works_of
 from trust.log.entry import Kind
 
 LANES = 40  # units of a chart of attempts; those that did not end well come first
@@ -48,31 +47,6 @@ class Run:
     started_by: str
     created_at: datetime
     updated_at: datetime
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A round: how far it is, what it told, and where its plan stands. Capsules in tens."""
-
-    number: int
-    state: str
-    reason: str
-    why: str
-    issued_at: datetime
-    deadline: datetime
-    units: Mapping[str, int]  # by state
-    done: int
-    capsules: int
-    told: Mapping[str, float]
-    plan: PlanProof
-
-    @property
-    def part(self) -> float:
-        """The share of its capsules that were worked through; of a single ten, none or all."""
-        if self.capsules:
-            return min(1.0, self.done / self.capsules)
-        total = sum(self.units.values())
-        return self.units.get("satisfied", 0) / total if total else 0.0
 
 
 @dataclass(frozen=True)
@@ -116,7 +90,6 @@ def run(desk: Desk, text: str, *, stages: int = 20) -> RunDetail:
             .order_by(col(RoundRow.number).desc())
             .limit(stages)
         ).all()
-        work = _progress(tx, row.id, [entry.number for entry in rounds])
         lanes, hidden = lanes_of(tx, row.id, rounds[0].number) if rounds else ([], 0)
         release = None
         if row.release is not None:
@@ -130,7 +103,7 @@ def run(desk: Desk, text: str, *, stages: int = 20) -> RunDetail:
             authorisation=row.authorisation,
             epsilon_rho=row.rho,
             release_index=release,
-            stages=tuple(_stage(tx, entry, work.get(entry.number, {})) for entry in rounds),
+            stages=tuple(stages_of(tx, row, rounds)),
             lanes=lanes,
             hidden=hidden,
             late=tuple(late(tx, row.id)),
@@ -181,39 +154,6 @@ def _lines(tx: Transaction, rows: list[CampaignRow]) -> list[Run]:
     ]
 
 
-def _progress(
-    tx: Transaction, campaign: str, numbers: list[int]
-) -> dict[int, dict[str, tuple[int, int]]]:
-    """By round and state: how many units, and how many capsules they have worked through."""
-    worked = case((col(UnitRow.state) == "satisfied", UnitRow.capsules), else_=UnitRow.done)
-    query = (
-        select(UnitRow.round, UnitRow.state, func.count(), func.sum(worked))
-        .where(UnitRow.campaign == campaign, col(UnitRow.round).in_(numbers))
-        .group_by(col(UnitRow.round), UnitRow.state)
-    )
-    found: dict[int, dict[str, tuple[int, int]]] = {}
-    for number, state, count, done in tx.session.exec(query):
-        found.setdefault(number, {})[state] = (count, int(done or 0))
-    return found
-
-
-def _stage(tx: Transaction, row: RoundRow, work: Mapping[str, tuple[int, int]]) -> Stage:
-    told: dict[str, float] = json.loads(row.told or "{}")
-    return Stage(
-        number=row.number,
-        state=row.state,
-        reason=row.reason,
-        why=in_tens(row.why),
-        issued_at=row.issued_at,
-        deadline=row.deadline,
-        units={state: count for state, (count, _) in work.items()},
-        done=round_down(min(row.capsules, sum(done for _, done in work.values()))),
-        capsules=round_down(row.capsules),
-        told=told,
-        plan=plan_proof(tx, row.plan),
-    )
-
-
 def lanes_of(
     tx: Transaction, campaign: str, number: int
 ) -> tuple[list[tuple[Work, tuple[Try, ...]]], int]:
@@ -234,4 +174,5 @@ def lanes_of(
         .order_by(col(AttemptRow.number))
     ):
         tries.setdefault(attempt.unit, []).append(try_of(attempt))
-    return [(work_of(row), tuple(tries.get(row.id, ()))) for row in rows], total - len(rows)
+    lanes = [(work, tuple(tries.get(work.unit, ()))) for work in works_of(tx, rows)]
+    return lanes, total - len(rows)

@@ -14,7 +14,7 @@ from scheduler.store.store import Transaction
 from scheduler.store.tables import AttemptRow, RoundRow, UnitRow
 from scheduler.views.runs import Run, lanes_of, lines_of
 from scheduler.views.slices import Slice
-from scheduler.views.units import Try, Work, try_of, work_of
+from scheduler.views.units import Try, Work, try_of, works_of
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,6 @@ def _rows(tx: Transaction, campaign: str, number: int, cut: Slice) -> list[Effor
         .where(UnitRow.campaign == campaign, UnitRow.round == number)
     )
     columns = [AttemptRow.__table__.c[name] for name in ("unit", "number")]  # type: ignore[attr-defined]
-    return [
-        Effort(work_of(unit), try_of(attempt))
-        for attempt, unit in tx.session.exec(cut.cut(query, columns))
-    ]
+    rows = tx.session.exec(cut.cut(query, columns)).all()
+    works = works_of(tx, [unit for _, unit in rows])
+    return [Effort(work, try_of(attempt)) for work, (attempt, _) in zip(works, rows, strict=True)]

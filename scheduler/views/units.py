@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +12,7 @@ from sqlmodel import col, select
 from scheduler.domain.planning import round_down
 from scheduler.service.desk import Desk
 from scheduler.service.finding import campaign_by, unit_by
+from scheduler.service.holding import told_of
 from scheduler.store.store import Transaction
 from scheduler.store.tables import (
     AttemptRow,
@@ -82,8 +84,13 @@ class UnitDetail:
     plan: PlanProof
 
 
-def work_of(row: UnitRow) -> Work:
-    """The line of a row."""
+def works_of(tx: Transaction, rows: Sequence[UnitRow]) -> list[Work]:
+    """The lines of rows, in their order."""
+    told = told_of(tx, rows)
+    return [_work(row, *told[row.id]) for row in rows]
+
+
+def _work(row: UnitRow, reason: str, why: str) -> Work:
     return Work(
         unit=row.id,
         campaign=row.campaign,
@@ -91,8 +98,8 @@ def work_of(row: UnitRow) -> Work:
         kind=row.kind,
         state=row.state,
         worker=row.worker,
-        reason=row.reason,
-        why=in_tens(row.why),
+        reason=reason,
+        why=in_tens(why),
         done=round_down(row.capsules if row.state == "satisfied" else row.done),
         capsules=round_down(row.capsules),
         deadline=row.deadline,
@@ -113,13 +120,13 @@ def units(desk: Desk, campaign: str, cut: Slice, *, state: str = "", number: int
         table = UnitRow.__table__  # type: ignore[attr-defined]
         if not number:
             rows = tx.session.exec(cut.cut(query, [table.c["round"], table.c["id"]]))
-            return [work_of(row) for row in rows]
+            return works_of(tx, rows.all())
         # Within one round the id alone is the order: with both, everything behind the round
         # would be read too.
         behind = None if cut.after is None else _within(cut, number)
         within = Slice(cut.limit, behind, cut.reverse)
         query = query.where(UnitRow.round == number)
-        return [work_of(row) for row in tx.session.exec(within.cut(query, [table.c["id"]]))]
+        return works_of(tx, tx.session.exec(within.cut(query, [table.c["id"]])).all())
 
     return desk.store.read("view-units", gather)
 
@@ -155,7 +162,7 @@ def unit(desk: Desk, text: str) -> UnitDetail:
             select(AttemptRow).where(AttemptRow.unit == row.id).order_by(col(AttemptRow.number))
         )
         return UnitDetail(
-            work=work_of(row),
+            work=works_of(tx, [row])[0],
             title="" if authorisation is None else authorisation.title,
             operator="" if member is None else member.operator,
             not_before=row.not_before,
@@ -185,9 +192,15 @@ def try_of(row: AttemptRow) -> Try:
 
 def plan_proof(tx: Transaction, digest: str) -> PlanProof:
     """Where a plan stands in the log."""
-    row = tx.session.exec(
-        select(LogRow).where(LogRow.digest == digest, LogRow.kind == Kind.PLAN.value)
-    ).first()
-    if row is None:
-        return PlanProof(digest, None, proven=False)
-    return PlanProof(digest, row.position, proven=row.proof is not None)
+    return plan_proofs(tx, [digest]).get(digest, PlanProof(digest, None, proven=False))
+
+
+def plan_proofs(tx: Transaction, digests: Sequence[str]) -> dict[str, PlanProof]:
+    """Where plans stand in the log, by their digests; without those that do not yet."""
+    rows = tx.session.exec(
+        select(LogRow).where(col(LogRow.digest).in_(digests), LogRow.kind == Kind.PLAN.value)
+    )
+    return {
+        row.digest: PlanProof(row.digest, row.position, proven=row.proof is not None)
+        for row in rows
+    }

@@ -8,14 +8,15 @@ from datetime import timedelta
 
 from scheduler.views.health import Health
 from scheduler.views.lateness import SHOWN, LateUnit
-from scheduler.views.runs import Run, RunDetail, Stage
-from scheduler.views.units import PlanProof, Try, UnitDetail, Work
-from scheduler.web import words
+from scheduler.views.runs import Run, RunDetail
+from scheduler.views.stages import Stage
+from scheduler.views.units import Try, UnitDetail, Work
+from scheduler.web import stages, words
 from scheduler.web.reasons import told
 from scheduler.web.resources.alert_words import Told
 from scheduler.web.tables import campaign_ident, unit_ident, worker_ident
 from web import charts
-from web.cells import Cell, Ident, Link, Share, Status, Tone
+from web.cells import Cell, Ident, Link, Status, Tone
 from web.charts import Chart, Lane, Span
 from web.sentences import Sentence, plural, say
 from web.speech import Speech
@@ -71,7 +72,7 @@ def late_rows(found: Sequence[LateUnit], *, campaign: bool = True) -> Rows:
             words.UNITS[one.work.state],
             words.late_because(one),
             told(one.work.why, one.work.reason),
-            plan_link(one.plan),
+            stages.plan_link(one.plan),
             one.work.deadline,
             *([campaign_ident(one.work.campaign)] if campaign else []),
         ]
@@ -142,67 +143,54 @@ def run_facts(found: RunDetail) -> list[tuple[Sentence, Cell]]:
         (say("Authorisation"), Ident(found.authorisation)),
         (say("Started by"), run.started_by),
         (say("Privacy budget as voted (zCDP)"), found.epsilon_rho),
-        (say("Release in the log"), _entry_link(found.release_index)),
+        (say("Release"), _release_link(run)),
+        (say("Release in the log"), _proven_link(found.release_index)),
         (
             say("Energy and carbon"),
             Link(f"/energy?campaign={run.campaign}", say("by day, estimated")),
         ),
         (say("All of it in the log"), Link(f"/log?campaign={run.campaign}", say("its entries"))),
+        (
+            say("Evidence"),
+            Link(f"/log/campaigns/{run.campaign}/evidence", say("all of it as one file")),
+        ),
+        (say("Proofs"), Link("/log/verify", say("where they are verified"))),
     ]
+
+
+def _release_link(run: Run) -> Cell:
+    if run.state != "released":
+        return None
+    return Link(f"/releases/{run.campaign}", say("what was released"))
+
+
+def _proven_link(index: int | None) -> Cell:
+    """To the entry's page, where its proof is taken away."""
+    if index is None:
+        return None
+    return Link(f"/log/{index}", say("entry {index}, with its proof", index=index))
 
 
 def stage_rows(found: RunDetail) -> Rows:
     """A campaign's rounds, the newest first."""
-    return [
-        [
-            Link(
-                f"/campaigns/{found.run.campaign}/timeline?round={one.number}",
-                say("Round {number}", number=one.number),
-            ),
-            words.ROUNDS.get(one.state),
-            Share(one.part),
-            _counts(one),
-            told(one.why, one.reason),
-            one.deadline,
-            plan_link(one.plan),
-        ]
-        for one in found.stages
-    ]
+    return [stages.cells(stages.ROUNDS, one, _round_link(found, one)) for one in found.stages]
 
 
-def _counts(one: Stage) -> Sentence:
-    done = one.units.get("satisfied", 0)
-    failed = one.units.get("failed", 0)
-    total = sum(one.units.values())
-    if failed:
-        return say("{done} of {total}, {failed} failed", done=done, total=total, failed=failed)
-    return say("{done} of {total}", done=done, total=total)
-
-
-def metric_names(found: RunDetail) -> list[str]:
-    """What the rounds told, by name."""
-    return sorted({name for one in found.stages for name in one.told})
+def _round_link(found: RunDetail, one: Stage) -> Link:
+    return Link(
+        f"/campaigns/{found.run.campaign}/timeline?round={one.number}",
+        say("Round {number}", number=one.number),
+    )
 
 
 def metric_rows(found: RunDetail) -> Rows:
     """The numbers that rounds told, a row per round."""
-    names = metric_names(found)
+    names = stages.names_told(found.stages)
     return [
         [say("Round {number}", number=one.number), *(one.told.get(name) for name in names)]
         for one in found.stages
         if one.told
     ]
-
-
-def plan_link(plan: PlanProof) -> Cell:
-    """The way to a plan's entry in the log."""
-    if plan.index is None:
-        return say("not in the log yet")
-    return _entry_link(plan.index)
-
-
-def _entry_link(index: int | None) -> Cell:
-    return None if index is None else Link(f"/log/{index}", say("entry {index}", index=index))
 
 
 def attempts_chart(found: RunDetail, speech: Speech) -> Chart | None:

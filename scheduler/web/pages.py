@@ -11,10 +11,11 @@ from starlette.responses import RedirectResponse
 
 from scheduler.service.desk import Desk
 from scheduler.views import health, lateness, machines, runs, units
+from scheduler.views import stages as stages_views
 from scheduler.views.alerts import AlertKind
 from scheduler.views.health import Absent
 from scheduler.views.watching import Watch
-from scheduler.web import glance, plainly, words
+from scheduler.web import glance, plainly, stages, words
 from scheduler.web.actions import offered
 from scheduler.web.resources.alert_words import tell
 from scheduler.web.tables import MACHINES, RUNS, WORK, cut
@@ -146,6 +147,26 @@ def _campaigns(router: APIRouter, kit: Kit, desk: Desk, live: Broadcast) -> None
     def as_json(prefix: str) -> Response:
         return plainly.answer(runs.run(desk, prefix))
 
+    @router.get("/campaigns/{prefix}/rounds", dependencies=[needs(*WATCHERS)],
+                include_in_schema=False)  # fmt: skip
+    @router.get(
+        f"{API}/campaigns/{{prefix}}/rounds",
+        dependencies=[needs(*WATCHERS)],
+        openapi_extra=description(stages.ROUNDS),
+    )
+    def rounds(request: Request, prefix: str) -> Response:
+        state = kit.state(request, stages.ROUNDS)
+        campaign = runs.run(desk, prefix, stages=1).run
+        rows = stages_views.stages(desk, campaign.campaign, cut(state))
+        table = stages.with_told(stages.ROUNDS, rows)
+        own = Crumb(campaign.title, f"/campaigns/{campaign.campaign}")
+        return kit.listing(
+            request,
+            "scheduler/rounds.html",
+            of(table, state, rows, say("The first round is not planned yet.")),
+            trail=[_HOME, _CAMPAIGNS, own],
+        )
+
     @router.get("/campaigns/{prefix}/units", dependencies=[needs(*WATCHERS)],
                 include_in_schema=False)  # fmt: skip
     @router.get(
@@ -240,7 +261,8 @@ def _campaign(found: runs.RunDetail, speech: Speech) -> dict[str, Any]:
         "late": glance.late_rows(found.late, campaign=False),
         "more_late": len(found.late) > lateness.SHOWN,
         "stages": glance.stage_rows(found),
-        "metrics": glance.metric_names(found),
+        "stage_headings": stages.headings(stages.ROUNDS),
+        "metrics": stages.names_told(found.stages),
         "metric_rows": glance.metric_rows(found),
         "chart": glance.attempts_chart(found, speech),
     }

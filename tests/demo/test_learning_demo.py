@@ -14,6 +14,7 @@ from capsule_runtime.capsules.mapping_file import read_mapping
 from demo import learning, learning_data
 from jobs import archive, opening
 from protection import accounting
+from protos.cadastre.v1 import campaigns_pb2
 
 
 def test_the_recorded_seeds_are_those_of_the_bundles_readme() -> None:
@@ -43,6 +44,19 @@ def test_its_mapping_makes_the_bundles_table(tmp_path: Path) -> None:
     (table,) = mapping.tables
     needed = manifest.needs.tables[table.name]
     assert set(needed) <= {column.name for column in table.columns}
+
+
+def test_a_round_is_told_with_its_bytes_and_its_own_epsilon() -> None:
+    told = {"loss": 0.6131, "accuracy": 0.7119, "persons": 2411.4}
+    entry = campaigns_pb2.RoundView(
+        number=2, participants=3, bytes=3 * 4096, metrics=told, epsilon=2.776
+    )
+    # The next round was opened before anybody looked: its cost is not this one's.
+    view = campaigns_pb2.CampaignView(rounds_voted=6, epsilon=3.5, rounds=[entry])
+    assert learning.round_line(view, entry, 41.2) == (
+        "round 2/6 at  41 s: loss 0.61, accuracy 0.71, ~2411 persons, 3 workers, 12 KiB, "
+        "epsilon so far 2.78"
+    )
 
 
 @pytest.mark.parametrize("missing", learning.LIBRARIES)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlmodel import col, select
 
 from durable.blobs import BlobFolder
 from jobs import aggregate, archive
@@ -22,13 +23,13 @@ from protos.cadastre.v1 import work_pb2
 from scheduler.domain.backoff import BackOff
 from scheduler.log.writer import LogWriter
 from scheduler.meters import Meters
-from scheduler.service import bundles, campaigns, consents, exchange, membership, starting
+from scheduler.service import bundles, campaigns, consents, exchange, membership, outbox, starting
 from scheduler.service.bell import Bell
 from scheduler.service.desk import Authority, Desk, Limits
 from scheduler.service.pace import turn
 from scheduler.service.standing import Standing
-from scheduler.store.store import Faults, open_store
-from scheduler.store.tables import InstallationRow
+from scheduler.store.store import Faults, Transaction, open_store
+from scheduler.store.tables import AttemptRow, InstallationRow
 from trust import certificates
 from trust.certificates import Peer, Role
 from trust.clock import ManualClock
@@ -248,6 +249,17 @@ class World:
 
     async def turn(self) -> None:
         await turn(self.desk)
+
+    def deposit(self) -> None:
+        """The rows that partials have where workers put them over the wire: here they put bytes."""
+
+        def rows(tx: Transaction) -> None:
+            values = col(AttemptRow.values_digest)
+            for digest in tx.session.exec(select(values).where(values.is_not(None))).all():
+                raw = self.desk.blobs.get(Digest(digest))
+                outbox.keep_blob(tx, self.desk, raw, public=False)
+
+        self.desk.store.run("deposit", rows)
 
 
 @dataclass

@@ -27,6 +27,8 @@ from scheduler.program import log_roots
 from scheduler.service import acting, actions, campaigns, rounds
 from scheduler.service.actions import Actor
 from scheduler.store.tables import AccountRow, ActionRow, LogRow, MemberRow, UnitRow, WorkerRow
+from scheduler.views import units as units_view
+from scheduler.views.slices import Slice
 from tests.scheduler.conftest import TERRITORY, build
 from tests.scheduler.test_durable_writes import Once
 from tests.scheduler.test_evidence import export, released
@@ -167,6 +169,43 @@ def test_a_drained_worker_finishes_and_gets_nothing_new_until_it_is_let_again(wo
         await world.turn()
         view = await world.view(second)
         assert first.name not in {unit.row.worker for unit in view.rounds[0].units}
+
+    asyncio.run(scenario())
+
+
+def test_a_ready_unit_says_that_its_worker_is_drained_and_by_whom(world):
+    async def reasons(campaign, worker):
+        units = [one for entry in (await world.view(campaign)).rounds for one in entry.units]
+        (own,) = [one for one in units if one.row.worker == worker.name]
+        assert own.row.state == "ready"
+        (line,) = [
+            line
+            for line in units_view.units(world.desk, campaign, Slice(50))
+            if line.worker == worker.name
+        ]
+        assert (line.reason, line.why) == (own.reason, own.why), "pages and commands say the same"
+        return own.reason, own.why
+
+    async def scenario():
+        campaign, workers, _ = await running(world)
+        first, second = workers[:2]
+        free = (Reason.WAITING_FOR_SLOT, "the worker has no free slot")
+        assert await reasons(campaign, first) == free
+        await do(world, Act.DRAIN_WORKER, first.name)
+        drained = (Reason.WORKER_DRAINED, "an operator lets the worker take nothing new")
+        assert await reasons(campaign, first) == drained
+        assert await reasons(campaign, second) == free
+        await do(world, Act.RESUME_WORKER, first.name)
+        assert await reasons(campaign, first) == free
+        second.draining = True
+        await second.exchange()
+        keepers = (Reason.WORKER_DRAINING, "the worker's keeper asked it to take nothing new")
+        assert await reasons(campaign, second) == keepers
+        # What has ended or is under way keeps its own reason.
+        assert (await first.exchange()).orders
+        await do(world, Act.DRAIN_WORKER, first.name)
+        view = await world.view(campaign)
+        assert {one.reason for one in view.rounds[0].units if one.row.worker == first.name} == {""}
 
     asyncio.run(scenario())
 

@@ -10,7 +10,11 @@ import pytest
 from jobs import state
 from protection import accounting
 from scheduler.domain.states import CampaignState
+from scheduler.rpc import views
+from scheduler.views import stages
+from scheduler.views.slices import Slice
 from trust import parameters
+from trust.certificates import Role
 from trust.documents import signed
 from trust.documents.campaign import Plan, Release
 from trust.ids import Digest
@@ -96,7 +100,60 @@ def test_a_campaign_that_stops_early_costs_what_it_ran(world, run):
         document = signed.verify(Release, release, {world.desk.orders.public}).document
         rules = world.bundle.manifest.rules()
         assert document.rho == accounting.spent(rules, 2, 3)
+        # Each round tells what all up to it cost together: epsilon does not add up, rho does.
+        rho = accounting.rho_of(rules)
+        told = [accounting.epsilon(rho * opened / 3) for opened in (1, 2)]
+        assert [entry.epsilon for entry in view.rounds] == told
+        assert view.epsilon == told[-1] < 2 * told[0]
         assert accounting.decimal(document.rho, "rho") >= Fraction(2, 30)
+
+    run(story())
+
+
+def test_a_round_that_collects_tells_its_author_no_machine_that_has_answered(world, run):
+    async def story():
+        members, judge, campaign = await gathered(world)
+        await one_round(world, members, judge)
+        await members[0].exchange()
+        await members[0].exchange([members[0].report(members[0].held[0])])
+        world.deposit()
+        view = await world.view(campaign)
+        closed, collecting = views.campaign(view, Role.AUTHOR).rounds
+        assert (collecting.participants, collecting.bytes) == (0, 0)
+        assert not collecting.HasField("epsilon"), "nothing of it was opened yet"
+        assert (closed.participants, closed.bytes > 0, closed.epsilon > 0) == (2, True, True)
+        for role in (Role.OPERATOR, Role.AUDITOR):
+            closed, collecting = views.campaign(view, role).rounds
+            assert (closed.participants, collecting.participants) == (2, 1)
+            assert collecting.bytes == closed.bytes // 2
+        found = stages.stages(world.desk, campaign, Slice(9))
+        assert [(one.participants, one.bytes) for one in found] == [
+            (2, closed.bytes),
+            (1, collecting.bytes),
+        ]
+
+    run(story())
+
+
+def test_public_data_is_told_no_epsilon(world, run):
+    async def story():
+        world.follow()
+        world.manifest = world.manifest.replace('["personal"]', '["public"]').replace(
+            '{ mechanism = "discrete_gaussian", rho = "0.1" }', '{ mechanism = "none" }'
+        )
+        await world.authorised()
+        members = [await world.worker(f"o{n}", capsules=4) for n in range(2)]
+        judge = await world.worker("judge", concludes=True)
+        for worker in [*members, judge]:
+            await worker.exchange()
+        campaign = await world.start()
+        await one_round(world, members, judge)
+        view = await world.view(campaign)
+        assert view.rounds[0].row.state == "opened"
+        assert view.rounds[0].epsilon is None
+        assert not views.campaign(view, Role.OPERATOR).rounds[0].HasField("epsilon")
+        (stage,) = stages.stages(world.desk, campaign, Slice(1))
+        assert (stage.number, stage.participants, stage.epsilon) == (1, 2, None)
 
     run(story())
 

@@ -39,6 +39,7 @@ from tests.scheduler.ports import house
 from trust import certificates
 from trust.certificates import Peer, Role
 from trust.documents import signed
+from trust.documents.actions import Means, OperatorAction
 from trust.documents.campaign import OrderBatch
 from trust.documents.membership import EnrolmentProof
 from trust.dsse import Envelope
@@ -47,6 +48,8 @@ from trust.keys import PrivateKey
 from trust.log.entry import Kind
 from wire import blobs
 from wire.status import from_rpc_error
+
+_DEEDS = select(LogRow.digest).where(LogRow.kind == Kind.ACTION.value)
 
 
 @pytest.fixture
@@ -215,6 +218,14 @@ BAD = [
         O,
         lambda c: campaigns_pb2_grpc.CampaignsStub(c).Start(
             campaigns_pb2.StartCampaignRequest(bundle=D, request="r", parameters=HUGE)
+        ),
+        "input-refused",
+    ),
+    (
+        "start for too many words",
+        O,
+        lambda c: campaigns_pb2_grpc.CampaignsStub(c).Start(
+            campaigns_pb2.StartCampaignRequest(bundle=D, request="r", reason="x" * 201)
         ),
         "input-refused",
     ),
@@ -468,9 +479,17 @@ def test_a_campaign_over_the_wire(world):
             campaigns = campaigns_pb2_grpc.CampaignsStub(channel)
             started = await campaigns.Start(
                 campaigns_pb2.StartCampaignRequest(
-                    bundle=world.bundle.digest[7:20], parameters=b'{ "zones": 3 }', request="r"
+                    bundle=world.bundle.digest[7:20],
+                    parameters=b'{ "zones": 3 }',
+                    request="r",
+                    reason="figures of\nthe year",
                 )
             )
+            (entry,) = world.desk.store.read("deeds", lambda tx: tx.session.exec(_DEEDS).all())
+            deed = world.desk.blobs.get(Digest(entry))
+            logged = signed.verify(OperatorAction, deed, {world.desk.orders.public}).document
+            assert (logged.campaign, logged.means) == (started.campaign, Means.CERTIFICATE)
+            assert logged.reason == "figures of the year"
             seen = []
             async for view in campaigns.Watch(
                 campaigns_pb2.ShowCampaignRequest(campaign=started.campaign)

@@ -25,6 +25,7 @@ PAGES = ["/mine", "/mine/{done}", "/mine/{hungry}", "/mine/{suspended}", "/mine/
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authors]:
     authors = authors_in(tmp_path_factory.mktemp("authors"))
     grid = authors.grid
+    grid.world.deposit()
     server = serve(grid)
     yield authors
     server.stop()
@@ -71,6 +72,10 @@ def test_from_a_bundle_to_its_releases_files(
     page.goto(f"{served.grid.origin}/mine/{served.bundles['model']}")
     page.click(f'main a[href="/runs/{served.trained}"]')
     draw(page, "authors-run")
+    page.click('main a[href$="/rounds"]')
+    assert axe(page) == []
+    draw(page, "authors-rounds")
+    page.go_back()
     page.click("main a.button")
     assert page.query_selector("#plot-counts-title")
     page.goto(f"{served.grid.origin}/releases/{served.pictured}")

@@ -12,9 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load
 
+from protection import accounting
 from scheduler.errors import InputRefused
 from scheduler.service import authorship
 from scheduler.service.authorship import MOST_KEYS
+from scheduler.service.campaigns import view_of
+from scheduler.service.finding import campaign_by
 from scheduler.store.store import Transaction
 from scheduler.store.tables import BundleRow
 from tests.web.signin_browser import Browser
@@ -83,6 +86,68 @@ def test_anothers_bundle_is_as_unknown_as_none(authors: Authors) -> None:
             said, expected = said.replace(name, "it"), expected.replace(name, "it")
         assert said == expected, path
     assert bob.get(f"/runs?bundle={authors.bundles['done'][7:]}").status == 404
+
+
+def test_rounds_tell_participants_bytes_and_epsilon_in_every_form(authors: Authors) -> None:
+    """To operators and to the author; on the campaign's page, in JSON and in CSV the same."""
+    desk = authors.grid.world.desk
+    authors.grid.world.deposit()
+    view = desk.store.read("view", lambda tx: view_of(tx, campaign_by(tx, authors.trained)))
+    rho = accounting.decimal(view.row.rho, "rho")
+    epsilons = [round(accounting.epsilon(rho * number / 3), 2) for number in (3, 2, 1)]
+    each = view.rounds[0].traffic
+    assert each > 0
+    assert {(one.participants, one.traffic) for one in view.rounds} == {(3, each)}
+    for place, reader in (
+        (f"campaigns/{authors.trained}", authors.grid.enter(Role.VIEWER)),
+        (f"runs/{authors.trained}", authors.enter(ADA)),
+    ):
+        told = ask(reader, f"/api/v1/{place}/rounds")["items"]
+        assert [row["round"] for row in told] == [3, 2, 1]
+        assert [row["epsilon"] for row in told] == epsilons
+        assert {(row["participants"], row["bytes"]) for row in told} == {(3, each)}
+        assert all(isinstance(row["told_loss"], float) for row in told)
+        rows = list(csv.DictReader(io.StringIO(reader.get(f"/{place}/rounds?format=csv").text)))
+        assert [float(row["epsilon"]) for row in rows] == epsilons
+        assert {(row["participants"], row["bytes"]) for row in rows} == {("3", str(each))}
+        stages = ask(reader, f"/api/v1/{place}")["stages"]
+        assert [round(stage["epsilon"], 2) for stage in stages] == epsilons
+        assert {(stage["participants"], stage["bytes"]) for stage in stages} == {(3, each)}
+        for path in (f"/{place}", f"/{place}/rounds"):
+            page = reader.get(f"{path}?lang=fr").text
+            assert "Participants" in page
+            assert "Epsilon cumulé" in page
+            assert f"{epsilons[0]:.2f}".replace(".", ",") in page
+            assert f"{each}\u00a0o" in page
+            assert "Epsilon so far" in reader.get(f"{path}?lang=en").text
+        first = ask(reader, f"/api/v1/{place}/rounds?size=2")
+        rest = ask(reader, f"/api/v1/{place}/rounds?size=2&cursor={first['next']}")
+        assert [row["round"] for row in first["items"] + rest["items"]] == [3, 2, 1]
+
+
+def test_anothers_rounds_are_as_unknown_as_the_campaign(authors: Authors) -> None:
+    bob = authors.enter(BOB)
+    assert bob.get(f"/runs/{authors.trained}/rounds").status == 404
+    assert bob.get(f"/campaigns/{authors.trained}/rounds").status == 403
+    assert bob.get(f"/api/v1/runs/{authors.others}/rounds").status == 200
+
+
+def test_an_operator_finds_release_evidence_and_proof_on_the_campaigns_page(
+    authors: Authors,
+) -> None:
+    reader = authors.grid.enter(Role.OPERATOR)
+    page = reader.get(f"/campaigns/{authors.released}").text
+    index = ask(reader, f"/api/v1/campaigns/{authors.released}")["release_index"]
+    for path in (
+        f"/releases/{authors.released}",
+        f"/log/campaigns/{authors.released}/evidence",
+        f"/log/{index}",
+        "/log/verify",
+    ):
+        assert f'href="{path}"' in page
+        assert reader.get(path).status == 200, path
+    hungry = ask(reader, "/api/v1/campaigns?state=draft")["items"][0]["campaign"]
+    assert "/releases/" not in reader.get(f"/campaigns/{hungry}").text
 
 
 @pytest.mark.parametrize(

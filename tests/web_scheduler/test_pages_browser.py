@@ -25,6 +25,7 @@ SCREENS = os.environ.get("SCREENS", "")
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
     grid = grid_in(tmp_path_factory.mktemp("grid"), "domicile-travail", "mairie")
+    grid.world.deposit()
     server = serve(grid)
     yield grid
     server.stop()
@@ -76,6 +77,10 @@ def test_from_a_late_unit_to_a_proof_that_holds_offline(
     page.goto(f"{served.origin}/campaigns/{served.moving}")
     page.wait_for_selector('[data-live][data-state="live"]')
     draw(page, "campaign")
+    page.click('main a[href$="/rounds"]')
+    assert axe(page) == []
+    draw(page, "rounds")
+    page.go_back()
     page.click('main a[href$="/units"]')
     draw(page, "units")
     page.goto(f"{served.origin}/campaigns")

@@ -23,7 +23,7 @@ from scheduler.meters import Meters
 from scheduler.service import roster
 from scheduler.service.desk import Desk
 from scheduler.store.store import Store
-from scheduler.views import dossiers, health, ledger, machines, own_runs, runs, units
+from scheduler.views import dossiers, health, ledger, machines, own_runs, runs, stages, units
 from scheduler.views.reach import Reach, bundle_within, campaign_within
 from scheduler.views.slices import Slice
 from tests.web_scheduler.territory import Grid
@@ -82,6 +82,7 @@ def test_every_page_enters_an_index_at_its_cursor(grid: Grid, reverse: bool) -> 
     )
     of_runs = Slice(51, (now, grid.moving), reverse=reverse)
     reads: dict[str, Read] = {
+        "rounds": lambda: stages.stages(desk, grid.moving, Slice(51, (1,), reverse=reverse)),
         "units": lambda: units.units(desk, grid.moving, of_units),
         "units of a state": lambda: units.units(desk, grid.moving, of_units, state="failed"),
         "units of a round": lambda: units.units(desk, grid.moving, of_units, number=1),
@@ -275,6 +276,9 @@ PAGES: dict[str, Callable[[Shelf], Any]] = {
     "a unit": lambda it: units.unit(it.desk, it.filled.unit),
     "campaigns": lambda it: runs.runs(it.desk, Slice(51, reverse=True)),
     "a campaign": lambda it: runs.run(it.desk, it.filled.running),
+    "rounds, deep in": lambda it: stages.stages(
+        it.desk, it.filled.running, Slice(5, (it.filled.middle + 3,), reverse=True)
+    ),
     "log": lambda it: ledger.lines(it.desk, Slice(51, (200,), reverse=True)),
     "log of a campaign": lambda it: ledger.lines(
         it.desk, Slice(5, reverse=True), campaign=it.filled.running

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from scheduler.views.dossiers import DossierDetail
 from scheduler.views.own_runs import OwnRun, OwnRunDetail
 from scheduler.views.releases import Provenance
-from scheduler.web import words
+from scheduler.web import stages, words
 from scheduler.web.authors.tables import bundle_ident, release_link, run_ident
 from scheduler.web.authors.words import STANDINGS
 from scheduler.web.reasons import told
-from web.cells import Cell, Ident, Link, Share
+from web.cells import Cell, Ident, Link
 from web.sentences import Sentence, say
 
 Facts = list[tuple[Sentence, Cell]]
@@ -115,14 +115,7 @@ def run_rows(found: Sequence[OwnRun]) -> Rows:
 def stage_rows(found: OwnRunDetail) -> Rows:
     """A campaign's rounds, the newest first."""
     return [
-        [
-            say("Round {number}", number=one.number),
-            words.ROUNDS.get(one.state),
-            Share(one.part),
-            told(one.why, one.reason),
-            one.deadline,
-            entry_link(one.plan.index),
-        ]
+        stages.cells(stages.OWN_ROUNDS, one, say("Round {number}", number=one.number))
         for one in found.stages
     ]
 

@@ -12,7 +12,7 @@ from scheduler.service.desk import Desk
 from scheduler.views import dossiers, own_runs, releases, trained
 from scheduler.views.reach import Reach
 from scheduler.views.releases import Released
-from scheduler.web import plainly
+from scheduler.web import plainly, stages
 from scheduler.web.authors import downloads, facts, plots, words
 from scheduler.web.authors.tables import BUNDLES, OWN_RUNS
 from scheduler.web.tables import cut
@@ -46,6 +46,7 @@ def author_pages(kit: Kit, desk: Desk) -> APIRouter:
     router = APIRouter(dependencies=[needs(*READERS)])
     _bundles(router, kit, desk)
     _runs(router, kit, desk)
+    _rounds(router, kit, desk)
     _releases(router, kit, desk)
     _files(router, desk)
     return router
@@ -126,12 +127,28 @@ def _runs(router: APIRouter, kit: Kit, desk: Desk) -> None:
             found=found,
             facts=facts.of_run(found),
             stages=facts.stage_rows(found),
+            stage_headings=stages.headings(stages.OWN_ROUNDS),
             curves=plots.curves(told, kit.speech(kit.language(request))),
         )
 
     @router.get(f"{API}/runs/{{prefix}}")
     def as_json(request: Request, prefix: str) -> Response:
         return plainly.answer(own_runs.own_run(desk, prefix, reach_of(desk, request)))
+
+
+def _rounds(router: APIRouter, kit: Kit, desk: Desk) -> None:
+    @router.get("/runs/{prefix}/rounds", include_in_schema=False)
+    @router.get(f"{API}/runs/{{prefix}}/rounds", openapi_extra=description(stages.OWN_ROUNDS))
+    def listed(request: Request, prefix: str) -> Response:
+        state = kit.state(request, stages.OWN_ROUNDS)
+        run, rows = own_runs.own_stages(desk, prefix, reach_of(desk, request), cut(state))
+        table = stages.with_told(stages.OWN_ROUNDS, rows)
+        return kit.listing(
+            request,
+            "authors/rounds.html",
+            of(table, state, rows, say("The first round is not planned yet.")),
+            trail=[_MINE, _RUNS, Crumb(run.title, f"/runs/{run.campaign}")],
+        )
 
 
 def _releases(router: APIRouter, kit: Kit, desk: Desk) -> None:
