@@ -26,18 +26,21 @@ UNITS: dict[str, str] = {
     "km": QUDT + "KiloM",
     "EUR": "http://qudt.org/vocab/currency/EUR",
 }
+# What a factor is written in -> the units of flows that it fits, and how many of its own each is.
+FACTOR_UNITS: dict[str, dict[str, float]] = {
+    "kgCO2e/km": {"km": 1},  # of one person
+    "kgCO2e/kWh": {"kWh": 1, "MWh": 1000},
+    "kgCO2e/kg": {"kg": 1, "t": 1000},
+    "kgCO2e/L": {"L": 1, "m3": 1000},
+    "kgCO2e/m3": {"m3": 1, "L": 0.001},
+}
 # What factors and limits are written in; the graph's own units, without an IRI of QUDT.
-RATES = frozenset(
-    {
-        "kgCO2e/km",
-        "kgCO2e/kWh",
-        "kgCO2e/kg",
-        "kgCO2e/(commuter.day)",
-        "km/(commuter.day)",
-        "share",
-        "jobs/worker",
-    }
-)
+RATES = FACTOR_UNITS.keys() | {
+    "kgCO2e/(commuter.day)",
+    "km/(commuter.day)",
+    "share",
+    "jobs/worker",
+}
 
 SCHEMES: dict[str, re.Pattern[str]] = {
     "mode": re.compile(r"[a-z]+(-[a-z]+)*", re.ASCII),

@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from graph import concepts, decimals
+from graph import concepts, decimals, factors
 from graph.errors import CohortBroken, GraphInvalid
 from graph.model import (
     ENDS,
@@ -29,6 +29,7 @@ from graph.model import (
     Place,
     Relation,
     Resource,
+    ResourceKind,
     Source,
     SourceKind,
     TerritoryGraph,
@@ -172,7 +173,11 @@ def _factor(factor: Factor, nodes: dict[str, Node], sources: dict[str, Source]) 
     where = f"factor of {factor.resource[:60]}"
     if factor.resource not in nodes or factor.source not in sources:
         raise GraphInvalid(f"{where}: its resource or source is not in the graph")
-    _unit(factor.unit, where, concepts.RATES)
+    _unit(factor.unit, where, concepts.FACTOR_UNITS)
+    node = nodes[factor.resource]
+    people = isinstance(node, Resource) and node.kind is ResourceKind.PEOPLE
+    if people and factor.unit != factors.UNIT:
+        raise GraphInvalid(f"{where}: a way of travel is counted in {factors.UNIT}")
     low, value, high = (
         decimals.require(text, where) for text in (factor.low, factor.value, factor.high)
     )
