@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from graph import concepts, decimals, factors
+from graph import concepts, decimals, factors, nomenclatures
 from graph.errors import CohortBroken, GraphInvalid
 from graph.model import (
     ENDS,
@@ -220,8 +220,12 @@ def _located(place: str, longitude: str | None, latitude: str | None) -> None:
 
 
 def _concept(node: str, concept: str | None, *schemes: str) -> None:
-    if concept is not None and not concepts.is_concept(concept, *schemes):
-        raise GraphInvalid(f"{node}: {concept[:40]!r} is no code of {' or '.join(schemes)}")
+    if concept is not None and not nomenclatures.is_concept(concept, *schemes):
+        raise GraphInvalid(
+            f"{node}: {concept[:40]!r} is no code of {' or '.join(schemes)}",
+            remedy="correct the code where the node is stated; docs/ontology.md says which "
+            "nomenclatures are known, in which edition",
+        )
 
 
 def _unit(unit: str, where: str, known: Iterable[str]) -> None:
