@@ -92,7 +92,7 @@ def _emissions(one: Total, factor: Factor | None) -> Indicator:
 
 
 def _note(one: Total) -> str:
-    parts = [f"{one.begins} to {one.ends}", f"{len(one.flows)} flows, {one.banded} with a band"]
+    parts = [f"{one.begins} to {one.ends}", f"flows: {len(one.flows)}, with a band: {one.banded}"]
     if one.source.withheld:
         parts.append(f"{one.source.withheld} edges of the source withheld")
     return "; ".join(parts)

@@ -88,10 +88,10 @@ def test_a_total_per_relation_resource_unit_and_source(graph: TerritoryGraph) ->
     first, second = told(graph, "consumption")
     assert (first.about, first.value, first.unit, first.sources) == (POWER, 150, "MWh", (RELEASE,))
     assert (first.low, first.high) == (145, 155)  # 3 and 4 make 5: independent noise
-    assert "2026-01-01 to 2026-12-31; 2 flows, 2 with a band" in first.note
+    assert "2026-01-01 to 2026-12-31; flows: 2, with a band: 2" in first.note
     assert "5 edges of the source withheld" in first.note
     assert (second.value, second.low, second.high, second.unit) == (900, 900, 900, "kWh")
-    assert second.note.endswith("1 flows, 0 with a band")
+    assert second.note.endswith("flows: 1, with a band: 0")
     (made,) = told(graph, "production")
     assert (made.about, made.value, made.unit) == (POWER, 7, "MWh")
     (traded,) = told(graph, "transaction")
