@@ -34,7 +34,7 @@ from graph.model import (
     kind_of,
     link_key,
 )
-from graph.plan import InlineNode, Limit, Plan, Reference, Table
+from graph.plan import InlineFactor, InlineNode, Limit, Plan, Reference, Table
 from graph.releases import VerifiedRelease
 from graph.yard import Yard, cited
 from trust.ids import Digest
@@ -43,6 +43,7 @@ N = TypeVar("N", bound=Node)
 _PLAN = "source:plan"
 _ONTOLOGY = "source:ontology"
 _FACTORS = "source:factors"
+_ENERGY = "source:factors.energy"
 
 
 def build(
@@ -135,13 +136,39 @@ def _stated(yard: Yard, plan: Plan, plan_bytes: bytes) -> None:
     for item in plan.resources:
         words = (item.name.fr, item.name.en)
         yard.add_node(Resource(item.id, *words, item.kind, item.concept, _PLAN))
+        if item.factor is not None:
+            _cited_factor(yard, item.id, item.factor)
     for own in plan.factors:
-        source = f"source:factor.{own.resource.partition(':')[2]}"
-        yard.add_source(cited(source, own.reference, None))
-        value, low, high = map(decimals.canonical, (own.value, own.low, own.high))
-        yard.factors[own.resource] = Factor(own.resource, value, low, high, factors.UNIT, source)
+        _own_factor(yard, own)
     for link in plan.links:
         yard.add_link(Link(link.relation, link.origin, link.target, _PLAN))
+
+
+def _cited_factor(yard: Yard, resource: str, name: str) -> None:
+    line = factors.ENERGY_FACTORS.get(name)
+    if line is None:
+        raise PlanRefused(
+            f"{resource[:60]}: {name[:40]!r} is no factor that is known here",
+            remedy=f"name one of {', '.join(factors.ENERGY_FACTORS)}, or declare your own under "
+            "[[factors]]",
+        )
+    if _ENERGY not in yard.sources:
+        figures = Reference(factors.ENERGY_TITLE, factors.ATTRIBUTION, factors.LICENCE)
+        yard.add_source(cited(_ENERGY, figures, None))
+    values = (line.value, line.value, line.value, line.unit)
+    yard.factors[resource] = Factor(resource, *values, _ENERGY)
+
+
+def _own_factor(yard: Yard, own: InlineFactor) -> None:
+    if own.unit not in concepts.FACTOR_UNITS:
+        raise PlanRefused(
+            f"the factor of {own.resource[:60]} is in {own.unit[:40]!r}",
+            remedy=f"convert it to one of {', '.join(concepts.FACTOR_UNITS)}",
+        )
+    source = f"source:factor.{own.resource.partition(':')[2]}"
+    yard.add_source(cited(source, own.reference, None))
+    value, low, high = map(decimals.canonical, (own.value, own.low, own.high))
+    yard.factors[own.resource] = Factor(own.resource, value, low, high, own.unit, source)
 
 
 def _table(yard: Yard, table: Table, data: bytes) -> None:

@@ -1,14 +1,12 @@
-"""Names that the graph's codes stand for: units, nomenclatures, modes, the doughnut.
+"""Names that the graph's codes stand for: units, modes, the doughnut's dimensions.
 
 Facts only. Units: QUDT. Modes 1 to 5: the census's (INSEE, mobilités professionnelles).
 Dimensions: the doughnut of social and planetary boundaries (Raworth; Fanning and Raworth 2025).
-NAF rev. 2: INSEE. Wastes: Commission Decision 2000/532/EC. R and D codes: Directive 2008/98/EC,
-annexes I and II. Their texts stay where they are published; the graph holds codes.
+Codes of nomenclatures: `graph.nomenclatures`.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from graph.model import Side
@@ -26,24 +24,20 @@ UNITS: dict[str, str] = {
     "km": QUDT + "KiloM",
     "EUR": "http://qudt.org/vocab/currency/EUR",
 }
+# What a factor is written in -> the units of flows that it fits, and how many of its own each is.
+FACTOR_UNITS: dict[str, dict[str, float]] = {
+    "kgCO2e/km": {"km": 1},  # of one person
+    "kgCO2e/kWh": {"kWh": 1, "MWh": 1000},
+    "kgCO2e/kg": {"kg": 1, "t": 1000},
+    "kgCO2e/L": {"L": 1, "m3": 1000},
+    "kgCO2e/m3": {"m3": 1, "L": 0.001},
+}
 # What factors and limits are written in; the graph's own units, without an IRI of QUDT.
-RATES = frozenset(
-    {
-        "kgCO2e/km",
-        "kgCO2e/kWh",
-        "kgCO2e/kg",
-        "kgCO2e/(commuter.day)",
-        "km/(commuter.day)",
-        "share",
-        "jobs/worker",
-    }
-)
-
-SCHEMES: dict[str, re.Pattern[str]] = {
-    "mode": re.compile(r"[a-z]+(-[a-z]+)*", re.ASCII),
-    "naf": re.compile(r"\d{2}(\.\d{1,2}[A-Z]?)?", re.ASCII),
-    "ewc": re.compile(r"\d{2}(\d{2}(\d{2})?)?", re.ASCII),
-    "rd": re.compile(r"R(1[0-3]|[1-9])|D(1[0-5]|[1-9])", re.ASCII),
+RATES = FACTOR_UNITS.keys() | {
+    "kgCO2e/(commuter.day)",
+    "km/(commuter.day)",
+    "share",
+    "jobs/worker",
 }
 
 
@@ -105,12 +99,3 @@ _FLOORS = (
 DIMENSIONS = tuple(Dimension(*words, Side.CEILING) for words in _CEILINGS) + tuple(
     Dimension(*words, Side.FLOOR) for words in _FLOORS
 )
-
-
-def is_concept(text: str, *schemes: str) -> bool:
-    """Whether `text` is `scheme:code` of one of `schemes` (of any, without one)."""
-    scheme, colon, code = text.partition(":")
-    pattern = SCHEMES.get(scheme)
-    return bool(
-        colon and pattern and (not schemes or scheme in schemes) and pattern.fullmatch(code)
-    )

@@ -9,7 +9,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from graph.indicators import Indicator, headline
+from graph.indicator import Indicator
+from graph.indicators import headline
 from graph.model import Objective, Side, TerritoryGraph
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from graph import factors, totals
 from graph.commuting import Commutes, Estimate, Trip, commutes, quotient, share, total
+from graph.indicator import Indicator, told
 from graph.model import Factor, TerritoryGraph
 
 # There and back, once per person and working day; telework and detours are not known.
@@ -18,29 +19,12 @@ WAYS = 2
 CARS = frozenset({"resource:mode.car", "resource:mode.carpool"})
 
 
-@dataclass(frozen=True)
-class Indicator:
-    """One number about the territory, a mode or a place."""
-
-    name: str  # stable, as in commuters, share, distance, emissions, self-containment
-    about: str  # a node's id, or "territory"
-    value: float | None
-    low: float | None
-    high: float | None
-    unit: str
-    sources: tuple[str, ...]
-    note: str = ""
-
-
 def indicators(graph: TerritoryGraph) -> list[Indicator]:
-    """Every indicator, source after source (contributed data first)."""
+    """Every indicator: ways to work, then what else flows; contributed data first in both."""
     found: list[Indicator] = []
     for one in commutes(graph):
-        factors = {factor.resource: factor for factor in graph.factors}
-        found += _flows(one)
-        found += _distances(one)
-        found += _emissions(one, factors)
-        found += _containment(one)
+        found += _of_commutes(one, factors.of_ways(graph))
+    found += totals.indicators(graph)
     return found
 
 
@@ -49,42 +33,47 @@ def headline(graph: TerritoryGraph) -> dict[str, Indicator]:
     found = commutes(graph)
     if not found:
         return {}
-    one = found[0]
-    factors = {factor.resource: factor for factor in graph.factors}
-    every = [*_flows(one), *_distances(one), *_emissions(one, factors), *_containment(one)]
+    every = _of_commutes(found[0], factors.of_ways(graph))
     return {item.name: item for item in every if item.about == "territory"}
+
+
+def _of_commutes(one: Commutes, ways: dict[str, Factor]) -> Iterator[Indicator]:
+    yield from _flows(one)
+    yield from _distances(one)
+    yield from _emissions(one, ways)
+    yield from _containment(one)
 
 
 def _flows(one: Commutes) -> Iterator[Indicator]:
     source, missing = (one.source.id,), one.source.withheld
     note = f"{missing} edges withheld under {one.source.minimum} persons" if missing else ""
-    yield _told("commuters", "territory", total(one.trips), "persons", source, note=note)
+    yield told("commuters", "territory", total(one.trips), "persons", source, note=note)
     for mode in _modes(one):
         among = [trip for trip in one.trips if trip.mode == mode]
-        yield _told("commuters", mode, total(among), "persons", source)
+        yield told("commuters", mode, total(among), "persons", source)
         part = share(one.trips, _goes_by(mode))
-        yield _told("share", mode, part, "share", source)
+        yield told("share", mode, part, "share", source)
     others = share(one.trips, lambda trip: trip.mode not in CARS)
-    yield _told("ways-without-car", "territory", others, "share", source)
+    yield told("ways-without-car", "territory", others, "share", source)
 
 
 def _distances(one: Commutes) -> Iterator[Indicator]:
     source = (one.source.id,)
     note = "persons whose trip has a distance: between two located places"
     covered = share(one.trips, lambda trip: trip.km is not None)
-    yield _told("measured", "territory", covered, "share", source, note=note)
+    yield told("measured", "territory", covered, "share", source, note=note)
     measured = [trip for trip in one.trips if trip.km is not None]
     for about in ("territory", *_modes(one)):
         chosen = [trip for trip in measured if about in {"territory", trip.mode}]
         mean = quotient(chosen, _kilometres, _each)
-        yield _told("distance", about, mean, "km", source, note="one way, great circle")
+        yield told("distance", about, mean, "km", source, note="one way, great circle")
     driven = quotient(measured, lambda trip: WAYS * _kilometres(trip) * (trip.mode in CARS), _each)
-    yield _told("car-km-per-commuter", "territory", driven, "km/(commuter.day)", source)
+    yield told("car-km-per-commuter", "territory", driven, "km/(commuter.day)", source)
 
 
-def _emissions(one: Commutes, factors: dict[str, Factor]) -> Iterator[Indicator]:
+def _emissions(one: Commutes, ways: dict[str, Factor]) -> Iterator[Indicator]:
     measured = [trip for trip in one.trips if trip.km is not None]
-    sources = (one.source.id, *sorted({factor.source for factor in factors.values()}))
+    sources = (one.source.id, *sorted({factor.source for factor in ways.values()}))
     covered = share(one.trips, lambda trip: trip.km is not None)
     note = (
         "a working day there and back, great circle, "
@@ -92,28 +81,26 @@ def _emissions(one: Commutes, factors: dict[str, Factor]) -> Iterator[Indicator]
     )
     for mode in _modes(one):
         trips = [trip for trip in measured if trip.mode == mode]
-        factor = factors.get(mode)
+        factor = ways.get(mode)
         if factor is None or not trips:
             why = "no factor for this way" if factor is None else "no trip with a distance"
-            yield _told("emissions", mode, None, "kgCO2e/day", sources, note=why)
+            yield told("emissions", mode, None, "kgCO2e/day", sources, note=why)
             continue
         named = (one.source.id, factor.source)
-        yield _told("emissions", mode, _emitted(trips, factors), "kgCO2e/day", named, note=note)
-    known = [trip for trip in measured if trip.mode in factors]
-    whole = _emitted(known, factors) if known else None
-    yield _told("emissions", "territory", whole, "kgCO2e/day", sources, note=note)
+        yield told("emissions", mode, _emitted(trips, ways), "kgCO2e/day", named, note=note)
+    known = [trip for trip in measured if trip.mode in ways]
+    whole = _emitted(known, ways) if known else None
+    yield told("emissions", "territory", whole, "kgCO2e/day", sources, note=note)
     unit = "kgCO2e/(commuter.day)"
-    each = _emitted_each(known, factors)
-    yield _told("emissions-per-commuter", "territory", each, unit, sources, note=note)
+    each = _emitted_each(known, ways)
+    yield told("emissions-per-commuter", "territory", each, unit, sources, note=note)
 
 
-def _emitted(trips: list[Trip], factors: dict[str, Factor]) -> Estimate:
+def _emitted(trips: list[Trip], ways: dict[str, Factor]) -> Estimate:
     """kgCO2e per working day; the range holds the factors' ranges and the counts' noise."""
 
     def ends(pick: Callable[[Factor], str]) -> tuple[float, float]:
-        each = [
-            (trip, WAYS * _kilometres(trip) * float(pick(factors[trip.mode]))) for trip in trips
-        ]
+        each = [(trip, WAYS * _kilometres(trip) * float(pick(ways[trip.mode]))) for trip in trips]
         noise = math.sqrt(math.fsum((trip.half * weight) ** 2 for trip, weight in each))
         return math.fsum(trip.persons * weight for trip, weight in each), noise
 
@@ -123,11 +110,11 @@ def _emitted(trips: list[Trip], factors: dict[str, Factor]) -> Estimate:
     return Estimate(value, max(0.0, low - less), high + more)
 
 
-def _emitted_each(trips: list[Trip], factors: dict[str, Factor]) -> Estimate | None:
+def _emitted_each(trips: list[Trip], ways: dict[str, Factor]) -> Estimate | None:
     def per_person(pick: Callable[[Factor], str]) -> Estimate | None:
         return quotient(
             trips,
-            lambda trip: WAYS * _kilometres(trip) * float(pick(factors[trip.mode])),
+            lambda trip: WAYS * _kilometres(trip) * float(pick(ways[trip.mode])),
             _each,
         )
 
@@ -142,15 +129,15 @@ def _containment(one: Commutes) -> Iterator[Indicator]:
     source = (one.source.id,)
     residents = [trip for trip in one.trips if trip.origin in one.own]
     staying = share(residents, lambda trip: trip.target in one.own)
-    yield _told("self-containment", "territory", staying, "share", source)
+    yield told("self-containment", "territory", staying, "share", source)
     for place in sorted(one.own):
         living = [trip for trip in residents if trip.origin == place]
         working = share(living, _works_in(place))
-        yield _told("self-containment", place, working, "share", source)
+        yield told("self-containment", place, working, "share", source)
     jobs = quotient(
         one.trips, lambda trip: float(trip.target in one.own), lambda t: float(t.origin in one.own)
     )
-    yield _told("jobs-per-worker", "territory", jobs, "jobs/worker", source)
+    yield told("jobs-per-worker", "territory", jobs, "jobs/worker", source)
 
 
 def _goes_by(mode: str) -> Callable[[Trip], bool]:
@@ -171,23 +158,3 @@ def _kilometres(trip: Trip) -> float:
 
 def _modes(one: Commutes) -> list[str]:
     return sorted({trip.mode for trip in one.trips})
-
-
-def _told(
-    name: str,
-    about: str,
-    estimate: Estimate | None,
-    unit: str,
-    sources: tuple[str, ...],
-    *,
-    note: str = "",
-) -> Indicator:
-    if estimate is None:
-        return Indicator(name, about, None, None, None, unit, sources, note or "nobody to count")
-    value, low, high = map(_rounded, (estimate.value, estimate.low, estimate.high))
-    return Indicator(name, about, value, low, high, unit, sources, note)
-
-
-def _rounded(number: float) -> float:
-    # Six digits: the same on every processor, and more than any of these numbers deserves.
-    return float(f"{number:.6g}")

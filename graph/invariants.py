@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from graph import concepts, decimals
+from graph import concepts, decimals, factors, nomenclatures
 from graph.errors import CohortBroken, GraphInvalid
 from graph.model import (
     ENDS,
@@ -29,6 +29,7 @@ from graph.model import (
     Place,
     Relation,
     Resource,
+    ResourceKind,
     Source,
     SourceKind,
     TerritoryGraph,
@@ -172,7 +173,11 @@ def _factor(factor: Factor, nodes: dict[str, Node], sources: dict[str, Source]) 
     where = f"factor of {factor.resource[:60]}"
     if factor.resource not in nodes or factor.source not in sources:
         raise GraphInvalid(f"{where}: its resource or source is not in the graph")
-    _unit(factor.unit, where, concepts.RATES)
+    _unit(factor.unit, where, concepts.FACTOR_UNITS)
+    node = nodes[factor.resource]
+    people = isinstance(node, Resource) and node.kind is ResourceKind.PEOPLE
+    if people and factor.unit != factors.UNIT:
+        raise GraphInvalid(f"{where}: a way of travel is counted in {factors.UNIT}")
     low, value, high = (
         decimals.require(text, where) for text in (factor.low, factor.value, factor.high)
     )
@@ -215,8 +220,12 @@ def _located(place: str, longitude: str | None, latitude: str | None) -> None:
 
 
 def _concept(node: str, concept: str | None, *schemes: str) -> None:
-    if concept is not None and not concepts.is_concept(concept, *schemes):
-        raise GraphInvalid(f"{node}: {concept[:40]!r} is no code of {' or '.join(schemes)}")
+    if concept is not None and not nomenclatures.is_concept(concept, *schemes):
+        raise GraphInvalid(
+            f"{node}: {concept[:40]!r} is no code of {' or '.join(schemes)}",
+            remedy="correct the code where the node is stated; docs/ontology.md says which "
+            "nomenclatures are known, in which edition",
+        )
 
 
 def _unit(unit: str, where: str, known: Iterable[str]) -> None:

@@ -61,6 +61,7 @@ class InlineResource:
     name: Words
     kind: ResourceKind
     concept: str | None = None
+    factor: str | None = None  # of those that graph/factors.py cites, as in electricity-fr
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,13 @@ class Reference:
 
 @dataclass(frozen=True)
 class InlineFactor:
-    """Greenhouse gases per person and km, in place of the built-in factor of a resource."""
+    """Greenhouse gases per unit of a resource, in place of a cited factor if there is one."""
 
     resource: str
     value: str
     low: str
     high: str
+    unit: str  # as in kgCO2e/kWh: one of concepts.FACTOR_UNITS
     reference: Reference
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from durable.files import make_directory, write_atomic
-from graph import commands
+from graph import commands, factors
 from graph.commuting import Estimate, commutes
 from graph.errors import LearningUnavailable, PotentialRefused
 from graph.model import TerritoryGraph
@@ -72,13 +72,12 @@ def rank(
     fits = [cross_fit(of_source, one, seed, repeats) for one in scorers]
     choice = choose(of_source, *fits) if len(fits) > 1 else None
     fit = fits[0] if choice is None else choice.chosen
-    factors = {factor.resource: factor for factor in graph.factors}
     return Ranking(
         pairs=of_source,
         measures={one.name: measure(of_source, one.scores) for one in fits},
         choice=choice,
         fit=fit,
-        links=potentials(of_source, fit.scores, factors, days=days),
+        links=potentials(of_source, fit.scores, factors.of_ways(graph), days=days),
     )
 
 

@@ -2,7 +2,7 @@
 
 Subjects are IRIs under the territory's own name; each property is the column's, in camel case.
 What other vocabularies read directly is said in their words as well: a point's WKT, a unit of
-QUDT, the class of a nomenclature's code.
+QUDT, the concept that a nomenclature's code stands for (its IRI, notation and scheme).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from rdflib import RDF, XSD, Graph, Literal, Namespace, URIRef
+from rdflib import RDF, SKOS, XSD, Graph, Literal, Namespace, URIRef
 from rdflib.term import Node
 
-from graph import concepts, decimals, ontology, rows
+from graph import concepts, decimals, nomenclatures, ontology, rows
 from graph.errors import GraphInvalid
 from graph.model import Factor, Flow, Link, Place, TerritoryGraph
 
@@ -35,7 +35,7 @@ _HUMP = re.compile("_([a-z])")
 def to_rdf(graph: TerritoryGraph) -> Graph:
     """Every statement of `graph`."""
     store = Graph()
-    for prefix, namespace in (("cad", CAD), ("geo", GEO), ("qudt", QUDT)):
+    for prefix, namespace in (("cad", CAD), ("geo", GEO), ("qudt", QUDT), ("skos", SKOS)):
         store.bind(prefix, namespace)
     base = _base(graph.territory)
     store.bind("", base)
@@ -86,6 +86,9 @@ def _describe(store: Graph, base: str, item: Any) -> None:
     for name, cell in rows.row_of(item).items():
         if cell is not None:
             store.add((subject, _property(name), _object(base, name, cell)))
+    concept = nomenclatures.concept_of(nomenclatures.code_of(item))
+    if concept is not None:
+        _classify(store, subject, concept)
     if isinstance(item, Flow):
         store.add((subject, QUDT.unit, URIRef(concepts.UNITS[item.unit])))
     if isinstance(item, Place) and item.longitude is not None:
@@ -94,6 +97,14 @@ def _describe(store: Graph, base: str, item: Any) -> None:
         store.add((subject, GEO.hasGeometry, point))
         store.add((point, RDF.type, GEO.Geometry))
         store.add((point, GEO.asWKT, Literal(wkt, datatype=GEO.wktLiteral)))
+
+
+def _classify(store: Graph, subject: URIRef, concept: nomenclatures.Concept) -> None:
+    iri = URIRef(concept.iri)
+    store.add((subject, CAD.classifiedAs, iri))
+    store.add((iri, RDF.type, SKOS.Concept))
+    store.add((iri, SKOS.notation, Literal(concept.notation)))
+    store.add((iri, SKOS.inScheme, URIRef(concept.scheme)))
 
 
 def _row(store: Graph, subject: Node, kind: type[Any]) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 Node types are the kinds of nodes, edge types (kind, relation, kind). `x` of a place is longitude,
 latitude and population (NaN where unknown), of every other kind a one. `edge_attr` of a flow is
 quantity, lower, upper (NaN without a band) and the index of its resource; `ids` of a node type
-names its rows, in order. Numbers are float32 here: the exact ones are in the graph.
+names its rows, in order, and `codes` what each is in a nomenclature, as in naf:38.32Z ("" where
+it names none). Numbers are float32 here: the exact ones are in the graph.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from graph import nomenclatures
 from graph.model import Flow, Link, Node, Place, TerritoryGraph, kind_of
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ def hetero_data(graph: TerritoryGraph) -> HeteroData:
         data[kind].x = torch.tensor([_features(node) for node in nodes], dtype=torch.float32)
         data[kind].num_nodes = len(nodes)
         data[kind].ids = [node.id for node in nodes]
+        data[kind].codes = [nomenclatures.code_of(node) for node in nodes]
     edges: dict[tuple[str, str, str], list[Link | Flow]] = defaultdict(list)
     every: tuple[Link | Flow, ...] = (*graph.links, *graph.flows)
     for edge in every:

@@ -1,7 +1,8 @@
-"""The ontology as data: `cadastre.ttl` (vocabulary and mappings) and `shapes.ttl` (SHACL)."""
+"""The ontology as data: `cadastre.ttl` (vocabulary, mappings), `shapes.ttl` (SHACL), code lists."""
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import resources
 
 from trust.ids import Digest
@@ -9,6 +10,8 @@ from trust.ids import Digest
 NAMESPACE = "https://cadastre.example/ontology#"
 VOCABULARY = "cadastre.ttl"
 SHAPES = "shapes.ttl"
+NAF = "naf.txt"
+EWC = "ewc.txt"
 
 
 def read(name: str) -> bytes:
@@ -16,6 +19,7 @@ def read(name: str) -> bytes:
     return resources.files(__name__).joinpath(name).read_bytes()
 
 
+@cache
 def digest() -> Digest:
-    """What a graph names as the ontology that it was validated against: both files together."""
-    return Digest.of(read(VOCABULARY) + b"\x00" + read(SHAPES))
+    """What a graph names as the ontology that it was validated against: all files together."""
+    return Digest.of(b"\x00".join(map(read, (VOCABULARY, SHAPES, NAF, EWC))))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from graph import concepts, decimals, ontology
 from graph.model import (
     FORMAT,
+    MOVING,
     Action,
     Actor,
     ActorKind,
@@ -112,16 +113,26 @@ coordinates = st.decimals(-90, 90, places=4, allow_nan=False).map(decimals.canon
 
 
 def _flow(draw, release, table, places, actors, resources) -> Flow:  # type: ignore[no-untyped-def]
-    relation = draw(st.sampled_from([Relation.COMMUTING, Relation.CONSUMPTION]))
+    # Who trades does so with another one.
+    moving = sorted(MOVING - (set() if len(actors) > 1 else {Relation.TRANSACTION}))
+    relation = draw(st.sampled_from(moving))
     resource = draw(st.sampled_from(resources)).id
     quantity = draw(amounts(40))
     commuting = relation is Relation.COMMUTING
-    source = draw(st.sampled_from([release, table])) if commuting else table
+    source = draw(st.sampled_from([release, table]))
     half = draw(st.none() | amounts(0, 40)) if source is release else None
+    match relation:
+        case Relation.COMMUTING:
+            origin, target = (draw(st.sampled_from(places)).id for _ in range(2))
+        case Relation.TRANSACTION:
+            origin, target = (one.id for one in draw(st.permutations(actors))[:2])
+        case _:
+            origin, target = draw(st.sampled_from([*places, *actors])).id, resource
+    counts = st.integers(40, 900).map(str)
     return Flow(
         relation=relation,
-        origin=draw(st.sampled_from(places if commuting else actors)).id,
-        target=draw(st.sampled_from(places)).id if commuting else resource,
+        origin=origin,
+        target=target,
         resource=resource,
         quantity=decimals.canonical(quantity),
         unit="persons" if commuting else draw(st.sampled_from(["kWh", "t", "m3"])),
@@ -130,7 +141,7 @@ def _flow(draw, release, table, places, actors, resources) -> Flow:  # type: ign
         source=source.id,
         lower=None if half is None else decimals.canonical(quantity - half),
         upper=None if half is None else decimals.canonical(quantity + half),
-        count=None if commuting else draw(st.none() | st.integers(40, 900).map(str)),
+        count=None if commuting else draw(counts if source is release else st.none() | counts),
     )
 
 

@@ -267,12 +267,14 @@ def test_material_flows_counts_and_factors(town: Town) -> None:
 id = "resource:electricity"
 name = { fr = "électricité", en = "electricity" }
 kind = "energy"
+factor = "electricity-fr"
 
 [[factors]]
 resource = "resource:mode.car"
 value = "0.20"
 low = "0.1"
 high = "0.3"
+unit = "kgCO2e/km"
 reference = { title = "t", attribution = "a", licence = "l" }
 
 [[limits]]
@@ -296,9 +298,45 @@ period = ["2026-01-01", "2026-12-31"]
     graph = built(town, plan=plan, folders=[town.publish(json.dumps(report).encode())])
     (flow,) = graph.flows
     assert (flow.relation, flow.quantity, flow.count) == (Relation.CONSUMPTION, "1200.5", "40")
-    assert next(f for f in graph.factors if f.resource == "resource:mode.car").value == "0.2"
+    factors = {factor.resource: factor for factor in graph.factors}
+    own, cited = factors["resource:mode.car"], factors["resource:electricity"]
+    assert (own.value, own.unit, own.source) == ("0.2", "kgCO2e/km", "source:factor.mode.car")
+    assert (cited.value, cited.unit) == ("0.052", "kgCO2e/kWh")
+    assert cited.source in {source.id for source in graph.sources}
     objective = next(o for o in graph.objectives if o.id == "objective:climate-change")
     assert (objective.limit, objective.source) == ("1.5", "source:limit.climate-change")
+
+
+POWER = """
+[[resources]]
+id = "resource:power"
+name = { fr = "électricité", en = "electricity" }
+kind = "energy"
+"""
+OWN_FACTOR = """
+[[factors]]
+resource = "RESOURCE"
+value = "0.05"
+low = "0.04"
+high = "0.06"
+UNIT
+reference = { title = "t", attribution = "a", licence = "l" }
+"""
+
+
+def test_a_factor_states_a_unit_that_fits_what_it_is_of(town: Town) -> None:
+    def plan(resource: str, unit: str) -> str:
+        return PLAN + POWER + OWN_FACTOR.replace("RESOURCE", resource).replace("UNIT", unit)
+
+    graph = built(town, plan=plan("resource:power", 'unit = "kgCO2e/kWh"'))
+    assert next(f for f in graph.factors if f.resource == "resource:power").unit == "kgCO2e/kWh"
+    for unit in ("", 'unit = "share"', 'unit = "gCO2e/kWh"'):
+        with pytest.raises(PlanRefused):
+            built(town, plan=plan("resource:power", unit))
+    with pytest.raises(GraphInvalid, match="kgCO2e/km"):
+        built(town, plan=plan("resource:mode.car", 'unit = "kgCO2e/kg"'))
+    with pytest.raises(PlanRefused, match="no factor that is known"):
+        built(town, plan=PLAN + POWER + 'factor = "coal"\n')
 
 
 def test_the_bundles_digest_is_not_asked_from_its_report(town: Town) -> None:

@@ -15,6 +15,24 @@ from trust.documents.root import Duty
 from trust.ids import Digest
 
 Run = Callable[..., tuple[int, Any]]
+ENERGY = """
+[[resources]]
+id = "resource:power"
+name = { fr = "électricité", en = "electricity" }
+kind = "energy"
+factor = "electricity-fr"
+
+[[tables]]
+file = "energy.csv"
+holds = "consumption"
+series = "energy"
+title = "Électricité"
+attribution = "essai"
+licence = "Licence Ouverte 2.0"
+unit = "MWh"
+period = ["2026-01-01", "2026-12-31"]
+columns = { origin = "place", resource = "what", quantity = "mwh" }
+"""
 
 
 @pytest.fixture
@@ -32,10 +50,12 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     return run
 
 
-def build(run: Run, town: Town, name: str = "a.graph", cells: Any = CELLS) -> Path:
+def build(
+    run: Run, town: Town, name: str = "a.graph", cells: Any = CELLS, plan: str = PLAN
+) -> Path:
     out = town.folder / name
     code, said = run(
-        "build", a_plan(town.folder), "--releases", town.publish(a_report(cells)),
+        "build", a_plan(town.folder, plan), "--releases", town.publish(a_report(cells)),
         "--root", town.root(), "--key", town.key_file(), "--out", out,
     )  # fmt: skip
     assert code == 0, said.err
@@ -43,17 +63,23 @@ def build(run: Run, town: Town, name: str = "a.graph", cells: Any = CELLS) -> Pa
 
 
 def test_build_verify_show_measure_export_draw(town: Town, run: Run) -> None:
-    graph, root = build(run, town), ("--root", town.folder / "root.json")
+    (town.folder / "energy.csv").write_text("place,what,mwh\nplace:a,power,30\nplace:b,power,12\n")
+    graph, root = build(run, town, plan=PLAN + ENERGY), ("--root", town.folder / "root.json")
     code, about = run("verify", graph, *root, "--json")
-    assert (code, about["territory"], about["edges"]) == (0, "test.cadastre.example", 15)
+    assert (code, about["territory"], about["edges"]) == (0, "test.cadastre.example", 17)
     assert about["digest"] == Digest.of(graph.read_bytes())
     code, about = run("show", graph, *root, "--json")
-    assert (about["places"], about["flows"], about["objectives"]) == (3, 13, 21)
+    assert (about["places"], about["flows"], about["objectives"]) == (3, 15, 21)
     assert {source["kind"] for source in about["sources"]} == {"release", "table", "reference"}
     assert all(source["licence"] for source in about["sources"])
     code, numbers = run("indicators", graph, *root, "--json")
     assert len(numbers["doughnut"]) == 21
     assert all(number["sources"] for number in numbers["indicators"])
+    said = {number["indicator"]: number for number in numbers["indicators"]}
+    assert (said["consumption"]["value"], said["consumption"]["unit"]) == (42, "MWh")
+    emitted = said["consumption-emissions"]
+    assert (emitted["value"], emitted["unit"]) == (42_000 * 0.052, "kgCO2e")
+    assert emitted["sources"] == "source:energy source:factors.energy"
     for form in ("graphml", "parquet", "turtle"):
         code, files = run("export", graph, "--to", form, "--out", town.folder / form, *root,
                           "--json")  # fmt: skip
@@ -67,6 +93,7 @@ def test_build_verify_show_measure_export_draw(town: Town, run: Run) -> None:
         code, said = run(verb, graph, *root)
         assert code == 0
         assert said.out
+        assert ("consumption-emissions" in said.out) == (verb == "indicators")
 
 
 def test_diff_of_two_dated_graphs(town: Town, run: Run) -> None:

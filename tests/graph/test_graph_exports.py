@@ -5,15 +5,20 @@ import math
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from rdflib import SKOS, Literal
 
+from graph import invariants, nomenclatures, ontology, rdf, shapes
+from graph.concepts import DIMENSIONS, MODES
 from graph.errors import ExportUnavailable, GraphInvalid
 from graph.export import forms, graphml, parquet, turtle
-from graph.model import TerritoryGraph
+from graph.model import Action, Actor, ActorKind, Resource, ResourceKind, TerritoryGraph
+from graph.rdf import CAD
 from tests.graph.graph_built import built
 from tests.graph.graph_strategies import graphs
 from tests.graph.graph_territory import Town
@@ -60,6 +65,56 @@ def test_networkx_reads_the_graphml(graph: TerritoryGraph, tmp_path: Path) -> No
     quantities = sorted(data["quantity"] for *_, data in read.edges(data=True)
                         if data["table"] == "flows")  # fmt: skip
     assert quantities == sorted(flow.quantity for flow in graph.flows)
+
+
+CODES = {
+    "actor:reuse": ("naf:38.32Z", "http://id.insee.fr/codes/nafr2/sousClasse/38.32Z"),
+    "resource:biowaste": ("ewc:200108", f"{ontology.NAMESPACE}ewc-200108"),
+    "action:compost": ("rd:R3", f"{ontology.NAMESPACE}rd-R3"),
+}
+
+
+@pytest.fixture
+def coded(graph: TerritoryGraph) -> TerritoryGraph:
+    """The graph with an actor, a resource and an action that name a nomenclature's codes."""
+    firm = Actor("actor:reuse", "R", ActorKind.ORGANISATION, "naf:38.32Z", "source:plan")
+    waste = Resource("resource:biowaste", "biodéchets", "biowaste", ResourceKind.MATTER,
+                     "ewc:200108", "source:plan")  # fmt: skip
+    resources = sorted([*graph.resources, waste], key=lambda one: one.id)
+    action = Action("action:compost", "C", "rd:R3", "source:plan")
+    whole = replace(graph, actors=(firm,), resources=tuple(resources), actions=(action,))
+    invariants.check(whole)
+    shapes.require(whole)
+    return whole
+
+
+def test_codes_and_what_they_stand_for_leave_in_every_form(coded: TerritoryGraph) -> None:
+    assert graphml.read(graphml.files(coded)["graph.graphml"]) == coded
+    assert parquet.read(parquet.files(coded)) == coded
+    assert turtle.read(turtle.files(coded)["graph.ttl"]) == coded
+    store = rdf.to_rdf(coded)
+    for node, (code, concept) in CODES.items():
+        subject = store.value(None, CAD.id, Literal(node))
+        said = store.value(subject, CAD.classifiedAs)
+        assert str(said) == concept
+        scheme, _, notation = code.partition(":")
+        assert str(store.value(said, SKOS.notation)) == notation
+        assert str(store.value(said, SKOS.inScheme)) == nomenclatures.SCHEMES[scheme].iri
+    climate = store.value(None, CAD.id, Literal("objective:climate-change"))
+    assert store.value(climate, CAD.classifiedAs) == CAD["dimension-climate-change"]
+    # Nobody names two concepts, and places name none.
+    assert len(set(store.objects(None, CAD.classifiedAs))) == 3 + len(MODES) + len(DIMENSIONS)
+
+
+def test_pyg_names_the_codes(coded: TerritoryGraph) -> None:
+    pytest.importorskip("torch_geometric")
+    from graph.export import pyg
+
+    data = pyg.read(pyg.files(coded)["graph.pt"])
+    for node, (code, _) in CODES.items():
+        kind = node.partition(":")[0]
+        assert data[kind].codes[data[kind].ids.index(node)] == code
+    assert set(data["place"].codes) == {""}
 
 
 def test_pyg_holds_every_edge_with_its_band(graph: TerritoryGraph, tmp_path: Path) -> None:

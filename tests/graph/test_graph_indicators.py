@@ -12,7 +12,8 @@ from graph import factors
 from graph.commuting import commutes
 from graph.doughnut import STANDS_IN, Status, doughnut
 from graph.geography import haversine_km
-from graph.indicators import Indicator, indicators
+from graph.indicator import Indicator
+from graph.indicators import indicators
 from graph.model import Objective, TerritoryGraph
 from tests.graph.graph_built import built
 from tests.graph.graph_strategies import graphs

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import csv
 import enum
+import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from rdflib import OWL, RDF, RDFS, SKOS, XSD, Graph, Literal, URIRef
+from rdflib import DCTERMS, OWL, RDF, RDFS, SKOS, XSD, Graph, Literal, URIRef
 
-from graph import concepts, ontology, rdf, rows, shapes
+from graph import concepts, nomenclatures, ontology, rdf, rows, shapes
 from graph.errors import ShapesRefused
 from graph.model import ENDS, MOVING, Relation, ResourceKind, Side, SourceKind, TerritoryGraph
 from graph.rdf import CAD, QUDT
@@ -128,13 +131,60 @@ def test_a_graph_of_another_ontology_is_refused(tmp_path: Path) -> None:
         shapes.require(replace(graph, ontology=Digest.of(b"older")))
 
 
-@pytest.mark.parametrize("text", ["naf:01.11Z", "naf:38", "ewc:200108", "rd:R13", "rd:D15"])
+@pytest.mark.parametrize(
+    "text",
+    ["naf:01.11Z", "naf:38", "naf:38.3", "naf:38.32", "ewc:200108", "ewc:1606", "rd:R13", "rd:D15",
+     "mode:car"],
+)  # fmt: skip
 def test_codes_of_nomenclatures(text: str) -> None:
-    assert concepts.is_concept(text)
+    assert nomenclatures.is_concept(text)
 
 
 @pytest.mark.parametrize(
-    "text", ["naf:1", "ewc:20010", "rd:R14", "rd:D16", "isic:01", "naf", ":", "ewc:20 01 08"]
-)
+    "text",
+    ["naf:1", "ewc:20010", "rd:R14", "rd:D16", "isic:01", "naf", ":", "ewc:20 01 08",
+     "naf:99.99Z", "naf:38.32A", "naf:04", "ewc:999999", "ewc:200199x", "mode:rocket"],
+)  # fmt: skip
 def test_other_texts_are_no_codes(text: str) -> None:
-    assert not concepts.is_concept(text)
+    assert not nomenclatures.is_concept(text)
+    assert nomenclatures.concept_of(text) is None
+
+
+def test_every_nomenclature_is_a_scheme_of_the_vocabulary_and_on_the_page() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    found = set(VOCABULARY.subjects(RDF.type, SKOS.ConceptScheme))
+    assert found == {URIRef(scheme.iri) for scheme in nomenclatures.SCHEMES.values()}
+    for name, scheme in nomenclatures.SCHEMES.items():
+        assert str(VOCABULARY.value(URIRef(scheme.iri), SKOS.notation)) == name
+        assert f"<{VOCABULARY.value(URIRef(scheme.iri), DCTERMS.source)}>" in text
+        labels = VOCABULARY.objects(URIRef(scheme.iri), RDFS.label)
+        assert {label.language for label in labels} == {"fr", "en"}
+
+
+def test_modes_and_dimensions_are_concepts_of_the_vocabulary() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    for name, known in (("mode", concepts.MODES), ("dimension", concepts.DIMENSIONS)):
+        scheme = nomenclatures.SCHEMES[name]
+        told = set(VOCABULARY.subjects(SKOS.inScheme, URIRef(scheme.iri)))
+        assert told == {URIRef(scheme.concept(one.code)) for one in known}
+        for concept in told:
+            code = VOCABULARY.value(concept, SKOS.notation)
+            goals = VOCABULARY.objects(concept, SKOS.relatedMatch)
+            numbers = sorted(int(str(goal).rpartition("/")[2]) for goal in goals)
+            cell = ", ".join(f"`sdg:{number}`" for number in numbers)
+            assert name == "mode" or f"| {code} | {cell}".rstrip() in text
+
+
+DATA = Path(os.environ.get("CADASTRE_DATA", PAGE.parents[2] / "shared" / "data")) / "nomenclatures"
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"no nomenclatures in {DATA}")
+def test_listed_codes_are_the_published_ones() -> None:
+    naf = {line["id"] for line in json.loads((DATA / "naf_rev2.json").read_text("utf-8"))}
+    assert nomenclatures._codes(nomenclatures.SCHEMES["naf"]) == naf
+    for name, file in (("ewc", "ewc_list_of_wastes.csv"), ("rd", "recovery_disposal_codes.csv")):
+        with (DATA / file).open(encoding="utf-8", newline="") as stream:
+            codes = {row["code"] for row in csv.DictReader(stream)}
+        assert all(nomenclatures.is_concept(f"{name}:{code}") for code in codes)
+    finest = {code for code in nomenclatures._codes(nomenclatures.SCHEMES["ewc"]) if len(code) == 6}
+    assert len(finest) == 842

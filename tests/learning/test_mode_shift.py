@@ -164,12 +164,16 @@ def test_the_guard_shortens_who_sends_a_hundred_times_her_answer(
     assert np.linalg.norm(found.vectors["update"] * 0.01) <= 2.0
 
 
-def aggregate(update: np.ndarray, persons: float = 1000.0) -> dict[str, np.ndarray]:
+def aggregate(
+    update: np.ndarray, persons: float = 1000.0, having: np.ndarray | float = 0.9
+) -> dict[str, np.ndarray]:
+    """The sums that conclude reads; of the persons, the part `having` has each edge type."""
+    parts = np.array([1.0, 0.7, 0.2, *np.broadcast_to(having, 4)])
     return {
         "update": update,
         "update.variance": np.full(WEIGHTS, 53.0),
-        "progress": np.array([persons, 0.7 * persons, 0.2 * persons]),
-        "progress.variance": np.full(3, 360.0),
+        "progress": persons * parts,
+        "progress.variance": np.full(7, 840.0),
     }
 
 
@@ -179,15 +183,82 @@ def test_conclude_follows_the_gradient_divided_by_the_curvature(
     told = state()
     before = algorithm.start(1) + told["state"]["moved"]
     update = np.random.default_rng(1).normal(size=WEIGHTS)
-    answer = steps.conclude(aggregate(update), told)
+    # As many have each type as among the invented people: a mean over everybody is as good.
+    having = algorithm.edges_of(steps.invented()).mean(axis=0)
+    answer = steps.conclude(aggregate(update, having=having), told)
     curved = steps.curvature(before)
     assert np.linalg.eigvalsh(curved).min() > -1e-9
     moved = (before - answer["weights"]) @ (curved + 0.02 * np.eye(WEIGHTS))
     assert moved == pytest.approx(update / 1000.0, abs=1e-9)
     assert answer["weights"] == pytest.approx(algorithm.start(1) + answer["moved"], abs=1e-12)
     assert (answer["accuracy"][0], answer["loss"][0]) == pytest.approx((0.7, 0.8))
-    again = steps.conclude(aggregate(update), told)
+    assert answer["edges"] == pytest.approx(1000.0 * having)
+    again = steps.conclude(aggregate(update, having=having), told)
     assert all(np.array_equal(answer[name], again[name]) for name in answer)
+
+
+def test_weights_belong_to_the_edge_types_that_their_labels_name(algorithm: Any) -> None:
+    labels = tomllib.loads((FOLDER / "bundle.toml").read_text())["report"]["weights"]["labels"][0]
+    types = {"alone": 0, "shared": 1, "two": 1, "three": 1, "transport": 2, "muscle": 3,
+             "bicycle": 3, "foot": 3, "miles": 3}  # fmt: skip
+    named = [types.get(label.split()[-1], -1) for label in labels]
+    assert named == algorithm.OWNERS.tolist()
+    assert [label for label, kind in zip(labels, named, strict=True) if kind < 0] == [
+        "ride, half hours", "wait, twenty minutes", "cost",
+    ]  # fmt: skip
+
+
+def summed(algorithm: Any, employers: list[Any], told: dict[str, Any]) -> dict[str, np.ndarray]:
+    """What the employers' people answer together, without noise."""
+    found = [
+        algorithm.contribute(one(staff, number), told)
+        for staff in employers
+        for number in range(len(staff["mode"]))
+    ]
+    sums = {name: sum(answer[name] for answer in found) for name in ("update", "progress")}
+    return {**sums, "progress.variance": np.zeros(7), "update.variance": np.zeros(WEIGHTS)}
+
+
+@pytest.fixture(scope="module")
+def two_employers(people: Any) -> list[dict[str, np.ndarray]]:
+    """One that everybody could reach by a line too, and one three times larger without lines."""
+    drivers = np.flatnonzero((people["open_1"] > 0) & (people["mode"] == 1))[:80]
+    near, far = ({name: values[part] for name, values in people.items()}
+                 for part in (drivers[:20], drivers[20:]))  # fmt: skip
+    near |= {"open_4": np.ones(20), "mode": np.where(np.arange(20) % 2, 1.0, 4.0)}
+    near |= {"ride_4": np.full(20, 20.0), "wait_4": np.full(20, 10.0)}
+    far |= {"open_4": np.zeros(60)}
+    return [near, far]
+
+
+def test_an_employer_without_an_edge_type_takes_part_and_does_not_dilute_it(
+    algorithm: Any, steps: ModuleType, two_employers: list[Any]
+) -> None:
+    told = state()
+    near, far = (summed(algorithm, [staff], told) for staff in two_employers)
+    both = summed(algorithm, two_employers, told)
+    lines, everybody = algorithm.OWNERS == 2, algorithm.OWNERS == -1
+    assert not far["update"][lines].any()
+    assert far["update"][everybody].all()
+    mean = both["update"] / steps.spoke(both)
+    # What is said of lines is the mean of those who have some; of the rest, of all of them.
+    assert mean[lines] == pytest.approx(near["update"][lines] / 20)
+    whole = (near["update"] + far["update"]) / 80
+    assert mean[everybody] == pytest.approx(whole[everybody])
+    moved = steps.conclude(both, told)["moved"] - told["state"]["moved"]
+    assert moved[lines].all()
+
+
+@pytest.mark.parametrize("count", [0.0, -40.0, 50.0])
+def test_an_edge_type_that_may_be_nobodys_stands_still(
+    algorithm: Any, steps: ModuleType, count: float
+) -> None:
+    update = np.random.default_rng(1).normal(size=WEIGHTS)
+    having = np.array([0.9, 0.9, count / 1000.0, 0.9])
+    answer = steps.conclude(aggregate(update, having=having), state())
+    moved = answer["moved"] - state()["state"]["moved"]
+    assert not moved[algorithm.OWNERS == 2].any()
+    assert moved[algorithm.OWNERS != 2].all()
 
 
 @pytest.mark.parametrize(("size", "persons"), [(1e15, 1000.0), (1e6, -50.0), (0.0, 0.0)])

@@ -120,7 +120,8 @@ def rules(model: Network) -> tuple[ReleaseRules, ...]:
 
 
 def judged(model: Network, updates: list[Array]) -> tuple[guard.Judged, ...]:
-    frames = (update.tobytes() + bytes(8 * 3) for update in updates)
+    (progress,) = MANIFEST.rules()[1].shape
+    frames = (update.tobytes() + bytes(8 * progress) for update in updates)
     found = tuple(guard.judge(rules(model), frame) for frame in frames)
     assert all(not one.verdict.neutral for one in found)
     return found

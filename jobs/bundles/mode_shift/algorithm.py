@@ -5,6 +5,9 @@ one where she works, six modes. Sectors speak to the resident, each relation wit
 own (two SAGEConv, summed); the resident then speaks to every mode that is open to her, over an
 edge that carries this way's time and cost. What a mode hears is its score.
 
+Edges to modes are of four types, most with weights of their own. Whose graph lacks a type says
+nothing of its weights, and says so: module `steps` divides each type by those who have it.
+
 The guard clips what one person's record says; module `steps` makes a step of the noised sum.
 """
 
@@ -16,8 +19,18 @@ MODES = 6  # alone, shared by two, shared by three or more, public transport, bi
 # What is public about a mode: is it shared, scheduled, muscle-powered? Driving alone is none.
 KINDS = ((0, 0, 0), (1, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 1))
 WIDTH = 3
+EDGES = 4  # types of the edges to modes: alone, shared, scheduled, muscle
+TYPES = np.array([0, 1, 1, 2, 3, 3])  # of the edge to each mode
 PERSONAL, SECTOR, HOME, WAY = 6, 4, 2, 4
 WEIGHTS = 49
+# The edge type that each weight belongs to, in the network's order; -1: it is in every graph.
+OWNERS = np.concatenate(
+    [
+        TYPES,
+        *(np.repeat([1, 2, 3], width) for width in (HOME, 1, PERSONAL, SECTOR)),
+        [-1, -1, -1, 3],
+    ]
+)
 WALK = 5
 SPREAD = 0.05  # of the weights before the first round
 BEND = 3.0  # where the resident's state begins to level off
@@ -128,6 +141,14 @@ def graph_of(table):
     }
 
 
+def edges_of(table):
+    """[persons, 4]: one where a graph has an edge of this type, else zero."""
+    found = np.zeros((len(table["open_1"]), EDGES))
+    for mode in range(MODES):
+        found[np.asarray(table[f"open_{mode + 1}"]) > 0, TYPES[mode]] = 1.0
+    return found
+
+
 def _density(per_acre):
     return np.log1p(np.clip(per_acre, 0.0, 8000.0)) / 2.0 - 1.25
 
@@ -139,10 +160,10 @@ def probabilities(weights, table):
 
 
 def contribute(capsule, parameters):
-    """One person's gradient, and whether the model as it stands foresaw her choice."""
+    """One person's gradient, whether her choice was foreseen, and her graph's edge types."""
     table = capsule["commute"]
     mode = int(table["mode"][0])
-    nothing = {"update": np.zeros(WEIGHTS), "progress": np.zeros(3)}
+    nothing = {"update": np.zeros(WEIGHTS), "progress": np.zeros(3 + EDGES)}
     if not 1 <= mode <= MODES or table[f"open_{mode}"][0] <= 0:
         return nothing
     made = network(start(parameters["seed"]) + parameters["state"]["moved"])
@@ -153,4 +174,5 @@ def contribute(capsule, parameters):
     right = int(scores.argmax()) == mode - 1
     slopes *= min(1.0, LENGTH / max(float(slopes.norm()), LENGTH))
     share = min(float(loss.detach()), LARGEST_LOSS) / LARGEST_LOSS
-    return {"update": slopes.numpy(), "progress": np.array([1.0, float(right), share])}
+    progress = np.concatenate([[1.0, float(right), share], edges_of(table)[0]])
+    return {"update": slopes.numpy(), "progress": progress}

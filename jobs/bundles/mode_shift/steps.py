@@ -2,32 +2,42 @@
 
 A step is the mean gradient divided by the network's curvature (its Fisher information) over an
 invented population: a few rounds then suffice, and each can hear many people, which is what
-noise costs least. Nothing here sees a record.
+noise costs least. The mean of a weight is over those whose graph has its edge type: an employer
+without a line neither dilutes what the others say of lines nor is left out. Nothing here sees a
+record.
 """
 
 import numpy as np
 import torch
-from algorithm import LARGEST_LOSS, MODES, WEIGHTS, graph_of, network, start
+from algorithm import LARGEST_LOSS, MODES, OWNERS, WEIGHTS, edges_of, graph_of, network, start
 
 LONGEST = 4.0  # a step's length, at most: whatever the sum says, the state stays small
 INVENTED = 400
 NUDGE = 1e-4  # a weight's change that measures the scores' slope
+BAND = 1.959964
 
 
 def conclude(aggregate, parameters):
     """A step along the noised mean of the gradients; the model; how well it foresaw, till now."""
-    counted, right, losses = aggregate["progress"]
+    counted, right, losses = aggregate["progress"][:3]
     persons = max(counted, 1.0)
     before = start(parameters["seed"]) + parameters["state"]["moved"]
-    slope = aggregate["update"] / persons
-    damping = float(parameters["damping"]) * np.eye(WEIGHTS)
-    step = np.linalg.solve(curvature(before) + damping, slope)
+    over = spoke(aggregate)
+    told = over > 0
+    # The curvature is a mean over everybody who was invented: so is the slope, row by row. Damping
+    # is worth as many persons in each row, and weighs more where fewer spoke.
+    share = np.where(OWNERS < 0, 1.0, edges_of(invented()).mean(axis=0)[OWNERS])[told]
+    slope = share * aggregate["update"][told] / over[told]
+    damping = float(parameters["damping"]) * share * persons / over[told]
+    curved = curvature(before)[np.ix_(told, told)] + np.diag(damping)
+    step = np.zeros(WEIGHTS)
+    step[told] = np.linalg.solve(curved, slope)
     pace = float(parameters["rate"]) / (
         1.0 + float(parameters["slowing"]) * (parameters["round"] - 1)
     )
     step *= pace / max(1.0, pace * np.linalg.norm(step) / LONGEST)
     after = before - step
-    half = 1.959964 * np.sqrt(aggregate["progress.variance"]) / persons
+    half = BAND * np.sqrt(aggregate["progress.variance"][:3]) / persons
     seen = np.array([right, losses * LARGEST_LOSS]) / persons
     band = half[1:] * np.array([1.0, LARGEST_LOSS])
     return {
@@ -39,9 +49,21 @@ def conclude(aggregate, parameters):
         "loss_lower": np.clip(seen[1:] - band[1:], 0.0, LARGEST_LOSS),
         "loss_upper": np.clip(seen[1:] + band[1:], 0.0, LARGEST_LOSS),
         "persons": np.array([counted]),
+        "edges": aggregate["progress"][3:],
         "moved": parameters["state"]["moved"] - step,
         "stop": np.array([0]),
     }
+
+
+def spoke(aggregate):
+    """[49]: how many persons' graphs have the edge type that each weight belongs to.
+
+    Zero where the count could be noise alone: nobody may have that type, its weights stand still.
+    """
+    having = aggregate["progress"][3:]
+    noise = BAND * np.sqrt(aggregate["progress.variance"][3:])
+    having = np.where(having > np.maximum(noise, 0.5), having, 0.0)
+    return np.where(OWNERS < 0, max(aggregate["progress"][0], 1.0), having[OWNERS])
 
 
 def curvature(weights):
