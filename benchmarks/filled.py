@@ -138,6 +138,7 @@ class _Rows:
                 state="running" if moving else "released", reason="", why="", rounds=rounds,
                 rho="0.5", created_at=_moment(began), plan_before=_moment(self._now),
                 updated_at=_moment(self._now - timedelta(days=age)), updated_by="fill",
+                waits_since=_moment(began),
                 release=None if moving else f"sha256:release{age}")  # fmt: skip
         middle, unit = (rounds + 1) // 2, ""
         for number in range(1, rounds + 1):
@@ -158,6 +159,7 @@ class _Rows:
         _insert(to, "round", campaign=name, number=number, state="open" if newest else "opened",
                 plan=plan, parameters="sha256:parameters", target=WORKERS, told='{"loss": 0.5}',
                 issued_at=_moment(issued), deadline=_moment(issued + APART), reason="", why="",
+                waits_since=_moment(issued),
                 capsules=WORKERS * CAPSULES, contributors=0, batch=None if newest else "sha256:b",
                 opening=None if newest else f"sha256:{name}/{number}")  # fmt: skip
         _insert(to, "log_entry", kind="plan", digest=plan, campaign=name, position=self._position,

@@ -40,7 +40,7 @@ SENTENCES: dict[Obstacle, str] = {
     Obstacle.UNIT_SATISFIED: "the unit is done: its report was accepted, and capsules paid for it",
     Obstacle.UNIT_CANCELLED: "the unit was cancelled with its round or its campaign",
     Obstacle.UNIT_AT_WORK: "an attempt is alive: it reports, or its lease ends by itself",
-    Obstacle.UNIT_READY: "the unit is ready: it waits for its worker to ask for work",
+    Obstacle.UNIT_READY: "the unit is ready already: another try would change nothing",
     Obstacle.UNIT_WAITS_FOR_LOG: "the unit waits until its plan is proven in the log",
     Obstacle.BATCH_FIXED: "the round's batch is fixed: no report can enter it any more",
     Obstacle.DEADLINE_PAST: "the unit's deadline has passed",
@@ -105,6 +105,8 @@ def against_retry(found: Retried, now: datetime) -> Obstacle | None:
         return Obstacle.CAMPAIGN_ENDED
     if found.kind is not UnitKind.CONTRIBUTE:
         return Obstacle.UNIT_CONCLUDES
+    if found.unit is UnitState.READY and (kept := _of_worker(found)) is not None:
+        return kept
     if found.unit in _OF_UNITS:
         return _OF_UNITS[found.unit]
     if found.round is not RoundState.OPEN:
@@ -113,6 +115,10 @@ def against_retry(found: Retried, now: datetime) -> Obstacle | None:
         return Obstacle.UNIT_WAITS_FOR_LOG
     if now >= found.deadline:
         return Obstacle.DEADLINE_PAST
+    return _of_worker(found)
+
+
+def _of_worker(found: Retried) -> Obstacle | None:
     if found.worker_excluded:
         return Obstacle.WORKER_EXCLUDED
     return Obstacle.WORKER_DRAINED if found.worker_drained else None

@@ -165,6 +165,16 @@ def _drawn(
     return sorted(chosen, key=lambda facts: facts.worker), min(enough, len(chosen)), spared
 
 
+def silence(last_seen: datetime | None, now: datetime) -> tuple[Reason, str] | None:
+    """Code and sentence of a worker that is lost, with for how long; None for one that is heard."""
+    if last_seen is None:
+        return Reason.WORKER_NEVER_SEEN, sentence(Reason.WORKER_NEVER_SEEN)
+    silent = now - last_seen
+    if silent <= LOST_AFTER:
+        return None
+    return Reason.WORKER_LOST, sentence(Reason.WORKER_LOST, seconds=round(silent.total_seconds()))
+
+
 def _eligibility(facts: WorkerFacts, needs: Needs, now: datetime) -> tuple[Reason, str]:
     def no(reason: Reason, **details: object) -> tuple[Reason, str]:
         return reason, sentence(reason, **details)
@@ -173,9 +183,8 @@ def _eligibility(facts: WorkerFacts, needs: Needs, now: datetime) -> tuple[Reaso
         return no(Reason.WORKER_BANNED)
     if not facts.contributes:
         return no(Reason.WORKER_DOES_NOT_CONTRIBUTE)
-    if facts.last_seen is None or now - facts.last_seen > LOST_AFTER:
-        silent = 0 if facts.last_seen is None else round((now - facts.last_seen).total_seconds())
-        return no(Reason.WORKER_LOST, seconds=silent)
+    if (gone := silence(facts.last_seen, now)) is not None:
+        return gone
     if facts.draining or facts.drained:
         return no(Reason.WORKER_DRAINING if facts.draining else Reason.WORKER_DRAINED)
     if facts.level not in CONTRIBUTING_LEVELS:

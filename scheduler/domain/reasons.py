@@ -33,10 +33,12 @@ class Reason(enum.StrEnum):
     WAITING_FOR_REPAIR = "waiting-for-repair"
     WAITING_FOR_BACK_OFF = "waiting-for-back-off"
     WAITING_FOR_SLOT = "waiting-for-slot"
+    WAITING_FOR_REQUEST = "waiting-for-request"
     WORKER_QUOTA = "worker-quota"
     WORKER_DRAINING = "worker-draining"
     WORKER_DRAINED = "worker-drained"
     WORKER_LOST = "worker-lost"
+    WORKER_NEVER_SEEN = "worker-never-seen"
     WORKER_NOT_READY = "worker-not-ready"
     WORKER_BANNED = "worker-banned"
     WORKER_DOES_NOT_CONTRIBUTE = "worker-does-not-contribute"
@@ -87,20 +89,22 @@ _SENTENCES: dict[Reason, str] = {
     Reason.WAITING_FOR_WORKERS: "waiting for workers: {have} of {need} can contribute ({why})",
     Reason.WAITING_FOR_OPERATORS: "waiting for operators: {have} of {need} distinct ones",
     Reason.WAITING_FOR_LOG: "waiting until the plan stands in the log",
-    Reason.WAITING_FOR_WITNESSES: "waiting until witnesses have cosigned the log",
+    Reason.WAITING_FOR_WITNESSES: "waiting since {since} until witnesses have cosigned the log",
     Reason.WAITING_FOR_PARTIALS: "waiting for partials: {have} of {need} arrived",
     Reason.WAITING_FOR_CONCLUDER: "waiting for a worker whose token was made with --concludes",
-    Reason.WAITING_FOR_HELPER: "waiting for the helper: {what}",
-    Reason.WAITING_FOR_KEYHOLDER: "waiting for the keyholder: {what}",
-    Reason.WAITING_FOR_CEREMONY: "waiting for the key ceremony: {what}",
-    Reason.WAITING_FOR_TRUSTEES: "waiting for trustees: {what}",
+    Reason.WAITING_FOR_HELPER: "waiting for the helper since {since}; last answer: {what}",
+    Reason.WAITING_FOR_KEYHOLDER: "waiting for the keyholder since {since}; last answer: {what}",
+    Reason.WAITING_FOR_CEREMONY: "waiting for the key ceremony since {since}; last answer: {what}",
+    Reason.WAITING_FOR_TRUSTEES: "waiting for trustees since {since}; last answer: {what}",
     Reason.WAITING_FOR_REPAIR: "waiting until the operator has mended this: {what}",
     Reason.WAITING_FOR_BACK_OFF: "the next attempt starts in {seconds} s",
     Reason.WAITING_FOR_SLOT: "the worker has no free slot",
+    Reason.WAITING_FOR_REQUEST: "waits until its worker asks for work",
     Reason.WORKER_QUOTA: "the worker used its {quota} attempts of today",
     Reason.WORKER_DRAINING: "the worker's keeper asked it to take nothing new",
     Reason.WORKER_DRAINED: "an operator lets the worker take nothing new",
     Reason.WORKER_LOST: "the worker has not been heard of for {seconds} s",
+    Reason.WORKER_NEVER_SEEN: "the worker has never been heard of",
     Reason.WORKER_NOT_READY: "the worker was not ready: {what}",
     Reason.WORKER_BANNED: "the worker was excluded",
     Reason.WORKER_DOES_NOT_CONTRIBUTE: "the worker hosts no capsules",

@@ -12,6 +12,8 @@ from functools import cache
 from scheduler.domain.reasons import Reason, template
 
 _HOLE = re.compile(r"\{([a-z]+)\}")
+# A moment has no blank in it: what was answered may have our own words in it once more.
+_FORMS = {"since": "[^ ;]*"}
 _LONGEST = 2000  # letters that are looked at
 # Fewer letters of its own than this, and a sentence could be anything that somebody quoted.
 _TELLING = 12
@@ -52,6 +54,7 @@ def _shape(reason: Reason) -> re.Pattern[str] | None:
         return None
     parts = _HOLE.split(said)
     pattern = "".join(
-        f"(?P<{part}>.*)" if at % 2 else re.escape(part) for at, part in enumerate(parts)
+        f"(?P<{part}>{_FORMS.get(part, '.*')})" if at % 2 else re.escape(part)
+        for at, part in enumerate(parts)
     )
     return re.compile(pattern, re.DOTALL)

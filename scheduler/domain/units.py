@@ -122,12 +122,10 @@ def transition(
 
 
 def _ready(unit: Unit) -> Unit:
+    # What keeps its worker from taking it is derived when somebody reads it (domain.unleased).
+    reason = Reason.WAITING_FOR_CONCLUDER if unit.worker is None else Reason.WAITING_FOR_REQUEST
     return replace(
-        unit,
-        state=UnitState.READY,
-        not_before=None,
-        reason=Reason.WAITING_FOR_SLOT,
-        why=sentence(Reason.WAITING_FOR_SLOT),
+        unit, state=UnitState.READY, not_before=None, reason=reason, why=sentence(reason)
     )
 
 

@@ -74,8 +74,8 @@ class UnitView:
 
     row: UnitRow
     attempts: int
-    reason: str  # why it waits or ended: a code, and its sentence
-    why: str
+    reason: str  # what it waits for at this moment, or why it ended
+    why: str  # the same as a sentence
 
 
 @dataclass(frozen=True)

@@ -26,16 +26,28 @@ def move(
 ) -> None:
     """Store a new state or a new reason to wait. A step that is not drawn is a broken invariant.
 
+    The same reason in other words, as by an institution that answers now this and now that, is
+    the same wait: since when it lasts stays.
+
     `code` is another institution's own word for the reason, and then the one that is shown.
     """
     old, code = CampaignState(row.state), code or reason.value
     if state is old and (row.reason, row.why) == (code, why):
         return
     assert state is old or state in CAMPAIGN_STEPS[old], f"{old} -> {state}"
+    if state is not old or row.reason != code:
+        row.waits_since = tx.now
     row.state, row.reason, row.why = state.value, code, why
     row.updated_at, row.updated_by = tx.now, tx.name
     tx.rings.update({for_campaign(row.id), PACE})
     tx.session.flush()
+
+
+def move_round(tx: Transaction, row: RoundRow, state: Rounds, code: str, why: str) -> None:
+    """Store a round's state and reason code; since when it waits stays while both are the same."""
+    if (row.state, row.reason) != (state.value, code):
+        row.waits_since = tx.now
+    row.state, row.reason, row.why = state.value, code, why
 
 
 def end(
@@ -61,8 +73,7 @@ def end(
         col(RoundRow.state).not_in([final.value for final in FINAL_ROUND]),
     )
     for entry in tx.session.exec(query).all():
-        entry.state, entry.reason = Rounds.ABORTED.value, code or reason.value
-        entry.why = why
+        move_round(tx, entry, Rounds.ABORTED, code or reason.value, why)
     shares.forget_halves(tx, row.id)
     committing.commit_campaign(tx, desk, row.id)
     move(tx, row, state, reason, why or sentence(reason), code=code)

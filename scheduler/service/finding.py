@@ -10,14 +10,14 @@ from sqlmodel import SQLModel, col, select
 
 from scheduler.errors import Ambiguous, Unknown
 from scheduler.store.store import Transaction
-from scheduler.store.tables import BundleRow, CampaignRow, UnitRow, WorkerRow
+from scheduler.store.tables import ActionRow, BundleRow, CampaignRow, UnitRow, WorkerRow
 
 R = TypeVar("R", bound=SQLModel)
 
 # Eight characters of an id or a digest are 32 or more random bits.
 LEAST_PREFIX = 8
 # Anything else would mean something to the engine's pattern matching (a NUL ends a pattern).
-_LETTERS = re.compile(r"(camp_|sha256:|unit_|wrk_)?[0-9a-z]{1,64}", re.ASCII)
+_LETTERS = re.compile(r"(camp_|sha256:|unit_|wrk_|deed_)?[0-9a-z]{1,64}", re.ASCII)
 
 _CAMPAIGNS = (
     select(CampaignRow)
@@ -64,6 +64,19 @@ def worker_by(tx: Transaction, text: str) -> WorkerRow:
     query = select(WorkerRow).where(col(WorkerRow.name) >= full, col(WorkerRow.name) < f"{full}~")
     found = list(tx.session.exec(query.limit(2))) if _LETTERS.fullmatch(text) else []
     return _one(found, text, "worker", len(full) - 4)
+
+
+def action_by(tx: Transaction, text: str) -> ActionRow:
+    """The operator's deed with the id or unique prefix `text`. Raises Unknown, Ambiguous."""
+    full = text if text.startswith("deed_") else f"deed_{text}"
+    query = select(ActionRow).where(col(ActionRow.id) >= full, col(ActionRow.id) < f"{full}~")
+    found = list(tx.session.exec(query.limit(2))) if _LETTERS.fullmatch(text) else []
+    if not found or len(full) - 5 < LEAST_PREFIX:
+        raise Unknown(
+            f"no action {text[:80]!r} is known here",
+            remedy=f"the page of actions lists them all; a prefix has {LEAST_PREFIX} or more",
+        )
+    return _one(found, text, "action", len(full) - 5)
 
 
 def _one(found: list[R], text: str, what: str, length: int) -> R:

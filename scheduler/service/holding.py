@@ -1,47 +1,69 @@
-"""Why a unit that is ready is not taken: its worker takes nothing new.
+"""Why units wait or ended, as people are told: of ready ones, what keeps their worker now.
 
-A unit's own reason says how far the unit is. Whether its worker is drained changes beside it, by
-an operator's deed or with the worker's next exchange, and is looked up where the reason is told.
+A unit's own reason says how far the unit is. What its worker is about changes beside it, by
+silence too, and is looked up where the reason is told; the decision is `domain.unleased`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from sqlmodel import col, or_, select
+from sqlalchemy import bindparam
+from sqlmodel import col, select
 
-from scheduler.domain.reasons import Reason, sentence
+from scheduler.domain.reasons import Reason
 from scheduler.domain.states import UnitState
+from scheduler.domain.unleased import Asker, unleased
+from scheduler.service.units import quota_of
 from scheduler.store.store import Transaction
-from scheduler.store.tables import UnitRow, WorkerRow
+from scheduler.store.tables import MemberRow, UnitRow, WorkerRow
 
 Told = tuple[str, str]  # a reason's code and its sentence
+_THOSE = (
+    select(WorkerRow, MemberRow.banned_at)
+    .join(MemberRow)
+    .where(col(WorkerRow.name).in_(bindparam("names", expanding=True)))
+)
 
 
-def told_of(tx: Transaction, rows: Iterable[UnitRow]) -> dict[str, Told]:
+def told_of(tx: Transaction, rows: Sequence[UnitRow]) -> dict[str, Told]:
     """By unit: the code and the sentence why it waits or ended, as people are told."""
-    known = list(rows)
-    held = _held(tx, {row.worker for row in known if row.worker is not None and _is_ready(row)})
-    return {
-        row.id: held[row.worker] if row.worker in held and _is_ready(row) else (row.reason, row.why)
-        for row in known
-    }
+    known = _askers(tx, {row.worker for row in rows if row.worker is not None and _is_ready(row)})
+    return {row.id: _told(tx, row, known) for row in rows}
 
 
 def _is_ready(row: UnitRow) -> bool:
     return row.state == UnitState.READY.value
 
 
-def _held(tx: Transaction, workers: set[str]) -> dict[str | None, Told]:
-    """Of `workers`, those that take nothing new, and by whose will."""
-    if not workers:
+def _askers(tx: Transaction, names: set[str]) -> dict[str, Asker]:
+    """The workers of these names; no query where nothing is ready."""
+    if not names:
         return {}
-    query = select(WorkerRow.name, WorkerRow.draining).where(
-        col(WorkerRow.name).in_(workers),
-        or_(col(WorkerRow.draining), col(WorkerRow.drained_at).is_not(None)),
-    )
-    found: dict[str | None, Told] = {}
-    for name, by_keeper in tx.session.exec(query):
-        reason = Reason.WORKER_DRAINING if by_keeper else Reason.WORKER_DRAINED
-        found[name] = (reason.value, sentence(reason))
-    return found
+    return {
+        row.name: Asker(
+            last_seen=row.last_seen,
+            slots=row.slots,
+            quota=quota_of(row, tx.now),
+            contributes=row.contributes,
+            draining=row.draining,
+            drained=row.drained_at is not None,
+            banned=banned_at is not None,
+        )
+        for row, banned_at in tx.session.exec(_THOSE, params={"names": sorted(names)})
+    }
+
+
+def _told(tx: Transaction, row: UnitRow, known: dict[str, Asker]) -> Told:
+    """What is stored, but for a ready unit.
+
+    Of that it is only told that what its order rests on needs repair, where nothing else is in
+    the way: that too is noticed by its worker's next exchange alone.
+    """
+    if not _is_ready(row):
+        return row.reason, row.why
+    reason, why = unleased(None if row.worker is None else known[row.worker], tx.now)
+    nothing_else = reason in {Reason.WAITING_FOR_REQUEST, Reason.WAITING_FOR_CONCLUDER}
+    if nothing_else and row.reason == Reason.WAITING_FOR_REPAIR.value:
+        return row.reason, row.why
+    return reason.value, why

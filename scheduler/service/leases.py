@@ -8,6 +8,7 @@ from sqlmodel import col, or_, select
 from scheduler.domain.events import InputsReady, Tick
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.states import LIVE_ATTEMPT, RoundState, UnitState
+from scheduler.service import endings
 from scheduler.service.bell import for_campaign
 from scheduler.service.desk import Desk
 from scheduler.service.units import apply
@@ -100,8 +101,9 @@ def _round_moves(tx: Transaction, unit: UnitRow) -> None:
     row = tx.session.get(RoundRow, (unit.campaign, unit.round))
     if row is not None and row.reason == Reason.WAITING_FOR_LOG.value:
         if row.state == RoundState.OPEN.value:
-            row.reason = Reason.WAITING_FOR_PARTIALS.value
-            row.why = sentence(Reason.WAITING_FOR_PARTIALS, have=0, need=_units(tx, row))
+            reason = Reason.WAITING_FOR_PARTIALS
+            why = sentence(reason, have=0, need=_units(tx, row))
+            endings.move_round(tx, row, RoundState.OPEN, reason.value, why)
         tx.rings.add(for_campaign(unit.campaign))
 
 

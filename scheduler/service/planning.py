@@ -171,6 +171,7 @@ def _plan(tx: Transaction, desk: Desk, campaign: str, facts: CampaignFacts) -> N
             capsules=sum(worker.capsules for worker in plan.chosen),
             reason=Reason.WAITING_FOR_LOG.value,
             why=sentence(Reason.WAITING_FOR_LOG),
+            waits_since=tx.now,
         )
     )
     tx.session.flush()

@@ -131,14 +131,14 @@ def _prepare(tx: Transaction, desk: Desk, campaign: str, number: int, facts: Cam
     if closes and reason is Reason.NONE:
         row.batch = outbox.keep_blob(tx, desk, batch_of(members).encode())
         row.contributors = sum(member.attempt.contributors for member in members)
-        row.state, row.reason, row.why = RoundState.PREPARING.value, "", ""
+        endings.move_round(tx, row, RoundState.PREPARING, "", "")
         tx.session.flush()
         late = sentence(Reason.ROUND_CLOSED)
         cancel_all(tx, desk, campaign, Reason.ROUND_CLOSED, late, number=number)
     elif closes:
         _abort(tx, desk, campaign, reason, why)
     else:
-        row.reason, row.why = reason.value, why
+        endings.move_round(tx, row, RoundState.OPEN, reason.value, why)
         entry = tx.session.get(CampaignRow, campaign)
         if entry is not None and entry.reason == Reason.WAITING_FOR_REPAIR.value:
             endings.move(tx, entry, CampaignState(entry.state), Reason.NONE, "")
@@ -221,7 +221,7 @@ def _open(
     )
     envelope = signed.sign(document, [desk.orders])
     row.opening = outbox.publish(tx, desk, Kind.OPENING, envelope, campaign)
-    row.state = RoundState.OPENED.value
+    endings.move_round(tx, row, RoundState.OPENED, "", "")
     forget_halves(tx, campaign)
     tx.session.flush()
     tx.session.add(_conclude_unit(tx, desk, row))

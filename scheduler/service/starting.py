@@ -71,6 +71,7 @@ async def start(
         state=CampaignState.DRAFT.value,
         reason=Reason.WAITING_FOR_WORKERS.value,
         why="the first round is being planned",
+        waits_since=desk.now(),
         created_at=desk.now(),
         # People have to meet for a key ceremony; once it was held, the planning has its time.
         plan_before=desk.now()

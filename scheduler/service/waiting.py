@@ -12,6 +12,7 @@ from scheduler.service import endings
 from scheduler.service.desk import Desk
 from scheduler.store.store import Transaction
 from scheduler.store.tables import CampaignRow, RoundRow
+from trust.clock import to_text
 
 # What a round that waited too long for each of them ends with.
 _OVERDUE = {
@@ -27,12 +28,13 @@ _OVERDUE = {
 
 async def wait(desk: Desk, campaign: str, reason: Reason, what: str = "") -> None:
     """Say what a campaign waits for; end it when it has waited too long."""
-    why = sentence(reason, what=quote(what))
 
     def note(tx: Transaction, *, write: bool) -> bool:
         row = tx.session.get(CampaignRow, campaign)
         if row is None or CampaignState(row.state) in FINAL_CAMPAIGN:
             return False
+        since = row.waits_since if row.reason == reason.value else tx.now
+        why = sentence(reason, since=to_text(since), what=quote(what))
         rounds = _rounds(tx, campaign, reason)
         late = _too_late(tx, desk, row, rounds, reason)
         if late is None and (row.reason, row.why) == (reason.value, why):
@@ -45,8 +47,8 @@ async def wait(desk: Desk, campaign: str, reason: Reason, what: str = "") -> Non
             return True
         endings.move(tx, row, CampaignState(row.state), reason, why)
         for entry in rounds:
-            if RoundState(entry.state) not in FINAL_ROUND:
-                entry.reason, entry.why = reason.value, why
+            if (state := RoundState(entry.state)) not in FINAL_ROUND:
+                endings.move_round(tx, entry, state, reason.value, why)
         return True
 
     # Looked at first on a snapshot: a campaign that still waits costs no write.

@@ -14,7 +14,7 @@ from scheduler.service import bundles
 from scheduler.service.acting import obstacle
 from scheduler.service.desk import Desk
 from scheduler.service.facts import facts_of
-from scheduler.service.finding import bundle_by, campaign_by, unit_by, worker_by
+from scheduler.service.finding import action_by, bundle_by, campaign_by, unit_by, worker_by
 from scheduler.store.store import Transaction
 from scheduler.store.tables import (
     ActionRow,
@@ -25,6 +25,7 @@ from scheduler.store.tables import (
     MemberRow,
 )
 from scheduler.views.slices import Slice
+from scheduler.views.units import works_of
 from trust.documents.actions import Act
 from trust.documents.rules import Bound
 from trust.log.entry import Kind
@@ -65,6 +66,8 @@ class Target:
     campaign: str | None
     worker: str | None
     obstacle: str
+    reason: str = ""  # of a unit: the code of what it waits for or why it ended
+    why: str = ""  # the same as a sentence
 
 
 @dataclass(frozen=True)
@@ -102,16 +105,11 @@ def deeds(
     return desk.store.read("view-deeds", gather)
 
 
-def deed(desk: Desk, identity: str) -> Deed:
-    """The deed of this id. Raises Unknown."""
+def deed(desk: Desk, text: str) -> Deed:
+    """The deed with the id or unique prefix `text`. Raises Unknown, Ambiguous."""
 
     def gather(tx: Transaction) -> Deed:
-        row = tx.session.get(ActionRow, identity)
-        if row is None:
-            raise Unknown(
-                f"no action {identity[:80]!r} is known here",
-                remedy="the page of actions lists them all",
-            )
+        row = action_by(tx, text)
         entry = tx.session.exec(
             select(LogRow).where(LogRow.digest == row.digest, LogRow.kind == Kind.ACTION.value)
         ).one()
@@ -126,6 +124,7 @@ def target(desk: Desk, act: Act, text: str) -> Target:
     def gather(tx: Transaction) -> Target:
         in_the_way = obstacle(tx, act, text)
         campaign = worker = None
+        reason = why = ""
         match act:
             case Act.CANCEL_CAMPAIGN:
                 run = campaign_by(tx, text)
@@ -136,6 +135,8 @@ def target(desk: Desk, act: Act, text: str) -> Target:
                 assert found is not None
                 identity, state, title = unit.id, unit.state, _title(tx, found)
                 campaign, worker = unit.campaign, unit.worker
+                (line,) = works_of(tx, [unit])
+                reason, why = line.reason, line.why
             case _:
                 machine = worker_by(tx, text)
                 member = tx.session.get(MemberRow, machine.name)
@@ -153,6 +154,8 @@ def target(desk: Desk, act: Act, text: str) -> Target:
             campaign=campaign,
             worker=worker,
             obstacle="" if in_the_way is None else in_the_way.value,
+            reason=reason,
+            why=why,
         )
 
     return desk.store.read("view-target", gather)

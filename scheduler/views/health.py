@@ -56,7 +56,7 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Health:
-    """Everything on the first page, of one moment."""
+    """Everything on the first page, of one moment: lists up to one more than SHOWN, and counts."""
 
     territory: str
     at: datetime
@@ -66,14 +66,17 @@ class Health:
     lost: int
     moving: tuple[Run, ...]  # campaigns that have not ended, those that wait first
     failed: tuple[Run, ...]  # campaigns of the last day
+    moving_count: int
+    failed_count: int  # campaigns of the last day
     failed_units: int
     late_units: tuple[LateUnit, ...]
+    late_count: int
     queued: int  # documents that the log or its witnesses still lack
 
     @property
     def well(self) -> bool:
         """Whether nothing needs anybody: no trouble, nothing late, nothing lost or failed."""
-        return not (self.troubles or self.late_units or self.lost or self.failed)
+        return not (self.troubles or self.late_count or self.lost or self.failed_count)
 
 
 def health(desk: Desk, absent: Callable[[], Sequence[Absent]]) -> Health:
@@ -85,7 +88,7 @@ def health(desk: Desk, absent: Callable[[], Sequence[Absent]]) -> Health:
         moving = tx.session.exec(
             select(CampaignRow)
             .where(among(col(CampaignRow.state), _RUNNING))
-            .order_by(col(CampaignRow.reason) == "", col(CampaignRow.updated_at))
+            .order_by(col(CampaignRow.reason) == "", col(CampaignRow.waits_since))
             .limit(SHOWN + 1)
         ).all()
         failed = tx.session.exec(
@@ -106,8 +109,15 @@ def health(desk: Desk, absent: Callable[[], Sequence[Absent]]) -> Health:
             lost=found["lost"],
             moving=tuple(lines_of(tx, list(moving))),
             failed=tuple(lines_of(tx, list(failed))),
+            moving_count=tx.session.exec(
+                select(func.count())
+                .select_from(CampaignRow)
+                .where(among(col(CampaignRow.state), _RUNNING))
+            ).one(),
+            failed_count=count_failed(tx, CampaignRow),
             failed_units=count_failed(tx, UnitRow),
             late_units=tuple(lateness.late(tx)),
+            late_count=lateness.count_late(tx),
             queued=tx.session.exec(
                 select(func.count()).select_from(LogRow).where(col(LogRow.proof).is_(None))
             ).one(),

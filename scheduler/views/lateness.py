@@ -46,12 +46,15 @@ def count_late(tx: Transaction) -> int:
         select(func.count())
         .select_from(UnitRow)
         .join(WorkerRow, col(WorkerRow.name) == col(UnitRow.worker), isouter=True)
-        .where(*_is_late(tx.now))
+        .where(*is_late(tx.now))
     ).one()
 
 
-def _is_late(now: datetime) -> tuple[ColumnElement[bool], ...]:
-    """Of a unit beside its worker's row: whether it moves, and should be further."""
+def is_late(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Of a unit beside its worker's row, where it has one: whether it moves, and should be further.
+
+    What moves is entered by an index over it alone: it is little, however much has ended.
+    """
     ended = exists().where(
         col(AttemptRow.unit) == col(UnitRow.id), col(AttemptRow.state).not_in(LIVE)
     )
@@ -71,7 +74,7 @@ def late(tx: Transaction, campaign: str = "") -> list[LateUnit]:
     query = (
         select(UnitRow, WorkerRow)
         .join(WorkerRow, col(WorkerRow.name) == col(UnitRow.worker), isouter=True)
-        .where(*_is_late(now))
+        .where(*is_late(now))
         .order_by(col(UnitRow.deadline), col(UnitRow.id))
         .limit(SHOWN + 1)
     )

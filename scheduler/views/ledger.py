@@ -52,7 +52,7 @@ class Signer:
 
     key: str
     duty: str
-    root: int  # the newest version of the territory's root that gives it this duty
+    root: int  # version of the root that counted when the entry was made: see `_signers`
     needed: int  # how many keys of the duty have to sign under that root
 
 
@@ -160,11 +160,10 @@ def head(desk: Desk) -> Head:
 def entry(desk: Desk, text: str) -> EntryDetail:
     """The entry at an index, or of a document's digest or its beginning. Raises Unknown."""
 
-    def look(tx: Transaction) -> tuple[LogRow, Vote | None, list[str]]:
-        found = _find(tx, text)
-        return found, _vote(tx, found), roots.digests(tx)
+    def look(tx: Transaction) -> tuple[LogRow, list[tuple[int, str]]]:
+        return _find(tx, text), roots.places(tx)
 
-    row, vote, chain = desk.store.read("view-entry", look)
+    row, chain = desk.store.read("view-entry", look)
     named = LogEntry(Kind(row.kind), Digest(row.digest))
     try:
         raw = desk.blobs.get(Digest(row.digest))
@@ -172,6 +171,7 @@ def entry(desk: Desk, text: str) -> EntryDetail:
         payload = json.loads(envelope.payload)
     except (BlobMissing, TrustError, ValueError):
         raw, envelope, payload = b"", None, {}
+    vote = desk.store.read("view-entry-vote", lambda tx: _vote(tx, row, payload))
     return EntryDetail(
         line=_line(row),
         raw=named.emit().decode(),
@@ -179,7 +179,7 @@ def entry(desk: Desk, text: str) -> EntryDetail:
         payload_type="" if envelope is None else envelope.payload_type,
         payload=payload if isinstance(payload, dict) else {},
         envelope=raw.decode("utf-8", "replace"),
-        signers=() if envelope is None else _signers(desk, envelope, chain),
+        signers=() if envelope is None else _signers(desk, envelope, chain, _line(row).index),
         vote=vote,
         proof=row.proof,
         head=head(desk),
@@ -209,11 +209,17 @@ def _line(row: LogRow) -> Line:
     return Line(row.position, row.kind, row.digest, row.campaign, row.proof is not None)
 
 
-def _vote(tx: Transaction, row: LogRow) -> Vote | None:
-    """The decision that an entry rests on: its campaign's, or the one that it is or ends."""
+def _vote(tx: Transaction, row: LogRow, payload: object) -> Vote | None:
+    """The decision that an entry rests on: its campaign's, or the one that it is or ends.
+
+    Which one a suspension ends, of all those about its bundle, its document alone says.
+    """
     if row.campaign is not None:
         run = tx.session.get(CampaignRow, row.campaign)
         held = None if run is None else tx.session.get(AuthorisationRow, run.authorisation)
+    elif row.kind == Kind.SUSPENSION:
+        ends = payload.get("authorisation") if isinstance(payload, dict) else None
+        held = tx.session.get(AuthorisationRow, str(ends))
     elif row.bundle is not None:
         query = select(AuthorisationRow).where(AuthorisationRow.bundle == row.bundle)
         if row.kind == Kind.AUTHORISATION:
@@ -243,10 +249,19 @@ def _vote(tx: Transaction, row: LogRow) -> Vote | None:
     )
 
 
-def _signers(desk: Desk, envelope: dsse.Envelope, chain: Sequence[str]) -> tuple[Signer, ...]:
-    """Whose keys signed, among those that any root in the log lists; the newest root counts."""
+def _signers(
+    desk: Desk, envelope: dsse.Envelope, chain: Sequence[tuple[int, str]], index: int
+) -> tuple[Signer, ...]:
+    """Whose keys signed, among those that any root in the log lists.
+
+    A key's duty is told under the newest root logged at or before the entry that lists it: that
+    one counted then, whatever was rotated since. Where none had been logged yet, the next one.
+    """
+    before = [digest for place, digest in chain if place <= index]
+    behind = [digest for place, digest in chain if place > index]
+    later = [*roots.documents(desk, behind), desk.root.document]
     known: dict[PublicKey, Signer] = {}
-    for document in (*roots.documents(desk, chain), desk.root.document):
+    for document in (*reversed(later), *roots.documents(desk, before)):
         for duty, held in document.duties.items():
             for key in held.keys:
                 known[key] = Signer(str(key), duty.value, document.version, held.threshold)

@@ -40,6 +40,15 @@ class Machine:
     draining: bool  # by itself
     drained: bool  # by an operator
 
+    @property
+    def takes(self) -> str:
+        """Whether it is given new work: "takes" | "drained" | "draining" | "nothing"."""
+        if self.freshness == "banned" or not (self.contributes or self.concludes):
+            return "nothing"
+        if self.drained:
+            return "drained"
+        return "draining" if self.draining else "takes"
+
 
 def machines(desk: Desk) -> list[Machine]:
     """Every worker; a territory has hundreds, not millions."""

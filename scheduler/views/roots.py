@@ -19,11 +19,17 @@ from trust.log.policy import Policy
 from trust.root import MAXIMUM_CHAIN
 
 
+def places(tx: Transaction) -> list[tuple[int, str]]:
+    """(index, digest of the envelope) of the logged roots, oldest first."""
+    query = select(LogRow.position, LogRow.digest).where(LogRow.kind == Kind.ROOT.value)
+    query = query.where(col(LogRow.position).is_not(None)).order_by(col(LogRow.position))
+    found = tx.session.exec(query.limit(MAXIMUM_CHAIN))
+    return [(index, digest) for index, digest in found if index is not None]
+
+
 def digests(tx: Transaction) -> list[str]:
     """Of the logged roots' envelopes, oldest first."""
-    query = select(LogRow.digest).where(LogRow.kind == Kind.ROOT.value)
-    query = query.where(col(LogRow.position).is_not(None)).order_by(col(LogRow.position))
-    return list(tx.session.exec(query.limit(MAXIMUM_CHAIN)))
+    return [digest for _, digest in places(tx)]
 
 
 def documents(desk: Desk, chain: Iterable[str]) -> Iterator[Root]:

@@ -47,6 +47,7 @@ class Run:
     started_by: str
     created_at: datetime
     updated_at: datetime
+    waits_since: datetime  # since when it has this state and this reason
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,7 @@ def _lines(tx: Transaction, rows: list[CampaignRow]) -> list[Run]:
             started_by=row.started_by,
             created_at=row.created_at,
             updated_at=row.updated_at,
+            waits_since=row.waits_since,
         )
         for row in rows
     ]

@@ -1,4 +1,4 @@
-"""One field that finds what the log holds: by index, hash, campaign, vote, bundle or author.
+"""One field that finds what the log holds: by index, hash, bundle, author or anything's id.
 
 Every way of finding enters an index and stops after a few rows: what is typed never makes the
 store look at everything. Only what the log or its public objects show anyway is found.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,14 +18,27 @@ from sqlmodel import col, select
 from scheduler.service.desk import Desk
 from scheduler.service.finding import LEAST_PREFIX
 from scheduler.store.store import Transaction
-from scheduler.store.tables import AuthorisationRow, BundleRow, CampaignRow, LogRow
+from scheduler.store.tables import (
+    ActionRow,
+    AuthorisationRow,
+    BundleRow,
+    CampaignRow,
+    LogRow,
+    MemberRow,
+)
 from scheduler.views.slices import Slice
 
 LONGEST = 200  # letters of a question
 MOST = 20  # hits of one sort; more are told by their number alone
 _INDEX = re.compile(r"[0-9]{1,18}", re.ASCII)
 _HEX = re.compile(rf"(?:sha256:)?([0-9a-f]{{{LEAST_PREFIX},64}})", re.ASCII)
-_ID = re.compile(rf"(camp_|auth_|)([0-9a-z]{{{LEAST_PREFIX},26}})", re.ASCII)
+_ID = re.compile(rf"(camp_|auth_|unit_|wrk_|deed_|)([0-9a-z]{{{LEAST_PREFIX},26}})", re.ASCII)
+# Entries that name a worker, a unit or a deed: by the tables that know which document does.
+_NAMED: Mapping[str, Sequence[tuple[Any, Any]]] = {
+    "wrk_": ((MemberRow.enrolment, MemberRow.name), (ActionRow.digest, ActionRow.worker)),
+    "unit_": ((ActionRow.digest, ActionRow.unit),),
+    "deed_": ((ActionRow.digest, ActionRow.id),),
+}
 _KEY = re.compile(rf"ed25519:[0-9A-Za-z_-]{{{LEAST_PREFIX},43}}", re.ASCII)
 
 
@@ -109,13 +122,21 @@ def _parts(tx: Transaction, asked: str) -> Iterable[list[Hit]]:
         if len(letters) <= 16:
             yield _authors(tx, BundleRow.fingerprint, letters)
     if found := _ID.fullmatch(asked):
-        prefix, letters = found.groups()
-        if prefix in {"", "camp_"}:
-            yield _campaigns(tx, f"camp_{letters}")
-        if prefix in {"", "auth_"}:
-            yield _votes(tx, f"auth_{letters}")
+        yield from _of_id(tx, *found.groups())
     if _KEY.fullmatch(asked):
         yield _authors(tx, BundleRow.author, asked)
+
+
+def _of_id(tx: Transaction, prefix: str, letters: str) -> Iterable[list[Hit]]:
+    if prefix in {"", "camp_"}:
+        yield _campaigns(tx, f"camp_{letters}")
+    if prefix in {"", "auth_"}:
+        yield _votes(tx, f"auth_{letters}")
+    for which, columns in _NAMED.items():
+        if prefix in {"", which}:
+            for digest, name in columns:
+                named = select(digest).where(*_begins(name, f"{which}{letters}"))
+                yield _entries(tx, col(LogRow.digest).in_(named))
 
 
 def _begins(column: Any, letters: str) -> tuple[Any, Any]:

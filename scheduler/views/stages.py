@@ -37,6 +37,7 @@ class Stage:
     state: str
     reason: str
     why: str
+    waits_since: datetime  # since when it has this state and this reason
     issued_at: datetime
     deadline: datetime
     units: Mapping[str, int]  # by state
@@ -143,6 +144,7 @@ def _stage(
         state=row.state,
         reason=row.reason,
         why=in_tens(row.why),
+        waits_since=row.waits_since,
         issued_at=row.issued_at,
         deadline=row.deadline,
         units={state: count for state, (count, _) in work.items()},

@@ -25,6 +25,7 @@ from scheduler.store.tables import (
 from scheduler.views import alerts, budgets
 from scheduler.views.alerts import Alert, Figures, Memory, Share, Thresholds, Waits
 from scheduler.views.health import Absent
+from scheduler.views.units import works_of
 from scheduler.views.voted import Documents
 
 HOUR = timedelta(hours=1)
@@ -116,13 +117,16 @@ def _lost(tx: Transaction) -> tuple[int, datetime | None]:
 
 def _ready(tx: Transaction) -> Waits | None:
     rows = tx.session.exec(
-        select(UnitRow.id, UnitRow.updated_at, UnitRow.why)
+        select(UnitRow)
         .where(_MOVING, UnitRow.state == "ready")
         .order_by(col(UnitRow.deadline))
         .limit(LOOKED_AT)
     ).all()
-    first = min(rows, key=lambda row: row[1], default=None)
-    return None if first is None else Waits(*first)
+    first = min(rows, key=lambda row: row.updated_at, default=None)
+    if first is None:
+        return None
+    (work,) = works_of(tx, [first])
+    return Waits(first.id, first.updated_at, work.why)
 
 
 def _ended(tx: Transaction) -> tuple[int, int, datetime | None]:
@@ -138,9 +142,9 @@ def _ended(tx: Transaction) -> tuple[int, int, datetime | None]:
 
 def _campaign(tx: Transaction, reason: Reason) -> Waits | None:
     row = tx.session.exec(
-        select(CampaignRow.id, CampaignRow.updated_at, CampaignRow.why)
+        select(CampaignRow.id, CampaignRow.waits_since, CampaignRow.why)
         .where(_RUNNING, CampaignRow.reason == reason.value)
-        .order_by(col(CampaignRow.updated_at))
+        .order_by(col(CampaignRow.waits_since))
         .limit(1)
     ).first()
     return None if row is None else Waits(*row)

@@ -59,7 +59,7 @@ def glance(found: Health, calls: Sequence[Told] = ()) -> Glance:
         moving=[_run_row(row) for row in found.moving[:SHOWN]],
         failed=[_run_row(row) for row in found.failed[:SHOWN]],
         health=found,
-        more_late=len(found.late_units) > SHOWN,
+        more_late=found.late_count > SHOWN,
         calls=calls,
     )
 
@@ -102,13 +102,13 @@ def _verdict_says(found: Health, calls: Sequence[Told]) -> Sentence:
                 found.lost,
             ),
             (
-                plural("{number} unit late", "{number} units late", len(found.late_units)),
-                len(found.late_units),
+                plural("{number} unit late", "{number} units late", found.late_count),
+                found.late_count,
             ),
             (
                 plural("{number} campaign failed in 24 hours",
-                       "{number} campaigns failed in 24 hours", len(found.failed)),
-                len(found.failed),
+                       "{number} campaigns failed in 24 hours", found.failed_count),
+                found.failed_count,
             ),
             (plural("{number} alert", "{number} alerts", len(calls)), len(calls)),
         )
@@ -125,7 +125,7 @@ def _run_row(row: Run) -> list[Cell]:
         Link(f"/campaigns/{row.campaign}", row.title),
         words.CAMPAIGNS[row.state],
         told(row.why, row.reason) or say("It moves."),
-        row.updated_at,
+        row.waits_since,
     ]
 
 
@@ -135,6 +135,7 @@ def run_facts(found: RunDetail) -> list[tuple[Sentence, Cell]]:
     return [
         (say("State"), words.CAMPAIGNS[run.state]),
         (say("Why"), told(run.why, run.reason)),
+        (say("Since"), run.waits_since),
         (say("Round"), say("{number} of {most} at most", number=run.round, most=run.rounds)),
         (say("Started"), run.created_at),
         (say("Last change"), run.updated_at),

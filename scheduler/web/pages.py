@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 from starlette.responses import RedirectResponse
@@ -13,12 +14,15 @@ from scheduler.service.desk import Desk
 from scheduler.views import health, lateness, machines, runs, units
 from scheduler.views import stages as stages_views
 from scheduler.views.alerts import AlertKind
+from scheduler.views.every_unit import every_unit
 from scheduler.views.health import Absent
+from scheduler.views.naming import page_of
+from scheduler.views.search import LONGEST
 from scheduler.views.watching import Watch
 from scheduler.web import glance, plainly, stages, words
 from scheduler.web.actions import offered
 from scheduler.web.resources.alert_words import tell
-from scheduler.web.tables import MACHINES, RUNS, WORK, cut
+from scheduler.web.tables import EVERY_UNIT, MACHINES, RUNS, WORK, cut
 from web.cells import Status
 from web.kit import Crumb, Kit
 from web.languages import Language
@@ -66,6 +70,7 @@ def pages(
         ),
     }
     _health(router, kit, look, see, live["health"])
+    _finding(router, desk)
     _campaigns(router, kit, desk, live["campaign"])
     _units(router, kit, desk)
     _workers(router, kit, desk)
@@ -102,6 +107,14 @@ def _health(
     )
     def as_json() -> Response:
         return plainly.answer(look())
+
+
+def _finding(router: APIRouter, desk: Desk) -> None:
+    @router.get("/find", dependencies=[needs(*WATCHERS)], include_in_schema=False)
+    def find(q: str = "") -> Response:
+        asked = q.strip()[:LONGEST]
+        place = page_of(desk, asked) or f"/log/search?{urlencode({'q': asked})}"
+        return RedirectResponse(place, HTTPStatus.SEE_OTHER)
 
 
 def _campaigns(router: APIRouter, kit: Kit, desk: Desk, live: Broadcast) -> None:
@@ -203,6 +216,28 @@ def _campaigns(router: APIRouter, kit: Kit, desk: Desk, live: Broadcast) -> None
 
 
 def _units(router: APIRouter, kit: Kit, desk: Desk) -> None:
+    @router.get("/units", dependencies=[needs(*WATCHERS)], include_in_schema=False)
+    @router.get(
+        f"{API}/units", dependencies=[needs(*WATCHERS)], openapi_extra=description(EVERY_UNIT)
+    )
+    def everywhere(request: Request) -> Response:
+        state = kit.state(request, EVERY_UNIT)
+        asked = state.filters
+        rows = every_unit(
+            desk,
+            cut(state),
+            state=asked.get("state", ""),
+            worker=asked.get("worker", ""),
+            prefix=asked.get("unit", ""),
+            late="late" in asked,
+        )
+        why = say("No round was planned yet.")
+        if asked:
+            why = say("No work unit matches these filters.")
+        return kit.listing(
+            request, "scheduler/listing.html", of(EVERY_UNIT, state, rows, why), trail=[_HOME]
+        )
+
     @router.get("/units/{prefix}", dependencies=[needs(*WATCHERS)], include_in_schema=False)
     def one(request: Request, prefix: str) -> Response:
         found = units.unit(desk, prefix)
@@ -240,6 +275,7 @@ def _workers(router: APIRouter, kit: Kit, desk: Desk) -> None:
             row
             for row in machines.machines(desk)
             if row.freshness == asked.get("state", row.freshness)
+            and row.takes == asked.get("work", row.takes)
             and asked.get("operator", "").lower() in row.operator.lower()
             and asked.get("site", row.site) == row.site
             and ("library" not in asked or asked["library"] in row.libraries)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from scheduler.domain.reasons import Reason
 from scheduler.domain.retelling import Retold, retell
+from trust.clock import from_text
 from web.sentences import Sentence, Value, mark, say
 
 SENTENCES: Mapping[Reason, str] = {
@@ -19,22 +20,30 @@ SENTENCES: Mapping[Reason, str] = {
     ),
     Reason.WAITING_FOR_OPERATORS: mark("waiting for operators: {have} of {need} distinct ones"),
     Reason.WAITING_FOR_LOG: mark("waiting until the plan stands in the log"),
-    Reason.WAITING_FOR_WITNESSES: mark("waiting until witnesses have cosigned the log"),
+    Reason.WAITING_FOR_WITNESSES: mark(
+        "waiting since {since} until witnesses have cosigned the log"
+    ),
     Reason.WAITING_FOR_PARTIALS: mark("waiting for partials: {have} of {need} arrived"),
     Reason.WAITING_FOR_CONCLUDER: mark(
         "waiting for a worker whose token was made with --concludes"
     ),
-    Reason.WAITING_FOR_HELPER: mark("waiting for the helper: {what}"),
-    Reason.WAITING_FOR_KEYHOLDER: mark("waiting for the keyholder: {what}"),
-    Reason.WAITING_FOR_CEREMONY: mark("waiting for the key ceremony: {what}"),
-    Reason.WAITING_FOR_TRUSTEES: mark("waiting for trustees: {what}"),
+    Reason.WAITING_FOR_HELPER: mark("waiting for the helper since {since}; last answer: {what}"),
+    Reason.WAITING_FOR_KEYHOLDER: mark(
+        "waiting for the keyholder since {since}; last answer: {what}"
+    ),
+    Reason.WAITING_FOR_CEREMONY: mark(
+        "waiting for the key ceremony since {since}; last answer: {what}"
+    ),
+    Reason.WAITING_FOR_TRUSTEES: mark("waiting for trustees since {since}; last answer: {what}"),
     Reason.WAITING_FOR_REPAIR: mark("waiting until the operator has mended this: {what}"),
     Reason.WAITING_FOR_BACK_OFF: mark("the next attempt starts in {seconds} s"),
     Reason.WAITING_FOR_SLOT: mark("the worker has no free slot"),
+    Reason.WAITING_FOR_REQUEST: mark("waits until its worker asks for work"),
     Reason.WORKER_QUOTA: mark("the worker used its {quota} attempts of today"),
     Reason.WORKER_DRAINING: mark("the worker's keeper asked it to take nothing new"),
     Reason.WORKER_DRAINED: mark("an operator lets the worker take nothing new"),
     Reason.WORKER_LOST: mark("the worker has not been heard of for {seconds} s"),
+    Reason.WORKER_NEVER_SEEN: mark("the worker has never been heard of"),
     Reason.WORKER_NOT_READY: mark("the worker was not ready: {what}"),
     Reason.WORKER_BANNED: mark("the worker was excluded"),
     Reason.WORKER_DOES_NOT_CONTRIBUTE: mark("the worker hosts no capsules"),
@@ -98,8 +107,16 @@ def told(why: str, code: str = "") -> Sentence | None:
 
 
 def _said(found: Retold) -> Sentence:
-    values: dict[str, Value] = {
-        name: _said(part) if isinstance(part, Retold) else part
-        for name, part in found.details.items()
-    }
+    values = {name: _value(name, part) for name, part in found.details.items()}
     return Sentence(SENTENCES[found.reason], values)
+
+
+def _value(name: str, part: str | Retold) -> Value:
+    if isinstance(part, Retold):
+        return _said(part)
+    if name != "since":
+        return part
+    try:
+        return from_text(part)
+    except ValueError:
+        return part

@@ -76,6 +76,7 @@ def room(desk: Desk, zone: str = "UTC") -> Kit:
         ],
         navigation=[
             Entry(say("Health"), "/", watchers),
+            Entry(say("Alerts"), "/alerts", watchers),
             Entry(say("Campaigns"), "/campaigns", watchers),
             Entry(say("Workers"), "/workers", watchers),
             Entry(say("Queue"), "/queue", watchers),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from scheduler.views.machines import Machine
@@ -16,6 +17,9 @@ from web.listing import Choice, Column, ListState, Sort, Table, Text
 from web.sentences import Sentence, say
 
 CAMPAIGN = r"(camp_)?[0-9a-z]{1,64}"
+# What begins alike is sorted: of a million units, a few at most begin with the same four letters.
+UNIT = r"(unit_)?[0-9a-z]{4,64}"
+WORKER = r"(wrk_)?[0-9a-z]{4,64}"
 
 
 def cut(state: ListState) -> Slice:
@@ -95,12 +99,34 @@ WORK: Table[Work] = Table(
         Text("round", say("Round"), most=6, pattern="[1-9][0-9]{0,5}"),
     ],
 )
+EVERY_UNIT: Table[Work] = Table(
+    name="all-units",
+    caption=say("Work units of all campaigns"),
+    columns=[
+        replace(WORK.columns[0], sort=""),
+        Column("campaign", say("Campaign"), lambda row: campaign_ident(row.campaign)),
+        *(
+            replace(one, sort="deadline" if one.name == "deadline" else "")
+            for one in WORK.columns[1:]
+        ),
+    ],
+    sorts=[
+        Sort("deadline", lambda row: (row.deadline, row.unit), (datetime, str), descending=True)
+    ],
+    filters=[
+        WORK.filters[0],
+        Choice("late", say("Late"), options=[("yes", say("those that should be further"))]),
+        Text("worker", say("Worker"), pattern=WORKER, hint=say("wrk_…")),
+        Text("unit", say("Id begins with"), pattern=UNIT, hint=say("unit_…")),
+    ],
+)
 MACHINES: Table[Machine] = Table(
     name="workers",
     caption=say("Workers"),
     columns=[
         Column("worker", say("Worker"), lambda row: worker_ident(row.worker)),
         Column("state", say("State"), lambda row: words.WORKERS[row.freshness], sort="state"),
+        Column("work", say("New work"), lambda row: words.TAKES[row.takes]),
         Column("last_seen", say("Last sign"), lambda row: row.last_seen, sort="last_seen"),
         Column("operator", say("Answers for it"), lambda row: row.operator, sort="operator"),
         Column("site", say("Site"), lambda row: row.site),
@@ -128,6 +154,7 @@ MACHINES: Table[Machine] = Table(
     ],
     filters=[
         Choice("state", say("State"), options=_options(words.WORKERS)),
+        Choice("work", say("New work"), options=_options(words.TAKES)),
         Text("operator", say("Answers for it"), most=80),
         Text("site", say("Site"), most=80),
         Text("library", say("Has the library"), most=40, pattern="[a-z0-9_.-]+"),

@@ -62,6 +62,15 @@ WORKERS: Mapping[str, Status] = {
         Status("banned", say("excluded"), Tone.OFF),
     )
 }
+TAKES: Mapping[str, Status] = {
+    one.code: one
+    for one in (
+        Status("takes", say("takes new work"), Tone.GOOD),
+        Status("drained", say("drained by an operator"), Tone.WAIT),
+        Status("draining", say("drained by its keeper"), Tone.WAIT),
+        Status("nothing", say("takes none"), Tone.OFF),
+    )
+}
 PROOFS: Mapping[bool, Status] = {
     True: Status("proven", say("proven"), Tone.GOOD),
     False: Status("unwitnessed", say("waits for witnesses"), Tone.WAIT),

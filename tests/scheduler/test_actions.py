@@ -189,7 +189,7 @@ def test_a_ready_unit_says_that_its_worker_is_drained_and_by_whom(world):
     async def scenario():
         campaign, workers, _ = await running(world)
         first, second = workers[:2]
-        free = (Reason.WAITING_FOR_SLOT, "the worker has no free slot")
+        free = (Reason.WAITING_FOR_REQUEST, "waits until its worker asks for work")
         assert await reasons(campaign, first) == free
         await do(world, Act.DRAIN_WORKER, first.name)
         drained = (Reason.WORKER_DRAINED, "an operator lets the worker take nothing new")

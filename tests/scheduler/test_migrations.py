@@ -110,6 +110,16 @@ def test_the_tables_are_those_of_the_code_with_their_rules(old: Path, store: Sto
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
+def test_what_waits_does_so_since_the_last_that_is_known_of_it(store: Store):
+    def read(tx: Transaction) -> None:
+        for run in tx.session.exec(select(CampaignRow)):
+            assert run.waits_since == run.updated_at
+        for stage in tx.session.exec(select(RoundRow)):
+            assert stage.waits_since == stage.issued_at
+
+    store.read("waits", read)
+
+
 def rules(path: Path) -> dict[str, list[str]]:
     """The checks, keys and indices of every table."""
     with closing(sqlite3.connect(path)) as connection:

@@ -65,7 +65,7 @@ ALL = [worker("a"), worker("b"), worker("a")]
         ({"capsules": 19}, Reason.BELOW_MINIMUM),
         ({"banned": True}, Reason.WORKER_BANNED),
         ({"contributes": False}, Reason.WORKER_DOES_NOT_CONTRIBUTE),
-        ({"last_seen": None}, Reason.WORKER_LOST),
+        ({"last_seen": None}, Reason.WORKER_NEVER_SEEN),
         ({"last_seen": NOW - timedelta(minutes=5)}, Reason.WORKER_LOST),
         ({"draining": True}, Reason.WORKER_DRAINING),
         ({"level": "L0"}, Reason.SANDBOX_LEVEL),

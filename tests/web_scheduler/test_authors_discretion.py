@@ -52,8 +52,10 @@ def test_what_is_missing_is_rounded_up() -> None:
 
 
 def test_an_institutions_own_code_stands_for_its_words() -> None:
-    why = sentence(Reason.WAITING_FOR_HELPER, what="17 of 20 people stand behind the batch")
-    assert discreet(why, "below-minimum") == "waiting for the helper: …"  # one of ours
-    assert discreet(why, "batch-too-small") == "waiting for the helper: batch-too-small"
-    assert discreet(why, "17 of 20") == "waiting for the helper: …"
-    assert discreet(why, "x" * 200) == "waiting for the helper: …"
+    what = "17 of 20 people stand behind the batch"
+    why = sentence(Reason.WAITING_FOR_HELPER, since="2026-11-30T14:02:00Z", what=what)
+    said = "waiting for the helper since 2026-11-30T14:02:00Z; last answer: "
+    assert discreet(why, "below-minimum") == f"{said}…"  # one of ours
+    assert discreet(why, "batch-too-small") == f"{said}batch-too-small"
+    assert discreet(why, "17 of 20") == f"{said}…"
+    assert discreet(why, "x" * 200) == f"{said}…"

@@ -16,7 +16,8 @@ from tests.web_scheduler.territory import Grid, grid_in
 from trust.log.entry import Kind
 from web.signin.roles import Role
 
-PATHS = ["/", "/campaigns", "/campaigns/{c}", "/campaigns/{c}/units", "/units/{u}", "/workers",
+PATHS = ["/", "/campaigns", "/campaigns/{c}", "/campaigns/{c}/units", "/units", "/units/{u}",
+         "/units?late=yes&dir=asc", "/workers",
          "/log", "/log/2"]  # fmt: skip
 # `SCREENS=docs/screens pytest …` draws the screens of docs/ anew.
 SCREENS = os.environ.get("SCREENS", "")
@@ -83,6 +84,8 @@ def test_from_a_late_unit_to_a_proof_that_holds_offline(
     page.go_back()
     page.click('main a[href$="/units"]')
     draw(page, "units")
+    page.goto(f"{served.origin}/units")
+    draw(page, "units-of-all")
     page.goto(f"{served.origin}/campaigns")
     draw(page, "campaigns")
     receipt = check(files[0], files[1], served.world.root_envelope)

@@ -21,9 +21,12 @@ from benchmarks.filled import Filled, fill
 from scheduler.database import open_database
 from scheduler.meters import Meters
 from scheduler.service import roster
+from scheduler.service.answering import _READY
 from scheduler.service.desk import Desk
 from scheduler.store.store import Store
 from scheduler.views import dossiers, health, ledger, machines, own_runs, runs, stages, units
+from scheduler.views.every_unit import every_unit
+from scheduler.views.lateness import count_late
 from scheduler.views.reach import Reach, bundle_within, campaign_within
 from scheduler.views.slices import Slice
 from tests.web_scheduler.territory import Grid
@@ -81,12 +84,20 @@ def test_every_page_enters_an_index_at_its_cursor(grid: Grid, reverse: bool) -> 
         for key in ((1, grid.late_unit), (7,))  # type: ignore[arg-type]
     )
     of_runs = Slice(51, (now, grid.moving), reverse=reverse)
+    of_all = Slice(51, (now, grid.late_unit), reverse=reverse)
+    worker = grid.workers[0].name
     reads: dict[str, Read] = {
         "rounds": lambda: stages.stages(desk, grid.moving, Slice(51, (1,), reverse=reverse)),
         "units": lambda: units.units(desk, grid.moving, of_units),
         "units of a state": lambda: units.units(desk, grid.moving, of_units, state="failed"),
         "units of a round": lambda: units.units(desk, grid.moving, of_units, number=1),
         "both": lambda: units.units(desk, grid.moving, of_units, state="failed", number=1),
+        "all units": lambda: every_unit(desk, of_all),
+        "failed ones of them": lambda: every_unit(desk, of_all, state="failed"),
+        "ready ones": lambda: every_unit(desk, of_all, state="ready"),
+        "done ones": lambda: every_unit(desk, of_all, state="satisfied"),
+        "those of a worker": lambda: every_unit(desk, of_all, worker=worker),
+        "its failed ones": lambda: every_unit(desk, of_all, worker=worker, state="failed"),
         "campaigns": lambda: runs.runs(desk, of_runs),
         "campaigns of a state": lambda: runs.runs(desk, of_runs, state="failed"),
         "log": lambda: ledger.lines(desk, of_log),
@@ -97,6 +108,32 @@ def test_every_page_enters_an_index_at_its_cursor(grid: Grid, reverse: bool) -> 
         found = plans(grid, read)
         assert not whole_tables(found), (name, found)
         assert not any("ORDER BY" in line for line in found), (name, found)
+
+
+def test_each_filter_of_all_units_has_its_index(grid: Grid) -> None:
+    """And what leases or finds the late ones is not led to any of these."""
+    desk, worker = grid.world.desk, str(grid.workers[0].name)
+    cut = Slice(51, (grid.world.clock.now(), grid.late_unit))
+    asked: dict[str, tuple[dict[str, Any], str]] = {
+        "all": ({}, "unit_listed ("),
+        "state": ({"state": "failed"}, "unit_listed_of_state (state=?"),
+        "worker": ({"worker": worker}, "unit_listed_of_worker (worker=?"),
+        "late": ({"late": True}, "unit_moving"),
+        "late of a worker": ({"late": True, "worker": worker}, "unit_moving"),
+        "id": ({"prefix": "unit_0123", "state": "failed"}, "sqlite_autoindex_unit_1 (id>?"),
+    }
+    for name, (filters, index) in asked.items():
+        found = plans(grid, lambda filters=filters: every_unit(desk, cut, **filters))  # type: ignore[misc]
+        assert any(index in line for line in found if " unit " in line), (name, found)
+        assert not whole_tables(found), (name, found)
+
+    def lease() -> None:
+        desk.store.read("t", lambda tx: tx.session.exec(_READY, params={"worker": worker}).all())
+
+    assert any("unit_to_lease" in line for line in plans(grid, lease)), plans(grid, lease)
+    late = plans(grid, lambda: desk.store.read("t", count_late))
+    assert any("unit_moving" in line for line in late), late
+    assert not any("unit_listed" in line for line in late), late
 
 
 def test_what_sorts_sorts_what_one_index_narrowed(grid: Grid) -> None:
@@ -284,6 +321,14 @@ PAGES: dict[str, Callable[[Shelf], Any]] = {
         it.desk, Slice(5, reverse=True), campaign=it.filled.running
     ),
     "workers": lambda it: machines.machines(it.desk),
+    "all units": lambda it: every_unit(it.desk, Slice(51, reverse=True)),
+    "failed ones of them": lambda it: every_unit(it.desk, Slice(5, reverse=True), state="failed"),
+    "those of a worker": lambda it: every_unit(
+        it.desk, Slice(9, reverse=True), worker="wrk_00000000000000000000000003"
+    ),
+    "late ones": lambda it: every_unit(it.desk, Slice(51), late=True),
+    "one by its id": lambda it: every_unit(it.desk, Slice(51), prefix=it.filled.unit[:20]),
+    "how many are late": lambda it: it.store.read("t", count_late),
 }
 
 

@@ -18,8 +18,10 @@ from trust.log.policy import Policy
 from trust.log.proof import verify_proof
 from web.signin.roles import Role
 
-WATCHED = ["/", "/campaigns", "/campaigns/{c}", "/campaigns/{c}/units", "/units/{u}", "/workers"]
-API = ["health", "campaigns", "campaigns/{c}", "campaigns/{c}/units", "units/{u}", "workers"]
+WATCHED = ["/", "/campaigns", "/campaigns/{c}", "/campaigns/{c}/units", "/units", "/units/{u}",
+           "/workers"]  # fmt: skip
+API = ["health", "campaigns", "campaigns/{c}", "campaigns/{c}/units", "units", "units/{u}",
+       "workers"]  # fmt: skip
 PUBLIC = ["/log", "/log/0", "/log/0/proof", "/log/0/receipt", "/log/0/document",
           "/log/checkpoint", "/api/v1/log", "/api/v1/log/0"]  # fmt: skip
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from scheduler.domain.reasons import Reason, sentence, template
@@ -49,7 +51,7 @@ def test_reasons_are_the_schedulers_own() -> None:
 def test_every_reason_is_read_back(reason: Reason) -> None:
     holes = {"missing": 3, "have": 1, "need": 2, "why": "x", "what": "y", "seconds": 9, "quota": 4,
              "level": "L1", "library": "numpy", "claimed": 5, "known": 4, "used": 5, "output": "o",
-             "who": "helper", "code": "c"}  # fmt: skip
+             "who": "helper", "code": "c", "since": "2026-11-30T14:02:00Z"}  # fmt: skip
     said = sentence(reason, **holes)
     found = retell(said, reason.value)
     assert found is not None
@@ -65,6 +67,23 @@ def test_a_reason_within_a_reason_is_told_in_french_too() -> None:
         "attend des nœuds\u00a0: 1 sur 2 peuvent contribuer "
         "(17 consentements en vigueur sur le nœud, les règles en demandent 20)"
     )
+
+
+def test_a_wait_says_since_when_and_what_was_answered_last() -> None:
+    """In the reader's own clock; what was answered may hold the same words once more."""
+    answer = "the helper said; last answer: none since 2026-11-29T08:00:00Z"
+    for reason in (Reason.WAITING_FOR_HELPER, Reason.WAITING_FOR_KEYHOLDER,
+                   Reason.WAITING_FOR_CEREMONY, Reason.WAITING_FOR_TRUSTEES):  # fmt: skip
+        why = sentence(reason, since="2026-11-30T14:02:00Z", what=answer)
+        found = retell(why, reason.value)
+        assert found == Retold(reason, {"since": "2026-11-30T14:02:00Z", "what": answer})
+        said = told(why, reason.value)
+        assert said is not None
+        assert said.values["since"] == datetime(2026, 11, 30, 14, 2, tzinfo=UTC)
+        assert "dernière réponse" in french(why, reason.value)
+    odd = told(sentence(Reason.WAITING_FOR_WITNESSES), Reason.WAITING_FOR_WITNESSES.value)
+    assert odd is not None
+    assert odd.values["since"] == "?"  # without a moment, as nobody writes it
 
 
 def test_foreign_words_stay_as_they_are() -> None:

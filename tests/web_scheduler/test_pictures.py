@@ -52,13 +52,15 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/sign-in": ("walk-1-sign-in",),
     "/sign-out": ("sign-out",),
     "/sites": ("sites",),
+    "/units": ("units-of-all",),
     "/units/{prefix}": ("unit",),
     "/workers": ("workers",),
     "/workers/{prefix}": ("worker",),
 }
 # What answers GET outside /api/v1 and is no page: streams, files, ways to and from elsewhere.
 _NO_PAGE = re.compile(
-    r"/live/.+|/assets/.+|/sign-in/(away|return)|/log/checkpoint|/log/checkpoints/\{size\}/note"
+    r"/live/.+|/assets/.+|/sign-in/(away|return)|/find|/healthz"
+    r"|/log/checkpoint|/log/checkpoints/\{size\}/note"
     r"|/log/\{index\}/(proof|receipt|document|entry)|/log/consistency/file"
     r"|/log/campaigns/\{prefix\}/evidence\.tar"
     r"|/releases/\{prefix\}/(csv|json|parquet|report|model|card)"

@@ -160,6 +160,7 @@ def test_the_page_calls_and_leads_further(grid: Grid) -> None:
     lost = next(row for row in items if row["kind"] == "worker-lost")
     assert lost["figure"] == lost["threshold"] == 1
     assert lost["since"]
+    assert '<a href="/alerts"' in browser.get("/workers").text  # from the menu
     page = browser.get("/alerts?lang=fr").text
     assert "Des nœuds sont perdus" in page
     assert "/workers?state=lost" in page
@@ -206,8 +207,8 @@ def test_figures_are_those_of_the_database(lonely: World) -> None:
 
     def wait(tx: Any) -> None:
         row = tx.session.get(CampaignRow, campaign)
-        row.reason, row.updated_at = Reason.WAITING_FOR_HELPER.value, tx.now
-        row.why = sentence(Reason.WAITING_FOR_HELPER, what="nobody answers")
+        row.reason, row.waits_since = Reason.WAITING_FOR_HELPER.value, tx.now
+        row.why = sentence(Reason.WAITING_FOR_HELPER, since="now", what="nobody answers")
 
     asyncio.run(lonely.desk.run("wait", wait))
     lonely.clock.advance(601)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from scheduler.service.actions import LocalOffice
+from scheduler.service import acting
+from scheduler.service.actions import Actor, LocalOffice
 from scheduler.service.exclusion import deny
 from scheduler.views import machines, shifts
 from scheduler.views.machines import Machine
@@ -16,9 +17,11 @@ from tests.web.signin_browser import Browser
 from tests.web_scheduler.territory import HOSTILE, Grid
 from tests.web_scheduler.test_pages_long_lists import plans
 from tests.web_scheduler.test_resources_bundles import lonely
+from trust.documents.actions import Act, Means
 from web.signin.roles import Role
 
 __all__ = ["lonely"]
+ADA = Actor("local:ada", Means.PROGRAM)
 
 
 def ask(browser: Browser, path: str) -> Any:
@@ -109,6 +112,31 @@ def test_an_excluded_worker_says_why(lonely: World) -> None:
 @pytest.mark.parametrize("path", ["/workers/wrk_", "/workers/wrk_zzzzzzzzzz", "/workers/%27"])
 def test_what_is_no_worker(grid: Grid, path: str) -> None:
     assert grid.enter(Role.OPERATOR).get(path).status == 404
+
+
+def test_a_drained_worker_takes_on_nothing_new_and_the_list_says_so(lonely: World) -> None:
+    async def play() -> Grid:
+        workers = [await lonely.worker(f"operator-{n}", capsules=3) for n in range(4)]
+        workers[1].draining = True
+        for worker in workers:
+            await worker.exchange()
+        await acting.act(lonely.desk, ADA, Act.DRAIN_WORKER, workers[0].name, "a new disk")
+        await acting.act(lonely.desk, ADA, Act.EXCLUDE_WORKER, workers[2].name, "it was stolen")
+        return Grid(lonely, "", "", "", workers=workers)
+
+    grid = asyncio.run(play())
+    browser, names = grid.enter(Role.VIEWER), [str(worker.name) for worker in grid.workers]
+    page = browser.get(f"/workers/{names[0]}?lang=en").text
+    assert "nothing new: an operator drains it" in page
+    assert ">contributions<" not in page
+    assert "nothing new: its keeper drains it" in browser.get(f"/workers/{names[1]}?lang=en").text
+    assert "nothing: it is excluded" in browser.get(f"/workers/{names[2]}?lang=en").text
+    assert "contributions" in browser.get(f"/workers/{names[3]}?lang=en").text
+    listed = {row["worker"]: row["work"] for row in ask(browser, "/api/v1/workers")["items"]}
+    assert [listed[name] for name in names] == ["drained", "draining", "nothing", "takes"]
+    (only,) = ask(browser, "/api/v1/workers?work=drained")["items"]
+    assert only["worker"] == names[0]
+    assert browser.get("/workers?work=asleep").status == 422
 
 
 def test_who_may_read(grid: Grid, names: dict[str, str]) -> None:

@@ -49,6 +49,7 @@ class CampaignRow(SQLModel, table=True):
     state: str = words("CampaignState")
     reason: str = words("reason code why it waits or ended; empty when it moves")
     why: str = words("the same as a sentence")
+    waits_since: datetime = moment("since when it has this state and this reason code")
     rounds: int = whole("so many at most, as voted")
     rho: str = words("zCDP of all of them together, as voted")
     created_at: datetime = moment("when it was started")
@@ -95,6 +96,7 @@ class RoundRow(SQLModel, table=True):
     capsules: int = whole("live consents of the chosen workers when it was planned")
     reason: str = words("reason code")
     why: str = words("the same as a sentence")
+    waits_since: datetime = moment("since when it has this state and this reason code")
     batch: str | None = words("digest of the frozen batch lines", optional=True)
     aggregate: str | None = words("digest of the aggregate blob", optional=True)
     opening: str | None = words("digest of the Opening envelope", optional=True, unique=True)
@@ -147,6 +149,31 @@ class UnitRow(SQLModel, table=True):
             "updated_at",
             sqlite_where=text("state = 'failed'"),
             postgresql_where=text("state = 'failed'"),
+        ),
+        # For the lists over all campaigns alone, which say `round > 0` as every row has it: what
+        # leases and ticks keeps to the small indexes before, however a planner would estimate.
+        Index(
+            "unit_listed",
+            "deadline",
+            "id",
+            sqlite_where=text("round > 0"),
+            postgresql_where=text("round > 0"),
+        ),
+        Index(
+            "unit_listed_of_state",
+            "state",
+            "deadline",
+            "id",
+            sqlite_where=text("state <> 'satisfied' AND round > 0"),
+            postgresql_where=text("state <> 'satisfied' AND round > 0"),
+        ),
+        Index(
+            "unit_listed_of_worker",
+            "worker",
+            "deadline",
+            "id",
+            sqlite_where=text("round > 0"),
+            postgresql_where=text("round > 0"),
         ),
         {"comment": "what one worker has to do in one round"},
     )

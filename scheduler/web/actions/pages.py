@@ -22,6 +22,7 @@ from scheduler.web.actions import words
 from scheduler.web.actions.errors import NotNow
 from scheduler.web.actions.hands import Hands
 from scheduler.web.actions.tables import DEEDS, entry, subject
+from scheduler.web.reasons import told
 from scheduler.web.tables import cut
 from scheduler.web.words import CAMPAIGNS, PROOFS, UNITS
 from trust.documents.actions import MAXIMUM_REASON, Act, Means, tidy_reason
@@ -263,6 +264,7 @@ def _facts(found: Target) -> list[tuple[Sentence, Cell]]:
             (say("Title"), found.title or None),
             (say("Work unit"), Ident(found.identity, f"/units/{found.identity}", 8)),
             (say("State"), UNITS[found.state]),
+            (say("Why"), told(found.why, found.reason)),
             (say("Campaign"), Ident(found.campaign or "", f"/campaigns/{found.campaign}", 8)),
         ]
     else:

@@ -77,7 +77,7 @@ OBSTACLES: Mapping[str, str] = {
     ),
     Obstacle.UNIT_CANCELLED: mark("the unit was cancelled with its round or its campaign"),
     Obstacle.UNIT_AT_WORK: mark("an attempt is alive: it reports, or its lease ends by itself"),
-    Obstacle.UNIT_READY: mark("the unit is ready: it waits for its worker to ask for work"),
+    Obstacle.UNIT_READY: mark("the unit is ready already: another try would change nothing"),
     Obstacle.UNIT_WAITS_FOR_LOG: mark("the unit waits until its plan is proven in the log"),
     Obstacle.BATCH_FIXED: mark("the round's batch is fixed: no report can enter it any more"),
     Obstacle.DEADLINE_PAST: mark("the unit's deadline has passed"),

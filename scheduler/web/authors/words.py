@@ -13,7 +13,9 @@ from web.sentences import Sentence, plural, say
 STANDINGS: Mapping[str, Status] = {
     one.code: one
     for one in (
-        Status("submitted", say("submitted, waits for a vote"), Tone.WAIT),
+        Status(
+            "submitted", say("submitted, not voted yet as far as this scheduler knows"), Tone.WAIT
+        ),
         Status("coming", say("voted, not yet in force"), Tone.WAIT),
         Status("authorised", say("authorised"), Tone.GOOD),
         Status("suspended", say("suspended"), Tone.BAD),

@@ -87,7 +87,7 @@ BUNDLES: Table[BundleLine] = Table(
             "state",
             say("Vote"),
             options=[
-                ("submitted", say("waits for a vote")),
+                ("submitted", say("not voted yet, as far as this scheduler knows")),
                 ("authorised", say("authorised")),
                 ("ended", say("over or suspended")),
             ],

@@ -10,7 +10,7 @@ from web.sentences import Sentence, say
 STANDINGS: Mapping[str, Status] = {
     one.code: one
     for one in (
-        Status("submitted", say("waits for a vote"), Tone.WAIT),
+        Status("submitted", say("not voted yet, as far as this scheduler knows"), Tone.WAIT),
         Status("early", say("voted, not in force yet"), Tone.WAIT),
         Status("authorised", say("authorised"), Tone.GOOD),
         Status("spent", say("all campaigns used"), Tone.OFF),

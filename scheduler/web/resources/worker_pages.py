@@ -161,6 +161,10 @@ def _facts(found: MachineDetail) -> list[tuple[Sentence, Cell]]:
 
 def _roles(found: MachineDetail) -> Sentence:
     one = found.machine
+    if one.freshness == "banned":
+        return say("nothing: it is excluded")
+    if one.drained:
+        return say("nothing new: an operator drains it")
     if one.draining:
         return say("nothing new: its keeper drains it")
     if one.contributes and one.concludes:
