@@ -99,6 +99,7 @@ WORK: Table[Work] = Table(
         Text("round", say("Round"), most=6, pattern="[1-9][0-9]{0,5}"),
     ],
 )
+_OF_WORK = {one.name: one for one in WORK.columns}
 EVERY_UNIT: Table[Work] = Table(
     name="all-units",
     caption=say("Work units of all campaigns"),
@@ -106,8 +107,8 @@ EVERY_UNIT: Table[Work] = Table(
         replace(WORK.columns[0], sort=""),
         Column("campaign", say("Campaign"), lambda row: campaign_ident(row.campaign)),
         *(
-            replace(one, sort="deadline" if one.name == "deadline" else "")
-            for one in WORK.columns[1:]
+            replace(_OF_WORK[name], sort="deadline" if name == "deadline" else "")
+            for name in ("state", "worker", "reason", "deadline", "round", "kind")
         ),
     ],
     sorts=[
