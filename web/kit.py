@@ -14,8 +14,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from trust.clock import Clock
+from trust.problem import Problem
 from web import catalogues, files, formats, languages, templating, themes, visitors
 from web.brand import Brand
+from web.errors import Worded
 from web.formats import Format
 from web.languages import Language
 from web.listing.forms import as_csv, as_json
@@ -66,7 +68,8 @@ class Entry:
 class Kit:
     """Templates, words, files and customs of one surface. Raises CatalogueRefused, AssetRefused.
 
-    `footer` links stand on every page (accessibility statement, log, source code).
+    `footer` links stand on every page (accessibility statement, log, source code). `worded` tells
+    other rooms' refusals, which are written in English; what it does not know stays foreign.
     """
 
     clock: Clock
@@ -75,6 +78,7 @@ class Kit:
     navigation: Sequence[Entry] = ()
     footer: Sequence[Entry] = ()
     zone: tzinfo = UTC
+    worded: Callable[[Problem], Worded | None] | None = None
     catalogues: catalogues.Catalogues = field(init=False)
     assets: files.Assets = field(init=False)
     environment: Environment = field(init=False)

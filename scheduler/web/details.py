@@ -7,6 +7,7 @@ another library's words, which a page marks as English.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from scheduler.domain.retelling import pattern
@@ -86,7 +87,6 @@ DETAILS: tuple[str, ...] = (
     mark("a document that the order rests on cannot be read"),
     mark("a fault of the scheduler itself ({kind}); its log says more"),
 )
-_FOREIGN = frozenset({"what"})
 
 
 def detail(text: str) -> Sentence | Foreign:
@@ -97,12 +97,15 @@ def detail(text: str) -> Sentence | Foreign:
 @lru_cache(maxsize=1024)
 def own(text: str) -> Sentence | None:
     """A detail that the scheduler says itself; None for anybody else's."""
-    for said in DETAILS:
-        found = pattern(said).fullmatch(text)
-        if found is not None:
-            values: dict[str, Value] = {
-                name: detail(part) if name in _FOREIGN else part
-                for name, part in found.groupdict().items()
-            }
-            return Sentence(said, values)
+    return fitting(DETAILS, text, lambda name, part: detail(part) if name == "what" else part)
+
+
+def fitting(
+    sentences: Iterable[str], text: str, value: Callable[[str, str], Value]
+) -> Sentence | None:
+    """The first of `sentences` that `text` is said in; `value` tells what stands in its holes."""
+    for said in sentences:
+        if found := pattern(said).fullmatch(text):
+            parts = found.groupdict()
+            return Sentence(said, {name: value(name, part) for name, part in parts.items()})
     return None

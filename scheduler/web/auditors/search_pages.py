@@ -65,7 +65,9 @@ def search_pages(kit: Kit, desk: Desk) -> APIRouter:
         try:
             known = PublicKey.parse(key)
         except KeyRefused as error:
-            raise InputRefused(error.sentence, remedy="write the whole key, ed25519:…") from error
+            raise InputRefused(
+                f"{key[:80]!r} is no author's key", remedy="write the whole key, ed25519:…"
+            ) from error
         state = kit.state(request, WORKS)
         rows = search.works(desk, str(known), cut(state))
         return kit.listing(
