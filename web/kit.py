@@ -173,7 +173,11 @@ class Kit:
         speech = self.speech(language)
         headers = {"Content-Language": language.value, "Vary": VARY}
         if listing.next is not None:
-            headers["Link"] = f'<{listing.state.place(listing.next)}>; rel="next"'
+            place = listing.state.place(listing.next)
+            if formats.PARAMETER in request.query_params:
+                # Who asked by the address follows the address: its size may fit no other form.
+                place += f"&{formats.PARAMETER}={asked}"
+            headers["Link"] = f'<{place}>; rel="next"'
         if asked is Format.JSON:
             return JSONResponse(as_json(listing, speech), headers=headers)
         headers["Content-Disposition"] = f'attachment; filename="{listing.table.name}.csv"'

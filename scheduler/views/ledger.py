@@ -46,6 +46,16 @@ class Line:
     proven: bool
 
 
+# What a line shows: a proof takes kilobytes, and of it a line says only whether it is there.
+_LINES = select(
+    col(LogRow.position),
+    LogRow.kind,
+    LogRow.digest,
+    LogRow.campaign,
+    col(LogRow.proof).is_not(None),
+).where(col(LogRow.position).is_not(None))
+
+
 @dataclass(frozen=True)
 class Signer:
     """A key whose signature on the document holds, with its duty under a root of the log."""
@@ -123,7 +133,7 @@ def lines(
     """Entries by index; all but `kind` take a beginning. Raises Unknown, Ambiguous."""
 
     def gather(tx: Transaction) -> list[Line]:
-        query = select(LogRow).where(col(LogRow.position).is_not(None))
+        query = _LINES
         if kind:
             query = query.where(LogRow.kind == kind)
         if campaign:
@@ -139,7 +149,8 @@ def lines(
                 )
             query = query.where(col(LogRow.digest) >= head, col(LogRow.digest) < head + "\x7f")
         column = LogRow.__table__.c["position"]  # type: ignore[attr-defined]
-        return [_line(row) for row in tx.session.exec(cut.cut(query, [column], few=bool(digest)))]
+        found = tx.session.exec(cut.cut(query, [column], few=bool(digest)))
+        return [Line(*row) for row in found]
 
     return desk.store.read("view-log", gather)
 
