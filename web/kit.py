@@ -17,7 +17,7 @@ from trust.clock import Clock
 from trust.problem import Problem
 from web import catalogues, files, formats, languages, templating, themes, visitors
 from web.brand import Brand
-from web.errors import Worded
+from web.errors import BadParameter, Worded
 from web.formats import Format
 from web.languages import Language
 from web.listing.forms import as_csv, as_json
@@ -25,7 +25,7 @@ from web.listing.page import Listing
 from web.listing.state import ListState
 from web.listing.state import read as read_state
 from web.listing.table import Table
-from web.sentences import Sentence
+from web.sentences import Sentence, say
 from web.speech import Speech
 
 # What an address shows depends on these as well.
@@ -113,11 +113,37 @@ class Kit:
         *,
         title: Sentence | str,
         trail: Sequence[Crumb] = (),
+        data: Callable[[], Response] | None = None,
+        **model: Any,
+    ) -> Response:
+        """A whole page in the visitor's language, or the same view as JSON, which `data` makes.
+
+        Raises BadParameter where the address names a form that this page does not have.
+        """
+        asked = formats.of(request)
+        if asked is Format.JSON and data is not None:
+            plain = data()
+            plain.headers["Vary"] = VARY
+            return plain
+        # A header lists what its sender would rather have; an address means what it says.
+        if asked is not Format.HTML and formats.PARAMETER in request.query_params:
+            raise BadParameter(
+                formats.PARAMETER, say("there is no {format} of this page", format=asked.upper())
+            )
+        return self.html(request, template, title=title, trail=trail, **model)
+
+    def html(
+        self,
+        request: Request,
+        template: str,
+        *,
+        title: Sentence | str,
+        trail: Sequence[Crumb] = (),
         status: int = HTTPStatus.OK,
         headers: Mapping[str, str] | None = None,
         **model: Any,
     ) -> Response:
-        """A whole page in the visitor's language."""
+        """A whole page in the visitor's language, whatever form was asked for."""
         speech = self.speech(languages.of(request))
         visitor = visitors.of(request)
         text = self._render(
@@ -161,7 +187,7 @@ class Kit:
         """A list as a page (`template` calls `ui.listing(listing)`), as JSON or as CSV."""
         asked = formats.of(request)
         if asked is Format.HTML:
-            return self.page(
+            return self.html(
                 request,
                 template,
                 title=title or listing.table.caption,

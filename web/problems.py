@@ -124,7 +124,7 @@ def answer(kit: Kit, request: Request, said: Shown) -> Response:
 
 
 def _page(kit: Kit, request: Request, said: Shown) -> Response:
-    return kit.page(request, "web/problem.html", title=said.title, status=said.status, problem=said)
+    return kit.html(request, "web/problem.html", title=said.title, status=said.status, problem=said)
 
 
 def _document(kit: Kit, request: Request, said: Shown) -> Response:

@@ -19,7 +19,6 @@ from scheduler import errors, views
 from scheduler.errors import SchedulerError
 from scheduler.web import refusals
 from tests.scheduler.conftest import START
-from tests.web_scheduler.territory import Grid
 from tests.web_scheduler.test_pages_words import literals
 from trust.clock import ManualClock
 from trust.documents.rules import Bound
@@ -28,7 +27,6 @@ from trust.policy.errors import RunRefused
 from trust.problem import Problem
 from web import catalogues
 from web.languages import Language
-from web.signin.roles import Role
 from web.speech import Speech
 
 # Codes that stay English, and why no page says them.
@@ -184,27 +182,3 @@ def test_a_state_in_a_sentence_is_a_word_too() -> None:
         "la campagne est dans l\u2019état «\u00a0en cours\u00a0»\u00a0: "
         "il n\u2019y a pas de publication"
     )
-
-
-@pytest.mark.parametrize(
-    ("path", "cause"),
-    [
-        ("/campaigns/camp_zzzzzzzz", "Aucune campagne &#39;camp_zzzzzzzz&#39; n\u2019est connue"),
-        ("/units/zzzzzzzz", "Aucune unité de travail &#39;zzzzzzzz&#39; n\u2019est connue ici"),
-        ("/workers/zzzzzzzz", "Aucun nœud &#39;zzzzzzzz&#39; n\u2019est connu ici"),
-        ("/log/9999", "Rien ne s\u2019appelle &#39;9999&#39; dans le journal"),
-        ("/releases/{moving}", "La campagne est dans l\u2019état «\u00a0en cours\u00a0»"),
-        ("/log/authors/nobody", "&#39;nobody&#39; n\u2019est pas la clé d\u2019un auteur"),
-    ],
-)
-def test_a_mistyped_name_is_refused_in_the_readers_language(
-    grid: Grid, path: str, cause: str
-) -> None:
-    browser = grid.enter(*Role)
-    page = browser.get(path.format(moving=grid.moving), headers={"accept-language": "fr"})
-    assert page.status in {404, 422, 503}
-    assert cause in page.text
-    assert '<div class="problem" role="alert">' in page.text
-    english = browser.get(path.format(moving=grid.moving), headers={"accept-language": "en"}).text
-    assert cause not in english
-    assert "<span lang=" not in english
