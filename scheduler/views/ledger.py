@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import sqlalchemy
 from sqlmodel import col, select
 
 from durable.errors import BlobMissing
@@ -47,11 +48,11 @@ class Line:
 
 
 # What a line shows: a proof takes kilobytes, and of it a line says only whether it is there.
-_LINES = select(
+_LINES = sqlalchemy.select(
     col(LogRow.position),
-    LogRow.kind,
-    LogRow.digest,
-    LogRow.campaign,
+    col(LogRow.kind),
+    col(LogRow.digest),
+    col(LogRow.campaign),
     col(LogRow.proof).is_not(None),
 ).where(col(LogRow.position).is_not(None))
 
@@ -135,11 +136,11 @@ def lines(
     def gather(tx: Transaction) -> list[Line]:
         query = _LINES
         if kind:
-            query = query.where(LogRow.kind == kind)
+            query = query.where(col(LogRow.kind) == kind)
         if campaign:
-            query = query.where(LogRow.campaign == campaign_by(tx, campaign).id)
+            query = query.where(col(LogRow.campaign) == campaign_by(tx, campaign).id)
         if bundle:
-            query = query.where(LogRow.bundle == bundle_by(tx, bundle).digest)
+            query = query.where(col(LogRow.bundle) == bundle_by(tx, bundle).digest)
         if digest:
             head = "sha256:" + digest.removeprefix("sha256:")
             if len(head) < len("sha256:") + _PREFIX:
