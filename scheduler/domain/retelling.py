@@ -12,6 +12,8 @@ from functools import cache
 from scheduler.domain.reasons import Reason, template
 
 _HOLE = re.compile(r"\{([a-z]+)\}")
+# A moment has no blank in it, nor has a code: what stands beside them may hold anything.
+_FORMS = {"since": "[^ ;]*", "refusal": "[a-z]+(?:-[a-z]+)*"}
 _LONGEST = 2000  # letters that are looked at
 # Fewer letters of its own than this, and a sentence could be anything that somebody quoted.
 _TELLING = 12
@@ -56,6 +58,9 @@ def pattern(said: str) -> re.Pattern[str]:
     """What fits a sentence whose holes are `{name}`: one group for each of them."""
     parts = _HOLE.split(said)
     return re.compile(
-        "".join(f"(?P<{part}>.*)" if at % 2 else re.escape(part) for at, part in enumerate(parts)),
+        "".join(
+            f"(?P<{part}>{_FORMS.get(part, '.*')})" if at % 2 else re.escape(part)
+            for at, part in enumerate(parts)
+        ),
         re.DOTALL,
     )

@@ -41,7 +41,8 @@ DETAILS: tuple[str, ...] = (
     mark("a report of the batch is gone"),
     mark("a partial of the batch has no sealed seed"),
     # The helper.
-    mark("last answer: {code} ({have} of {need})"),
+    mark("last answer: {refusal} ({have} of {need})"),
+    mark("{refusal} ({have} of {need})"),
     mark("its refusal does not verify"),
     mark("it refused something else"),
     mark("this scheduler was told of no helper ({request} waits)"),

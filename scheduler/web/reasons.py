@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from scheduler.domain.reasons import Reason
 from scheduler.domain.retelling import Retold, retell
 from scheduler.web.details import detail, own
+from trust.clock import from_text
 from web.sentences import Foreign, Sentence, Value, mark, plural, say
 
 SENTENCES: Mapping[Reason, str] = {
@@ -134,4 +135,9 @@ def _said(found: Retold) -> Sentence:
 def _value(reason: Reason, name: str, part: str | Retold) -> Value:
     if isinstance(part, Retold):
         return _said(part)
+    if name == "since":
+        try:
+            return from_text(part)
+        except ValueError:
+            return part
     return detail(part) if name in _QUOTED and reason not in _PEOPLES else part

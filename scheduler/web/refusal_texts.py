@@ -21,6 +21,7 @@ TEXTS: tuple[str, ...] = (
     mark("its campaign's page lists them; a prefix has {least} or more letters"),
     mark("the workers' page lists them; a prefix has {least} or more letters"),
     mark("the page of actions lists them all"),
+    mark("the page of actions lists them all; a prefix has {least} or more"),
     mark("{place} lists yours; a prefix has {least} or more letters"),
     mark("{name} fits several: type more of it"),
     mark("type more of the name, or all of it as the noun's `list` verb prints it"),
