@@ -107,7 +107,7 @@ class Net:
         try:
             await self._app(scope, receive, watched)
         except Exception as error:
-            said = problems.of(error, self._entropy)
+            said = problems.of(error, self._entropy, self._kit)
             if begun:
                 raise  # half an answer is out: the connection has to break
             request = Request(scope, receive)

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from trust.problem import Kind, Problem
-from web.sentences import Sentence, mark, say
+from web.sentences import Sentence, Value, mark, say
+
+
+class Worded(NamedTuple):
+    """What a surface says of another room's refusal, for `Kit.worded`; "" where nothing helps."""
+
+    cause: Value
+    remedy: Value
 
 
 class WebError(Problem):

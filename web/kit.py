@@ -14,8 +14,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from trust.clock import Clock
+from trust.problem import Problem
 from web import catalogues, files, formats, languages, templating, themes, visitors
 from web.brand import Brand
+from web.errors import BadParameter, Worded
 from web.formats import Format
 from web.languages import Language
 from web.listing.forms import as_csv, as_json
@@ -23,7 +25,7 @@ from web.listing.page import Listing
 from web.listing.state import ListState
 from web.listing.state import read as read_state
 from web.listing.table import Table
-from web.sentences import Sentence
+from web.sentences import Sentence, say
 from web.speech import Speech
 
 # What an address shows depends on these as well.
@@ -66,7 +68,8 @@ class Entry:
 class Kit:
     """Templates, words, files and customs of one surface. Raises CatalogueRefused, AssetRefused.
 
-    `footer` links stand on every page (accessibility statement, log, source code).
+    `footer` links stand on every page (accessibility statement, log, source code). `worded` tells
+    other rooms' refusals, which are written in English; what it does not know stays foreign.
     """
 
     clock: Clock
@@ -75,6 +78,7 @@ class Kit:
     navigation: Sequence[Entry] = ()
     footer: Sequence[Entry] = ()
     zone: tzinfo = UTC
+    worded: Callable[[Problem], Worded | None] | None = None
     catalogues: catalogues.Catalogues = field(init=False)
     assets: files.Assets = field(init=False)
     environment: Environment = field(init=False)
@@ -109,11 +113,37 @@ class Kit:
         *,
         title: Sentence | str,
         trail: Sequence[Crumb] = (),
+        data: Callable[[], Response] | None = None,
+        **model: Any,
+    ) -> Response:
+        """A whole page in the visitor's language, or the same view as JSON, which `data` makes.
+
+        Raises BadParameter where the address names a form that this page does not have.
+        """
+        asked = formats.of(request)
+        if asked is Format.JSON and data is not None:
+            plain = data()
+            plain.headers["Vary"] = VARY
+            return plain
+        # A header lists what its sender would rather have; an address means what it says.
+        if asked is not Format.HTML and formats.PARAMETER in request.query_params:
+            raise BadParameter(
+                formats.PARAMETER, say("there is no {format} of this page", format=asked.upper())
+            )
+        return self.html(request, template, title=title, trail=trail, **model)
+
+    def html(
+        self,
+        request: Request,
+        template: str,
+        *,
+        title: Sentence | str,
+        trail: Sequence[Crumb] = (),
         status: int = HTTPStatus.OK,
         headers: Mapping[str, str] | None = None,
         **model: Any,
     ) -> Response:
-        """A whole page in the visitor's language."""
+        """A whole page in the visitor's language, whatever form was asked for."""
         speech = self.speech(languages.of(request))
         visitor = visitors.of(request)
         text = self._render(
@@ -157,7 +187,7 @@ class Kit:
         """A list as a page (`template` calls `ui.listing(listing)`), as JSON or as CSV."""
         asked = formats.of(request)
         if asked is Format.HTML:
-            return self.page(
+            return self.html(
                 request,
                 template,
                 title=title or listing.table.caption,
@@ -169,7 +199,11 @@ class Kit:
         speech = self.speech(language)
         headers = {"Content-Language": language.value, "Vary": VARY}
         if listing.next is not None:
-            headers["Link"] = f'<{listing.state.place(listing.next)}>; rel="next"'
+            place = listing.state.place(listing.next)
+            if formats.PARAMETER in request.query_params:
+                # Who asked by the address follows the address: its size may fit no other form.
+                place += f"&{formats.PARAMETER}={asked}"
+            headers["Link"] = f'<{place}>; rel="next"'
         if asked is Format.JSON:
             return JSONResponse(as_json(listing, speech), headers=headers)
         headers["Content-Disposition"] = f'attachment; filename="{listing.table.name}.csv"'

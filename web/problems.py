@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from trust.entropy import Entropy
 from trust.problem import Kind, Problem
 from web import formats, languages
-from web.errors import WebError
+from web.errors import WebError, Worded
 from web.formats import Format
 from web.kit import VARY, Kit
 from web.sentences import Sentence, Value, mark, say
@@ -64,20 +64,26 @@ class Shown:
     foreign: bool
 
 
-def shown(problem: Problem) -> Shown:
-    """`problem` with its HTTP status."""
+def shown(problem: Problem, kit: Kit) -> Shown:
+    """`problem` with its HTTP status, in words of ours where this room or the surface has them."""
     status = getattr(problem, "status", None)  # a witness's, too, are statuses of HTTP
-    ours = isinstance(problem, WebError)
+    said = _worded(problem, kit)
     return Shown(
         code=problem.code,
         status=status if isinstance(status, HTTPStatus) else STATUS[problem.kind],
         title=Sentence(_TITLES[problem.kind]),
-        cause=problem.said if isinstance(problem, WebError) else problem.sentence,
-        remedy=(problem.helps or "") if isinstance(problem, WebError) else problem.remedy,
+        cause=problem.sentence if said is None else said.cause,
+        remedy=problem.remedy if said is None else said.remedy,
         ids=dict(problem.ids),
         retryable=problem.retryable,
-        foreign=not ours,
+        foreign=said is None,
     )
+
+
+def _worded(problem: Problem, kit: Kit) -> Worded | None:
+    if isinstance(problem, WebError):
+        return Worded(problem.said, problem.helps or "")
+    return None if kit.worded is None else kit.worded(problem)
 
 
 def unforeseen(incident: str) -> Shown:
@@ -96,10 +102,10 @@ def unforeseen(incident: str) -> Shown:
     )
 
 
-def of(error: Exception, entropy: Entropy) -> Shown:
+def of(error: Exception, entropy: Entropy, kit: Kit) -> Shown:
     """What is shown of `error`; what is not shown is logged under the incident's number."""
     if isinstance(error, Problem) and error.kind is not Kind.INTERNAL:
-        return shown(error)
+        return shown(error, kit)
     incident = entropy(_INCIDENT_BYTES).hex()
     _log.error("incident %s", incident, exc_info=error)
     return unforeseen(incident)
@@ -118,7 +124,7 @@ def answer(kit: Kit, request: Request, said: Shown) -> Response:
 
 
 def _page(kit: Kit, request: Request, said: Shown) -> Response:
-    return kit.page(request, "web/problem.html", title=said.title, status=said.status, problem=said)
+    return kit.html(request, "web/problem.html", title=said.title, status=said.status, problem=said)
 
 
 def _document(kit: Kit, request: Request, said: Shown) -> Response:

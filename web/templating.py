@@ -50,7 +50,7 @@ def environment(rooms: Mapping[str, str]) -> Environment:
 
 
 def upper_first(text: str) -> str:
-    """A sentence's beginning; refusals are written to follow a colon."""
+    """A sentence's beginning; refusals are written to follow a colon. Markup stays markup."""
     return text[:1].upper() + text[1:]
 
 

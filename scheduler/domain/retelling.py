@@ -12,8 +12,8 @@ from functools import cache
 from scheduler.domain.reasons import Reason, template
 
 _HOLE = re.compile(r"\{([a-z]+)\}")
-# A moment has no blank in it: what was answered may have our own words in it once more.
-_FORMS = {"since": "[^ ;]*"}
+# A moment has no blank in it, nor has a code: what stands beside them may hold anything.
+_FORMS = {"since": "[^ ;]*", "refusal": "[a-z]+(?:-[a-z]+)*"}
 _LONGEST = 2000  # letters that are looked at
 # Fewer letters of its own than this, and a sentence could be anything that somebody quoted.
 _TELLING = 12
@@ -50,11 +50,17 @@ def _nested(name: str, text: str) -> str | Retold:
 @cache
 def _shape(reason: Reason) -> re.Pattern[str] | None:
     said = template(reason)
-    if len(_HOLE.sub("", said)) < _TELLING:
-        return None
+    return None if len(_HOLE.sub("", said)) < _TELLING else pattern(said)
+
+
+@cache
+def pattern(said: str) -> re.Pattern[str]:
+    """What fits a sentence whose holes are `{name}`: one group for each of them."""
     parts = _HOLE.split(said)
-    pattern = "".join(
-        f"(?P<{part}>{_FORMS.get(part, '.*')})" if at % 2 else re.escape(part)
-        for at, part in enumerate(parts)
+    return re.compile(
+        "".join(
+            f"(?P<{part}>{_FORMS.get(part, '.*')})" if at % 2 else re.escape(part)
+            for at, part in enumerate(parts)
+        ),
+        re.DOTALL,
     )
-    return re.compile(pattern, re.DOTALL)

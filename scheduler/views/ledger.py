@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import sqlalchemy
 from sqlmodel import col, select
 
 from durable.errors import BlobMissing
@@ -44,6 +45,16 @@ class Line:
     digest: str
     campaign: str | None
     proven: bool
+
+
+# What a line shows: a proof takes kilobytes, and of it a line says only whether it is there.
+_LINES = sqlalchemy.select(
+    col(LogRow.position),
+    col(LogRow.kind),
+    col(LogRow.digest),
+    col(LogRow.campaign),
+    col(LogRow.proof).is_not(None),
+).where(col(LogRow.position).is_not(None))
 
 
 @dataclass(frozen=True)
@@ -123,13 +134,13 @@ def lines(
     """Entries by index; all but `kind` take a beginning. Raises Unknown, Ambiguous."""
 
     def gather(tx: Transaction) -> list[Line]:
-        query = select(LogRow).where(col(LogRow.position).is_not(None))
+        query = _LINES
         if kind:
-            query = query.where(LogRow.kind == kind)
+            query = query.where(col(LogRow.kind) == kind)
         if campaign:
-            query = query.where(LogRow.campaign == campaign_by(tx, campaign).id)
+            query = query.where(col(LogRow.campaign) == campaign_by(tx, campaign).id)
         if bundle:
-            query = query.where(LogRow.bundle == bundle_by(tx, bundle).digest)
+            query = query.where(col(LogRow.bundle) == bundle_by(tx, bundle).digest)
         if digest:
             head = "sha256:" + digest.removeprefix("sha256:")
             if len(head) < len("sha256:") + _PREFIX:
@@ -139,7 +150,8 @@ def lines(
                 )
             query = query.where(col(LogRow.digest) >= head, col(LogRow.digest) < head + "\x7f")
         column = LogRow.__table__.c["position"]  # type: ignore[attr-defined]
-        return [_line(row) for row in tx.session.exec(cut.cut(query, [column], few=bool(digest)))]
+        found = tx.session.exec(cut.cut(query, [column], few=bool(digest)))
+        return [Line(*row) for row in found]
 
     return desk.store.read("view-log", gather)
 

@@ -52,14 +52,14 @@ def pages(
     def look() -> health.Health:
         return health.health(desk, absent)
 
-    def see() -> glance.Glance:
+    def see(found: health.Health) -> glance.Glance:
         # Witnesses have their own line there, from the first moment on.
         calls = [tell(one) for one in watch.alerts() if one.kind is not AlertKind.WITNESS_SILENT]
-        return glance.glance(look(), calls)
+        return glance.glance(found, calls)
 
     live = {
         "health": Broadcast(
-            lambda _, language: _beat_of_health(kit, language, see()),
+            lambda _, language: _beat_of_health(kit, language, see(look())),
             kit.clock,
             version=kit.assets.version,
         ),
@@ -81,18 +81,20 @@ def _health(
     router: APIRouter,
     kit: Kit,
     look: Callable[[], health.Health],
-    see: Callable[[], glance.Glance],
+    see: Callable[[health.Health], glance.Glance],
     live: Broadcast,
 ) -> None:
     @router.get("/", dependencies=[needs(*WATCHERS, Role.AUTHOR)], include_in_schema=False)
     def first(request: Request) -> Response:
         if not visits.person(request).roles & set(WATCHERS):
             return RedirectResponse("/mine", HTTPStatus.SEE_OTHER)  # an author's first page
+        found = look()
         return kit.page(
             request,
             "scheduler/health.html",
             title=say("Health of the grid"),
-            glance=see(),
+            data=lambda: plainly.answer(found),
+            glance=see(found),
             acts=offered.START,
         )
 
@@ -148,6 +150,7 @@ def _campaigns(router: APIRouter, kit: Kit, desk: Desk, live: Broadcast) -> None
             "scheduler/campaign.html",
             title=found.run.title or found.run.campaign,
             trail=[_HOME, _CAMPAIGNS],
+            data=lambda: plainly.answer(found),
             acts=offered.for_campaign(found.run.campaign, found.run.state),
             **_campaign(found, kit.speech(kit.language(request))),
         )
@@ -247,6 +250,7 @@ def _units(router: APIRouter, kit: Kit, desk: Desk) -> None:
             "scheduler/unit.html",
             title=say("Work unit {unit}", unit=found.work.unit[:13]),
             trail=[_HOME, _CAMPAIGNS, Crumb(found.title or campaign, f"/campaigns/{campaign}")],
+            data=lambda: plainly.answer(found),
             acts=offered.for_unit(found.work.unit, found.work.state, found.work.kind),
             facts=glance.unit_facts(found),
             plan=found.plan,

@@ -9,6 +9,7 @@ import types
 import typing
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -41,11 +42,21 @@ def plain(value: Any) -> Any:
     return value
 
 
-def description(view: type) -> dict[str, Any]:
+def description(view: type, status: int = HTTPStatus.OK) -> dict[str, Any]:
     """For a route's `openapi_extra`: what `answer` makes of a dataclass of this type."""
-    content = {"application/json": {"schema": schema(view)}}
     says = (view.__doc__ or view.__name__).partition("\n")[0]
-    return {"responses": {"200": {"description": says, "content": content}}}
+    return answered("application/json", says, schema(view), status)
+
+
+def answered(
+    media: str, says: str, shape: dict[str, Any] | None = None, status: int = HTTPStatus.OK
+) -> dict[str, Any]:
+    """For a route's `openapi_extra`: an answer of another type, whose JSON has the schema `shape`.
+
+    A file's route says `response_class=Response`, or it would be described as JSON as well.
+    """
+    content = {media: {"schema": shape or {"type": "string", "format": "binary"}}}
+    return {"responses": {str(int(status)): {"description": says, "content": content}}}
 
 
 _PLAIN = {
@@ -55,6 +66,7 @@ _PLAIN = {
     float: {"type": "number"},
     timedelta: {"type": "number", "description": "seconds"},
     datetime: {"type": "string", "format": "date-time"},
+    date: {"type": "string", "format": "date"},
     type(None): {"type": "null"},
 }
 

@@ -24,6 +24,7 @@ from scheduler.web.actions.pages import actions
 from scheduler.web.auditors import room as auditors
 from scheduler.web.authors.pages import author_pages
 from scheduler.web.pages import pages
+from scheduler.web.refusals import worded
 from scheduler.web.resources.room import resource_pages
 from scheduler.web.signin_store import SignInTables
 from web.application import application
@@ -88,6 +89,7 @@ def room(desk: Desk, zone: str = "UTC") -> Kit:
             Entry(say("Log"), "/log"),
         ],
         zone=place,
+        worded=worded,
     )
 
 

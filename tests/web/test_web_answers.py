@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
 from typing import Any
@@ -17,11 +18,11 @@ from trust.clock import ManualClock
 from trust.problem import Kind, Problem
 from web import problems
 from web.application import application
-from web.errors import BadParameter
+from web.errors import BadParameter, Worded
 from web.headers import HEADERS, POLICY
 from web.kit import Kit
 from web.languages import Language
-from web.sentences import say
+from web.sentences import Foreign, say
 
 MACHINE = {"accept": "application/json"}
 
@@ -98,8 +99,29 @@ def test_a_refusal_is_a_document_for_machines_and_a_page_for_people(client: Test
     }
     page = client.get("/refused").text
     assert "The campaign has &lt;b&gt;ended&lt;/b&gt;." in page
-    assert '<div class="problem" role="alert" lang="en">' in page  # its words are English
+    assert '<div class="problem" role="alert" lang="en">' in page  # nobody told them here
     assert "c-1" in page
+
+
+def test_a_surface_says_other_rooms_refusals_in_words_of_its_own(made: Kit) -> None:
+    def worded(problem: Problem) -> Worded:
+        foreign = Foreign(problem.sentence)
+        # Any two messages that have their French do here.
+        return Worded(say("Filter: {word}", word=foreign), say("there is nothing at this address"))
+
+    told = dataclasses.replace(made, worded=worded)
+    client = TestClient(surface.surface(told)[0])
+    page = client.get("/refused").text
+    assert '<div class="problem" role="alert">' in page
+    quoted = '<span lang="en">the campaign has &lt;b&gt;ended&lt;/b&gt;</span>.'
+    assert quoted in page
+    assert "Il n\u2019y a rien à cette adresse." in page
+    assert "<span lang=" not in client.get("/refused?lang=en").text
+    answer = client.get("/refused?lang=fr", headers=MACHINE)
+    assert answer.headers["content-language"] == "fr"
+    assert answer.json()["detail"].endswith("the campaign has <b>ended</b>")
+    assert answer.json()["remedy"] == "il n\u2019y a rien à cette adresse"
+    assert answer.json()["code"] == "sample-refused"
 
 
 def test_refusals_of_this_room_speak_both_languages(client: TestClient) -> None:

@@ -22,6 +22,7 @@ from scheduler.store.store import Transaction
 from scheduler.store.tables import BundleRow
 from tests.web.signin_browser import Browser
 from tests.web_scheduler.authorship import ADA, BOB, Authors, authors_in
+from tests.web_scheduler.test_api_schema import MODELS, Asked
 from trust.entropy import seeded
 from trust.ids import Digest
 from trust.keys import PrivateKey
@@ -313,6 +314,13 @@ def test_a_model_is_its_arrays_and_its_card(authors: Authors) -> None:
     assert arrays["walked"].tolist() == [3.0]
     assert authors.bundles["model"] in ada.get(f"/releases/{authors.trained}/card").text
     assert ada.get(f"/releases/{authors.released}/model").status == 404
+
+
+def test_a_models_files_are_what_the_api_describes(authors: Authors) -> None:
+    asked = Asked(authors.grid)
+    for path in sorted(MODELS):
+        case = asked.schema[path]["GET"].Case(path_parameters={"prefix": authors.trained})
+        assert asked.judge(case, []) == 200, path
 
 
 def test_a_campaign_without_a_release_says_so(authors: Authors) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import csv
+import io
 import json
 
 import pytest
@@ -16,7 +18,7 @@ from scheduler.views.counting import in_tens
 from scheduler.views.slices import Slice
 from scheduler.web.surface import Pages, Settings
 from tests.web_scheduler.territory import Grid
-from tests.web_scheduler.test_pages_long_lists import plans
+from tests.web_scheduler.test_pages_long_lists import plans, statements
 from web.signin.errors import SignInRefused
 from web.signin.roles import Role
 
@@ -60,6 +62,31 @@ def test_a_digest_of_a_few_letters_is_no_search(grid: Grid) -> None:
     one = stranger.get("/api/v1/log?size=1", headers=asked).json["items"][0]
     known = one["digest"][: len("sha256:") + 8]
     assert stranger.get(f"/api/v1/log?digest={known}", headers=asked).json["items"] == [one]
+
+
+def test_a_stranger_gets_the_log_a_thousand_entries_at_a_time(grid: Grid) -> None:
+    """As CSV too, where signed-in readers' lists give ten thousand; the next link leads on."""
+    stranger = grid.enter()
+    refused = stranger.get("/log?format=csv&size=1001")
+    assert refused.status == 422
+    assert refused.json["ids"] == {"parameter": "size"}
+    assert stranger.get("/log?format=csv&size=1000").status == 200
+    seen: list[str] = []
+    place = "?format=csv&size=3&dir=asc"
+    while place:
+        answer = stranger.get(f"/log{place}")
+        assert answer.header("content-type").startswith("text/csv")
+        seen += [row["index"] for row in csv.DictReader(io.StringIO(answer.text))]
+        place = answer.header("link").partition(">")[0].removeprefix("<")
+    assert seen == [str(index) for index in range(len(seen))]
+    assert len(seen) == ledger.head(grid.world.desk).size > 6
+
+
+def test_a_line_of_the_log_leaves_documents_proofs_where_they_are(grid: Grid) -> None:
+    asked = statements(grid, lambda: ledger.lines(grid.world.desk, Slice(5)))
+    (line,) = [one for one, _ in asked if "log_entry" in one]
+    assert "log_entry.proof IS NOT NULL" in line.partition("FROM")[0]
+    assert line.partition("FROM")[0].count(",") == 4
 
 
 # People are counted in tens, whichever sentence counts them

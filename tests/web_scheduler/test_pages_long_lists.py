@@ -48,8 +48,8 @@ STEPS_GROW_BY = 1.3
 Read = Callable[[], Any]
 
 
-def plans(grid: Grid, read: Read) -> list[str]:
-    """How SQLite goes about every query of `read`."""
+def statements(grid: Grid, read: Read) -> list[tuple[str, Any]]:
+    """What `read` asks the database, with its parameters."""
     engine = grid.world.desk.store._engine
     asked: list[tuple[str, Any]] = []
 
@@ -62,7 +62,13 @@ def plans(grid: Grid, read: Read) -> list[str]:
     finally:
         event.remove(engine, "before_cursor_execute", note)
     assert asked
-    with engine.connect() as connection:
+    return asked
+
+
+def plans(grid: Grid, read: Read) -> list[str]:
+    """How SQLite goes about every query of `read`."""
+    asked = statements(grid, read)
+    with grid.world.desk.store._engine.connect() as connection:
         return [
             row[3]
             for statement, parameters in asked

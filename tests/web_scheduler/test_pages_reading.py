@@ -199,6 +199,69 @@ def test_the_api_describes_itself(grid: Grid) -> None:
     assert all(path.startswith("/api/") for path in found["paths"])
 
 
+@pytest.mark.parametrize(
+    ("path", "cause"),
+    [
+        ("/campaigns/camp_zzzzzzzz", "Aucune campagne &#39;camp_zzzzzzzz&#39; n\u2019est connue"),
+        ("/units/zzzzzzzz", "Aucune unité de travail &#39;zzzzzzzz&#39; n\u2019est connue ici"),
+        ("/workers/zzzzzzzz", "Aucun nœud &#39;zzzzzzzz&#39; n\u2019est connu ici"),
+        ("/log/9999", "Rien ne s\u2019appelle &#39;9999&#39; dans le journal"),
+        ("/releases/{moving}", "La campagne est dans l\u2019état «\u00a0en cours\u00a0»"),
+        ("/log/authors/nobody", "&#39;nobody&#39; n\u2019est pas la clé d\u2019un auteur"),
+    ],
+)
+def test_a_mistyped_name_is_refused_in_the_readers_language(
+    grid: Grid, path: str, cause: str
+) -> None:
+    browser = grid.enter(*Role)
+    page = browser.get(path.format(moving=grid.moving), headers={"accept-language": "fr"})
+    assert page.status in {404, 422, 503}
+    assert cause in page.text
+    assert '<div class="problem" role="alert">' in page.text
+    english = browser.get(path.format(moving=grid.moving), headers={"accept-language": "en"}).text
+    assert cause not in english
+    assert "<span lang=" not in english
+
+
+def test_a_page_about_one_thing_is_json_too(grid: Grid) -> None:
+    """By its address or by what is asked for, the very answer of the API."""
+    bundle = str(grid.world.bundle.digest)
+    same = {
+        "/": "/health",
+        f"/campaigns/{grid.moving}": "",
+        f"/units/{grid.late_unit}": "",
+        f"/workers/{grid.workers[0].name}": "",
+        f"/bundles/{bundle}": "",
+        f"/mine/{bundle}": "",
+        f"/runs/{grid.released}": "",
+        f"/releases/{grid.released}": "",
+        "/log/3": "",
+        "/log/search?q=3": "/log-search?q=3",
+        f"/log/campaigns/{grid.released}/evidence": f"/log-evidence/{grid.released}",
+    }
+    browser = grid.enter(*Role)
+    for path, api in same.items():
+        told = browser.get("/api/v1" + (api or path)).json
+        mark = "&" if "?" in path else "?"
+        assert told == browser.get(f"{path}{mark}format=json").json, path
+        asked = browser.get(path, headers={"accept": "application/json"})
+        assert told == asked.json, path
+        assert "Accept" in asked.header("vary")
+        assert browser.get(path).status in {200, 303}, path
+    two = browser.get("/log/checkpoints?format=json").json["items"]
+    newest = two[0]["size"]
+    assert browser.get(f"/log/checkpoints/{newest}?format=json").json["size"] == int(newest)
+    beyond = browser.get("/campaigns/camp_zzzzzzzz?format=json")
+    assert (beyond.status, beyond.json["code"]) == (404, "unknown")
+
+
+@pytest.mark.parametrize("path", ["/account?format=json", "/log/3?format=csv", "/log/3?format=x"])
+def test_a_form_that_a_page_does_not_have_is_refused(grid: Grid, path: str) -> None:
+    answer = grid.enter(Role.OPERATOR).get(path)
+    assert answer.status == 422
+    assert "format" in answer.text
+
+
 def test_a_session_outlives_the_pages(grid: Grid) -> None:
     browser = grid.enter(Role.VIEWER)
     grid.open(grid.origin)

@@ -33,6 +33,7 @@ PATH = "/api/v1/actions"
 LARGEST = MAXIMUM_SETTINGS_BYTES + 8 * 1024
 _FIELDS = {"act", "subject", "reason", "request", "parameters"}
 _DESCRIPTION: dict[str, Any] = {
+    **plainly.description(deeds.Deed, HTTPStatus.CREATED),
     "summary": "Do something by hand, with a reason; the deed is signed and logged.",
     "requestBody": {
         "required": True,
@@ -102,7 +103,11 @@ def api(desk: Desk, hands: Hands) -> APIRouter:
             headers={"Location": f"{PATH}/{done.id}"},
         )
 
-    @router.get(f"{PATH}/{{identity}}", dependencies=[needs(Role.OPERATOR, Role.AUDITOR)])
+    @router.get(
+        f"{PATH}/{{identity}}",
+        dependencies=[needs(Role.OPERATOR, Role.AUDITOR)],
+        openapi_extra=plainly.description(deeds.Deed),
+    )
     def one(identity: str) -> Response:
         return plainly.answer(deeds.deed(desk, identity))
 

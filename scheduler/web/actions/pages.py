@@ -18,6 +18,7 @@ from scheduler.service.actions import Actor
 from scheduler.service.desk import Desk
 from scheduler.views import deeds
 from scheduler.views.deeds import Deed, Offer, Target
+from scheduler.web import plainly
 from scheduler.web.actions import words
 from scheduler.web.actions.errors import NotNow
 from scheduler.web.actions.hands import Hands
@@ -110,6 +111,7 @@ def _reading(router: APIRouter, kit: Kit, desk: Desk, live: Broadcast) -> None:
             "actions/deed.html",
             title=say("Action: {what}", what=words.ACTS[found.act].word),
             trail=[_ACTIONS],
+            data=lambda: plainly.answer(found),
             **_shown(found),
         )
 

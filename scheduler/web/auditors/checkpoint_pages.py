@@ -51,6 +51,7 @@ def checkpoint_pages(kit: Kit, desk: Desk) -> APIRouter:
             title=plural("Checkpoint of {number} entry", "Checkpoint of {number} entries",
                          found.size),
             trail=[LOG, _LIST],
+            data=lambda: plainly.answer(found),
             found=found,
             facts=_facts(found),
             name=f"checkpoint-{found.size}",
@@ -70,6 +71,7 @@ def checkpoint_pages(kit: Kit, desk: Desk) -> APIRouter:
             "auditors/consistency.html",
             title=say("From {old} to {new} entries", old=found.old.size, new=found.new.size),
             trail=[LOG, _LIST],
+            data=lambda: plainly.answer(found),
             found=found,
             checked=_checked(found),
             old_facts=_facts(found.old),
@@ -83,7 +85,11 @@ def checkpoint_pages(kit: Kit, desk: Desk) -> APIRouter:
         name = f"continuation-{found.old.size}-{found.new.size}.txt"
         return attachment(found.file.encode(), name)
 
-    @router.get(f"{API}/log-consistency", dependencies=[anybody()])
+    @router.get(
+        f"{API}/log-consistency",
+        dependencies=[anybody()],
+        openapi_extra=plainly.description(checkpoints.Growth),
+    )
     def as_json(old: str, new: str) -> Response:
         return plainly.answer(checkpoints.growth(desk, old, new))
 

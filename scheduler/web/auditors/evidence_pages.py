@@ -9,7 +9,7 @@ from itertools import chain
 from threading import BoundedSemaphore, Lock
 
 from fastapi import APIRouter, Request, Response
-from starlette.responses import StreamingResponse
+from starlette.responses import JSONResponse, StreamingResponse
 
 from scheduler.errors import ArchiveBusy
 from scheduler.service.desk import Desk
@@ -67,11 +67,13 @@ def evidence_pages(kit: Kit, desk: Desk) -> APIRouter:
                 include_in_schema=False)  # fmt: skip
     def shown(request: Request, prefix: str) -> Response:
         found = planned(prefix)
+        told = _told(found, hashes.of(found, places))
         return kit.page(
             request,
             "auditors/evidence.html",
             title=say("Evidence of a campaign"),
             trail=[LOG],
+            data=lambda: JSONResponse(told),
             name=found.name,
             campaign=found.campaign,
             facts=[
@@ -79,7 +81,7 @@ def evidence_pages(kit: Kit, desk: Desk) -> APIRouter:
                 (say("Entries of the log"), found.entries),
                 (say("Files"), len(found.parts)),
                 (say("Size"), Size(found.length)),
-                (say("SHA-256 of the file"), hashes.of(found, places)),
+                (say("SHA-256 of the file"), told["sha256"]),
             ],
         )
 
@@ -101,16 +103,20 @@ def evidence_pages(kit: Kit, desk: Desk) -> APIRouter:
     @router.get(f"{API}/log-evidence/{{prefix}}", dependencies=[anybody()])
     def as_json(prefix: str) -> dict[str, str | int]:
         found = planned(prefix)
-        return {
-            "campaign": found.campaign,
-            "name": found.name,
-            "bytes": found.length,
-            "files": len(found.parts),
-            "entries": found.entries,
-            "sha256": hashes.of(found, places),
-        }
+        return _told(found, hashes.of(found, places))
 
     return router
+
+
+def _told(found: Archive, value: str) -> dict[str, str | int]:
+    return {
+        "campaign": found.campaign,
+        "name": found.name,
+        "bytes": found.length,
+        "files": len(found.parts),
+        "entries": found.entries,
+        "sha256": value,
+    }
 
 
 def _read(found: Archive, places: BoundedSemaphore) -> Iterator[bytes]:

@@ -67,6 +67,7 @@ def log_pages(kit: Kit, desk: Desk) -> APIRouter:
             title=say("Entry {index}: {what}", index=str(found.line.index),
                       what=words.entry_word(found.line.kind)),
             trail=[LOG],
+            data=lambda: plainly.answer(found),
             found=found,
             told=telling.told(found),
             facts=telling.facts(found),

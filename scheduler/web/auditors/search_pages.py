@@ -15,7 +15,9 @@ from scheduler.web.auditors.tables import WORKS
 from scheduler.web.tables import cut
 from trust.errors import KeyRefused
 from trust.keys import PublicKey
+from web import formats
 from web.cells import Cell, Ident, Link
+from web.formats import Format
 from web.kit import Kit
 from web.listing import of
 from web.listing.openapi import description
@@ -38,20 +40,26 @@ def search_pages(kit: Kit, desk: Desk) -> APIRouter:
     @router.get("/log/search", dependencies=[anybody()], include_in_schema=False)
     def found(request: Request, q: str = "") -> Response:
         hits = search.search(desk, q)
-        if len(hits.found) == 1 and not hits.more:
+        page = formats.of(request) is Format.HTML
+        if page and len(hits.found) == 1 and not hits.more:
             return RedirectResponse(place(hits.found[0]), status_code=303)
         return kit.page(
             request,
             "auditors/search.html",
             title=say("Search the log"),
             trail=[LOG],
+            data=lambda: plainly.answer(hits),
             asked=q[: search.LONGEST],
             hits=[_row(hit) for hit in hits.found],
             more=hits.more,
             most=search.MOST,
         )
 
-    @router.get(f"{API}/log-search", dependencies=[anybody()])
+    @router.get(
+        f"{API}/log-search",
+        dependencies=[anybody()],
+        openapi_extra=plainly.description(search.Hits),
+    )
     def as_json(q: str) -> Response:
         return plainly.answer(search.search(desk, q))
 
@@ -65,7 +73,9 @@ def search_pages(kit: Kit, desk: Desk) -> APIRouter:
         try:
             known = PublicKey.parse(key)
         except KeyRefused as error:
-            raise InputRefused(error.sentence, remedy="write the whole key, ed25519:…") from error
+            raise InputRefused(
+                f"{key[:80]!r} is no author's key", remedy="write the whole key, ed25519:…"
+            ) from error
         state = kit.state(request, WORKS)
         rows = search.works(desk, str(known), cut(state))
         return kit.listing(

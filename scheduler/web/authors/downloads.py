@@ -11,12 +11,12 @@ import importlib
 import io
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any
 
 from scheduler.errors import ExtraMissing
-from scheduler.views.releases import Array, Provenance, Released
+from scheduler.views.releases import Array, Provenance, Released, Told
 from scheduler.web import plainly
 from web.listing.forms import guarded
 
@@ -48,6 +48,26 @@ def as_json(released: Released) -> bytes:
             "carries_model": released.carries_model,
         }
     )
+
+
+def description() -> dict[str, Any]:
+    """For a route's `openapi_extra`: what `as_json` makes."""
+    stamped = plainly.schema(Provenance)
+    stamp = stamped["properties"].pop("stamp")
+    properties = {"format": {"type": "string", "const": FORMAT}, **stamped["properties"]}
+    parts = {
+        "provenance": {
+            "type": "object",
+            "required": [*properties, "log"],
+            "properties": {**properties, "log": stamp},
+        },
+        "titles": plainly.schema(Mapping[str, str]),
+        "arrays": {"type": "array", "items": plainly.schema(Array)},
+        "rounds": {"type": "array", "items": plainly.schema(Told)},
+        "carries_model": {"type": "boolean"},
+    }
+    shape = {"type": "object", "required": list(parts), "properties": parts}
+    return plainly.answered("application/json", "A campaign's release.", shape)
 
 
 def as_csv(released: Released) -> bytes:

@@ -30,6 +30,7 @@ READERS = (Role.AUTHOR, *sorted(SEES_ALL))
 _MINE = Crumb(say("My bundles"), "/mine")
 _RUNS = Crumb(say("My campaigns"), "/runs")
 _BYTES = "application/octet-stream"
+_PARQUET = "application/vnd.apache.parquet"
 
 
 def reach_of(desk: Desk, request: Request) -> Reach:
@@ -82,6 +83,7 @@ def _bundles(router: APIRouter, kit: Kit, desk: Desk) -> None:
             "authors/dossier.html",
             title=say("{name} {version}", name=line.name, version=line.version),
             trail=[_MINE],
+            data=lambda: plainly.answer(found),
             found=found,
             standing=words.STANDINGS[line.standing],
             blocked=words.blocked(line),
@@ -91,7 +93,7 @@ def _bundles(router: APIRouter, kit: Kit, desk: Desk) -> None:
             runs=facts.run_rows(found.runs),
         )
 
-    @router.get(f"{API}/mine/{{prefix}}")
+    @router.get(f"{API}/mine/{{prefix}}", openapi_extra=plainly.description(dossiers.DossierDetail))
     def as_json(request: Request, prefix: str) -> Response:
         return plainly.answer(dossiers.dossier(desk, prefix, reach_of(desk, request)))
 
@@ -124,6 +126,7 @@ def _runs(router: APIRouter, kit: Kit, desk: Desk) -> None:
             "authors/run.html",
             title=found.run.title or found.run.campaign,
             trail=[_MINE, _RUNS],
+            data=lambda: plainly.answer(found),
             found=found,
             facts=facts.of_run(found),
             stages=facts.stage_rows(found),
@@ -131,7 +134,7 @@ def _runs(router: APIRouter, kit: Kit, desk: Desk) -> None:
             curves=plots.curves(told, kit.speech(kit.language(request))),
         )
 
-    @router.get(f"{API}/runs/{{prefix}}")
+    @router.get(f"{API}/runs/{{prefix}}", openapi_extra=plainly.description(own_runs.OwnRunDetail))
     def as_json(request: Request, prefix: str) -> Response:
         return plainly.answer(own_runs.own_run(desk, prefix, reach_of(desk, request)))
 
@@ -163,6 +166,7 @@ def _releases(router: APIRouter, kit: Kit, desk: Desk) -> None:
             "authors/release.html",
             title=found.titles.get(language.value) or source.title or source.campaign,
             trail=[_MINE, _RUNS, Crumb(source.title, f"/runs/{source.campaign}")],
+            data=lambda: _told(found),
             found=found,
             scalars=plots.scalars(found.arrays),
             shown=[
@@ -176,12 +180,9 @@ def _releases(router: APIRouter, kit: Kit, desk: Desk) -> None:
             parquet=downloads.writes_parquet(),
         )
 
-    @router.get(f"{API}/releases/{{prefix}}")
+    @router.get(f"{API}/releases/{{prefix}}", openapi_extra=downloads.description())
     def as_json(request: Request, prefix: str) -> Response:
-        found = releases.released(desk, prefix, reach_of(desk, request))
-        return Response(
-            downloads.as_json(found), media_type="application/json", headers={"Vary": VARY}
-        )
+        return _told(releases.released(desk, prefix, reach_of(desk, request)))
 
 
 def _files(router: APIRouter, desk: Desk) -> None:
@@ -189,7 +190,11 @@ def _files(router: APIRouter, desk: Desk) -> None:
         return releases.released(desk, prefix, reach_of(desk, request))
 
     @router.get("/releases/{prefix}/csv", include_in_schema=False)
-    @router.get(f"{API}/releases/{{prefix}}/csv")
+    @router.get(
+        f"{API}/releases/{{prefix}}/csv",
+        response_class=Response,
+        openapi_extra=plainly.answered("text/csv", "Every cell of a release, its origin above it."),
+    )
     def as_csv(request: Request, prefix: str) -> Response:
         one = found(request, prefix)
         return _file(downloads.as_csv(one), f"{_name(one)}.csv", "text/csv; charset=utf-8")
@@ -200,31 +205,53 @@ def _files(router: APIRouter, desk: Desk) -> None:
         return _file(downloads.as_json(one), f"{_name(one)}.json", "application/json")
 
     @router.get("/releases/{prefix}/parquet", include_in_schema=False)
-    @router.get(f"{API}/releases/{{prefix}}/parquet")
+    @router.get(
+        f"{API}/releases/{{prefix}}/parquet",
+        response_class=Response,
+        openapi_extra=plainly.answered(_PARQUET, "Every cell of a release, its origin with it."),
+    )
     def as_parquet(request: Request, prefix: str) -> Response:
         one = found(request, prefix)
-        kind = "application/vnd.apache.parquet"
-        return _file(downloads.as_parquet(one), f"{_name(one)}.parquet", kind)
+        return _file(downloads.as_parquet(one), f"{_name(one)}.parquet", _PARQUET)
 
     @router.get("/releases/{prefix}/report", include_in_schema=False)
-    @router.get(f"{API}/releases/{{prefix}}/report")
+    @router.get(
+        f"{API}/releases/{{prefix}}/report",
+        openapi_extra=plainly.answered(
+            "application/json",
+            "The report, byte for byte as the release names its digest.",
+            {"type": "object"},
+        ),
+    )
     def report(request: Request, prefix: str) -> Response:
         one = found(request, prefix)
         return _file(one.raw, f"{_name(one)}-report.json", "application/json")
 
     @router.get("/releases/{prefix}/model", include_in_schema=False)
-    @router.get(f"{API}/releases/{{prefix}}/model")
+    @router.get(
+        f"{API}/releases/{{prefix}}/model",
+        response_class=Response,
+        openapi_extra=plainly.answered(_BYTES, "The released model, as safetensors."),
+    )
     def model(request: Request, prefix: str) -> Response:
         one = found(request, prefix)
         raw = trained.weights(desk, one.provenance.campaign)
         return _file(raw, f"{_name(one)}.safetensors", _BYTES)
 
     @router.get("/releases/{prefix}/card", include_in_schema=False)
-    @router.get(f"{API}/releases/{{prefix}}/card")
+    @router.get(
+        f"{API}/releases/{{prefix}}/card",
+        response_class=Response,
+        openapi_extra=plainly.answered("text/markdown", "The card of the released model."),
+    )
     def card(request: Request, prefix: str) -> Response:
         one = found(request, prefix)
         raw = trained.card(desk, one.provenance.campaign)
         return _file(raw, f"{_name(one)}-card.md", "text/markdown; charset=utf-8")
+
+
+def _told(found: Released) -> Response:
+    return Response(downloads.as_json(found), media_type="application/json", headers={"Vary": VARY})
 
 
 def _name(found: Released) -> str:

@@ -159,7 +159,11 @@ def budget_pages(kit: Kit, desk: Desk, documents: Documents) -> APIRouter:
             trail=[_BUDGETS],
         )
 
-    @router.get(f"{API}/budgets/territory", dependencies=[needs(*WATCHERS)])
+    @router.get(
+        f"{API}/budgets/territory",
+        dependencies=[needs(*WATCHERS)],
+        openapi_extra=plainly.description(Territory),
+    )
     def together() -> Response:
         return plainly.answer(budgets.territory(desk, documents))
 

@@ -134,13 +134,18 @@ def bundle_pages(kit: Kit, desk: Desk, documents: Documents) -> APIRouter:
             "resources/bundle.html",
             title=f"{found.line.name} {found.line.version}",
             trail=[_BUNDLES],
+            data=lambda: plainly.answer(found),
             found=found,
             facts=_facts(found, kit.language(request)),
             votes=[_vote(vote) for vote in found.votes],
             runs=_runs(found),
         )
 
-    @router.get(f"{API}/bundles/{{prefix}}", dependencies=[needs(*WATCHERS)])
+    @router.get(
+        f"{API}/bundles/{{prefix}}",
+        dependencies=[needs(*WATCHERS)],
+        openapi_extra=plainly.description(BundleDetail),
+    )
     def as_json(prefix: str) -> Response:
         return plainly.answer(bundles.bundle(desk, documents, prefix))
 

@@ -93,7 +93,11 @@ def energy_pages(kit: Kit, desk: Desk, factors: Factors) -> APIRouter:
             chart=_chart(found, speech),
         )
 
-    @router.get(f"{API}/energy/days", dependencies=[needs(*WATCHERS)])
+    @router.get(
+        f"{API}/energy/days",
+        dependencies=[needs(*WATCHERS)],
+        openapi_extra=plainly.description(energy.Days),
+    )
     def by_day() -> Response:
         return plainly.answer(energy.days(desk, factors))
 

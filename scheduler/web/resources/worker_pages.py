@@ -86,6 +86,7 @@ def worker_pages(kit: Kit, desk: Desk) -> APIRouter:
             "resources/worker.html",
             title=say("Worker {worker}", worker=found.machine.worker[:12]),
             trail=[_WORKERS],
+            data=lambda: plainly.answer(found),
             facts=_facts(found),
             acts=offered.for_worker(
                 found.machine.worker,
@@ -97,7 +98,11 @@ def worker_pages(kit: Kit, desk: Desk) -> APIRouter:
             ended=[_ended(row) for row in found.ended],
         )
 
-    @router.get(f"{API}/workers/{{prefix}}", dependencies=[needs(*WATCHERS)])
+    @router.get(
+        f"{API}/workers/{{prefix}}",
+        dependencies=[needs(*WATCHERS)],
+        openapi_extra=plainly.description(MachineDetail),
+    )
     def as_json(prefix: str) -> Response:
         return plainly.answer(shifts.machine(desk, prefix))
 
