@@ -38,7 +38,21 @@ class Sentence:
         return PLACEHOLDER.sub(lambda found: str(self.values.get(found[1], found[0])), chosen)
 
 
-Value = str | int | float | Decimal | datetime | date | timedelta | Sentence
+@dataclass(frozen=True)
+class Foreign:
+    """Words that somebody wrote in one language, whatever the page's is: quoted, never translated.
+
+    A page marks them, so that a voice reads them as what they are (WCAG 3.1.2).
+    """
+
+    text: str
+    language: str = "en"
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Value = str | int | float | Decimal | datetime | date | timedelta | Sentence | Foreign
 
 
 def say(message: str, /, **values: Value) -> Sentence:

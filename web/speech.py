@@ -15,9 +15,10 @@ from typing import cast
 from babel import Locale, dates, numbers
 from markupsafe import Markup, escape
 
+from terminal.words import several_lines
 from web.catalogues import Catalogues
 from web.languages import Language
-from web.sentences import PLACEHOLDER, Sentence, Value, say
+from web.sentences import PLACEHOLDER, Foreign, Sentence, Value, say
 
 _LOCALES = {Language.FR: Locale.parse("fr_FR"), Language.EN: Locale.parse("en_GB")}
 _DIGITS = "#,##0.###"
@@ -47,6 +48,8 @@ class Speech:
                 return ""
             case Sentence():
                 return self._sentence(said)
+            case Foreign():
+                return said.text
             case bool():
                 return self._sentence(_YES if said else _NO)
             case int() | float() | Decimal():
@@ -58,6 +61,15 @@ class Speech:
             case timedelta():
                 return self.duration(said)
         return said
+
+    def marked(self, said: Value | None) -> Markup:
+        """The same for a page: what cannot be seen is shown, foreign words say their language."""
+        if isinstance(said, Sentence):
+            return self._marked(said)
+        text = escape(several_lines(self.text(said)))
+        if isinstance(said, Foreign) and said.language != self.language:
+            return Markup('<span lang="{}">{}</span>').format(said.language, text)
+        return text
 
     def message(self, message: str, /, **values: object) -> str:
         """`_()` of templates: a value that is markup stays markup, everything else is escaped."""
@@ -164,6 +176,15 @@ class Speech:
             lambda hole: self.text(values[hole[1]]) if hole[1] in values else hole[0],
             self._form(said),
         )
+
+    def _marked(self, said: Sentence) -> Markup:
+        values = said.values
+
+        def fill(hole: re.Match[str]) -> str:
+            return self.marked(values[hole[1]]) if hole[1] in values else hole[0]
+
+        form = str(escape(several_lines(self._form(said))))
+        return Markup(PLACEHOLDER.sub(fill, form))  # noqa: S704 - every part was escaped
 
     def _markup(self, said: Sentence, values: dict[str, object]) -> Markup:
         text = str(escape(self._form(said)))

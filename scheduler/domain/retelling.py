@@ -48,10 +48,14 @@ def _nested(name: str, text: str) -> str | Retold:
 @cache
 def _shape(reason: Reason) -> re.Pattern[str] | None:
     said = template(reason)
-    if len(_HOLE.sub("", said)) < _TELLING:
-        return None
+    return None if len(_HOLE.sub("", said)) < _TELLING else pattern(said)
+
+
+@cache
+def pattern(said: str) -> re.Pattern[str]:
+    """What fits a sentence whose holes are `{name}`: one group for each of them."""
     parts = _HOLE.split(said)
-    pattern = "".join(
-        f"(?P<{part}>.*)" if at % 2 else re.escape(part) for at, part in enumerate(parts)
+    return re.compile(
+        "".join(f"(?P<{part}>.*)" if at % 2 else re.escape(part) for at, part in enumerate(parts)),
+        re.DOTALL,
     )
-    return re.compile(pattern, re.DOTALL)

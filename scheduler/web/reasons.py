@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from scheduler.domain.reasons import Reason
 from scheduler.domain.retelling import Retold, retell
-from web.sentences import Sentence, Value, mark, say
+from scheduler.web.details import detail, own
+from web.sentences import Foreign, Sentence, Value, mark, plural, say
 
 SENTENCES: Mapping[Reason, str] = {
     Reason.WAITING_FOR_CONSENTS: mark("waiting for consents: {missing} missing"),
@@ -86,20 +87,51 @@ SENTENCES: Mapping[Reason, str] = {
 }
 
 
+# The batch's crowds, which agree with their number.
+_CROWDS: Mapping[str, Sentence] = {
+    "operators": plural("{number} operator", "{number} operators", 0),
+    "contributors": plural("{number} contributor", "{number} contributors", 0),
+    "contributors without those of one operator": plural(
+        "{number} contributor without those of one operator",
+        "{number} contributors without those of one operator",
+        0,
+    ),
+}
+_LEFT_OUT: Mapping[str, str] = {
+    "helper": mark("the helper left this worker's report out of the batch ({code})"),
+    "keyholder": mark("the keyholder left this worker's report out of the batch ({code})"),
+}
+# People give these reasons, in whatever language is theirs.
+_PEOPLES = frozenset({Reason.CAMPAIGN_CANCELLED, Reason.AUTHORISATION_SUSPENDED})
+_QUOTED = frozenset({"what", "why"})
+
+
 def told(why: str, code: str = "") -> Sentence | None:
-    """What a stored reason says; foreign words in it stay as they were written. None for "".
+    """What a stored reason says; words that are not ours are quoted as foreign. None for "".
 
     `code` may be another institution's own word for it.
     """
     if not why:
         return None
     found = retell(why, code)
-    return say("{text}", text=why) if found is None else _said(found)
+    if found is not None:
+        return _said(found)
+    return own(why) or say("{text}", text=Foreign(why))
 
 
 def _said(found: Retold) -> Sentence:
-    values: dict[str, Value] = {
-        name: _said(part) if isinstance(part, Retold) else part
-        for name, part in found.details.items()
-    }
+    values = {name: _value(found.reason, name, part) for name, part in found.details.items()}
+    match found.details:
+        case {"who": str(who), "code": code} if who in _LEFT_OUT:
+            return Sentence(_LEFT_OUT[who], {"code": str(code)})
+        case {"have": str(have), "what": str(what)} if what in _CROWDS and have.isdecimal():
+            one, number = _CROWDS[what], int(have)
+            values["what"] = Sentence(one.message, {"number": number}, one.many, number)
+            return Sentence(mark("the batch has {what}, the rules ask for {need}"), values)
     return Sentence(SENTENCES[found.reason], values)
+
+
+def _value(reason: Reason, name: str, part: str | Retold) -> Value:
+    if isinstance(part, Retold):
+        return _said(part)
+    return detail(part) if name in _QUOTED and reason not in _PEOPLES else part
