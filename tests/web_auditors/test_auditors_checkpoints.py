@@ -39,6 +39,8 @@ def test_every_turn_leaves_its_checkpoint_with_cosignatures(grid: Grid) -> None:
     assert {row["signed"] for row in rows} == {"holds"}
     page = grid.enter().get("/log/checkpoints").text
     assert "witness.example/one" in page
+    assert " UTC)" not in page  # a moment as everywhere: in the territory's time, and how long ago
+    assert page.count('class="dated"') == len(rows)
     first = ask(grid.enter(), "/api/v1/log-checkpoints?size=2")
     second = ask(grid.enter(), f"/api/v1/log-checkpoints?size=2&cursor={first['next']}")
     assert first["items"] + second["items"] == rows[:4]

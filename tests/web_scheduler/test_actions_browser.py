@@ -98,7 +98,7 @@ def test_the_other_actions_from_their_buttons_to_their_entries(browse: Watch, se
         page.goto(served.origin + where)
         page.click(f'main a[href="{form}"]')
         if "start" in form:
-            page.fill("#parameters", '{"zones": 3}')
+            page.fill("#set-zones", "3")
         confirm(page, "un essai")
         turn(served)
         page.reload()
