@@ -20,7 +20,7 @@ _STEPS = 5
 _RADIUS, _MARGIN, _LEGEND = 46.0, 14.0, 44.0
 _HIGHEST = 520.0
 _LETTERS = 13
-_LETTER = 6.4  # units a letter of a badge
+_LETTER = 6.5  # units a letter of a badge
 Corner = tuple[float, float]
 
 
@@ -79,7 +79,7 @@ def territory(
                          font_size=12),
                 svg.text(_value(place.value, speech), x=x, y=y + 14 - lift, text_anchor="middle",
                          class_=ink, font_size=14, font_weight=600),
-                *(_badge(badge, x, y, speech) if badge else []),
+                *(_badge(badge, shape, speech) if badge else []),
             ],
         )  # fmt: skip
         if place.href:
@@ -110,16 +110,20 @@ def territory(
     )
 
 
-def _badge(status: Status, x: float, y: float, speech: Speech) -> list[str]:
-    """A state on a plate of its own, so that it reads on every shade."""
+def _badge(status: Status, shape: Sequence[Corner], speech: Speech) -> list[str]:
+    """A state on a plate of its own, so that it reads on every shade; a mark where no word fits."""
+    x, y = _middle(shape)
     word = speech.text(status.word)
-    wide = min(_LETTER * len(word) + 26, 1.6 * _RADIUS)
+    wide = _LETTER * len(word) + 22
+    if wide > max(x for x, _ in shape) - min(x for x, _ in shape) - 8:
+        word, wide = "", 17.0
+    left = x - wide / 2
     return [
-        svg.element("rect", x=x - wide / 2, y=y + 12, width=wide, height=17, rx=8.5,
-                    class_=f"plate fill-{status.tone}"),
-        marks.drawn(x - wide / 2 + 10, y + 20.5, status.tone),
-        svg.text(word, x=x + 7, y=y + 24.5, text_anchor="middle", class_="plate-word",
-                 font_size=11, font_weight=600),
+        svg.titled("rect", speech.text(status.word), x=left, y=y + 12, width=wide, height=17,
+                   rx=8.5, class_=f"plate fill-{status.tone}"),
+        marks.drawn(left + (10 if word else 8.5), y + 20.5, status.tone),
+        *([svg.text(word, x=left + 18, y=y + 24.5, class_="plate-word", font_size=10.5,
+                    font_weight=600)] if word else []),
     ]  # fmt: skip
 
 

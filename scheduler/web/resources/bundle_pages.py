@@ -63,7 +63,7 @@ BUNDLES: Table[BundleLine] = Table(
             schema="integer",
         ),
         Column("protection", say("Protection"), _protections),
-        Column("libraries", say("Libraries"), _libraries),
+        Column("libraries", say("Libraries"), _libraries, page=False),
         Column(
             "state_bytes",
             say("State between rounds"),
@@ -72,7 +72,7 @@ BUNDLES: Table[BundleLine] = Table(
             schema="integer",
             page=False,
         ),
-        Column("author", say("Author"), lambda row: Ident(row.author, letters=8)),
+        Column("author", say("Author"), lambda row: Ident(row.author), page=False),
         Column("submitted_at", say("Submitted"), lambda row: row.submitted_at, sort="submitted_at"),
     ],
     sorts=[
