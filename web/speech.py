@@ -225,8 +225,9 @@ class Speech:
             if hole[1] not in values:
                 return hole[0]
             value = values[hole[1]]
-            inside = isinstance(value, datetime)
-            return self.when(value, inside=True) if inside else self.marked(value)
+            if isinstance(value, datetime):
+                return self.when(value, inside=True)
+            return self.marked(value)
 
         form = str(coded(several_lines(self._form(said))))
         return Markup(PLACEHOLDER.sub(fill, form))  # noqa: S704 - every part was escaped

@@ -198,7 +198,9 @@ def _flows(array: Array, speech: Speech) -> tuple[list[Chart], list[Sentence]]:
     """The largest streams between the first two axes, summed over the others."""
     streams = _streams(array)
     ranked = sorted(streams.items(), key=lambda item: (-item[1], item[0]))
-    drawn = {path: amount for path, amount in ranked[:MOST_RIBBONS] if amount > 0}
+    drawn: dict[tuple[str, ...], float] = {
+        path: amount for path, amount in ranked[:MOST_RIBBONS] if amount > 0
+    }
     if not drawn:
         return [], [say("No flow is above zero: there is nothing to draw.")]
     chart = charts.flow(
