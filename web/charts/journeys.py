@@ -15,7 +15,7 @@ from web.sentences import say
 from web.speech import Speech
 
 _HEIGHT, _MARGIN = 560.0, 80.0
-_WIDEST, _RADIUS = 16.0, 7.0
+_WIDEST, _RADIUS = 12.0, 7.0
 MOST_ARROWS = 60  # with more a map is a skein; the table has them all
 Flows = Mapping[tuple[str, str], float]
 
@@ -59,12 +59,14 @@ def journeys(
         for pair, amount in sorted(flows.items(), key=lambda item: (-item[1], item[0]))
     ]
     total = math.fsum(flows.values())
+    key = say("An arrow is wider for more, and a ring thicker for more that stay.")
+    content.append(svg.text(speech.text(key), x=14, y=_HEIGHT - 12))
     about = say(
-        "Schematic map: {total} {unit} in all between {count} places; an arrow is wider for more, "
-        "and a ring thicker for more that stay.",
+        "Schematic map: {total} {unit} in all between {count} places. {key}",
         total=total,
         unit=unit,
         count=len(spots),
+        key=key,
     )
     return Chart(
         caption=caption,
