@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from scheduler.errors import PagesRefused
+from scheduler.judging import parse
 from scheduler.service.actions import LocalOffice
 from scheduler.service.exclusion import deny
 from scheduler.views import machines, shifts
 from scheduler.views.machines import Machine
-from scheduler.judging import parse
 from scheduler.web.resources.worker_pages import _spots
 from tests.scheduler.conftest import TERRITORY, World
 from tests.web.signin_browser import Browser

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 
+from scheduler.judging import Sites
 from scheduler.service.desk import Desk
 from scheduler.views import machines, shifts
 from scheduler.views.machines import Site
@@ -17,7 +18,6 @@ from scheduler.web import words as states
 from scheduler.web.actions import offered
 from scheduler.web.pages import API, WATCHERS
 from scheduler.web.reasons import told
-from scheduler.judging import Sites
 from scheduler.web.tables import unit_ident
 from web import charts
 from web.cells import Cell, Ident, Link, Status, Tone
