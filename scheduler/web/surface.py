@@ -75,7 +75,7 @@ def room(desk: Desk, zone: str = "UTC") -> Kit:
             Room("resources", "scheduler.web.resources"),
         ],
         navigation=[
-            Entry(say("Health"), "/", watchers, ("/alerts",)),
+            Entry(say("Health"), "/", watchers),
             Entry(say("Campaigns"), "/campaigns", watchers, ("/units",)),
             Entry(say("Workers"), "/workers", watchers, ("/sites",)),
             Entry(say("Queue"), "/queue", watchers),
