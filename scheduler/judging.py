@@ -16,6 +16,11 @@ LARGEST_FILE = 64 * 1024  # bytes
 _LONGEST_MINUTES = 60 * 24 * 30
 _LARGEST = 1_000_000  # of workers, attempts and seconds
 _LONGEST = 300  # letters of the factor's source
+MOST_SITES = 200
+WIDEST = 12  # columns and rows of the map: more hexagons could not be read
+MOST_PLACES = 1_000
+Places = Mapping[str, tuple[float, float]]  # longitude and latitude of releases' labels, degrees
+Sites = Mapping[str, tuple[int, int]]  # column and row of each place on the schematic map
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,8 @@ class Judging:
 
     alerts: Thresholds = field(default_factory=Thresholds)
     energy: Factors = field(default_factory=Factors)
+    sites: Sites = field(default_factory=dict)
+    places: Places = field(default_factory=dict)
 
 
 def load(path: Path) -> Judging:
@@ -43,7 +50,10 @@ def parse(plain: Mapping[str, Any]) -> Judging:
     """The same from what TOML says. Raises PagesRefused for unknown keys and impossible values."""
     _only(plain, Judging(), "")
     return Judging(
-        alerts=_thresholds(_table(plain, "alerts")), energy=_energy(_table(plain, "energy"))
+        alerts=_thresholds(_table(plain, "alerts")),
+        energy=_energy(_table(plain, "energy")),
+        sites=_sites(_table(plain, "sites")),
+        places=_places(_table(plain, "places")),
     )
 
 
@@ -75,6 +85,42 @@ def _energy(plain: Mapping[str, Any]) -> Factors:
         ),
         source=source,
     )
+
+
+def _sites(plain: Mapping[str, Any]) -> Sites:
+    if len(plain) > MOST_SITES:
+        raise _refused(f"sites names {MOST_SITES} places at most")
+    found: dict[str, tuple[int, int]] = {}
+    for name, place in plain.items():
+        match place:
+            case [int() as column, int() as row] if _on_map(column) and _on_map(row):
+                if (column, row) in found.values():
+                    raise _refused(f"sites has two places at [{column}, {row}]")
+                found[name] = (column, row)
+            case _:
+                raise _refused(
+                    f"sites.{name[:60]} is [column, row], each a whole number from 0 to "
+                    f"{WIDEST - 1}"
+                )
+    return found
+
+
+def _places(plain: Mapping[str, Any]) -> Places:
+    if len(plain) > MOST_PLACES:
+        raise _refused(f"places names {MOST_PLACES} labels at most")
+    return {name: _located(name, place) for name, place in plain.items()}
+
+
+def _located(name: str, place: Any) -> tuple[float, float]:
+    match place:
+        case [int() | float() as east, int() | float() as north]:
+            if abs(east) <= 180 and abs(north) <= 85:  # beyond which no map of ours is true
+                return float(east), float(north)
+    raise _refused(f"places.{name[:60]} is [longitude, latitude] in degrees")
+
+
+def _on_map(step: int) -> bool:
+    return not isinstance(step, bool) and 0 <= step < WIDEST
 
 
 def number(value: Any, name: str, most: float) -> float:

@@ -109,4 +109,29 @@ class Measure(Shown):
         return self.amount
 
 
+@dataclass(frozen=True)
+class Exact(Shown):
+    """A decimal number as its document writes it: all of its digits, with the language's point."""
+
+    text: str
+
+    @property
+    def plain(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Dated(Shown):
+    """Names, each with the moment that it states where it states one; for machines one text."""
+
+    parts: tuple[tuple[str, datetime | None], ...]
+
+    @property
+    def plain(self) -> str:
+        return ", ".join(
+            name if at is None else f"{name} ({at:%Y-%m-%d %H:%M:%S} UTC)"
+            for name, at in self.parts
+        )
+
+
 Cell = Plain | Decimal | datetime | date | timedelta | Sentence | Shown

@@ -53,15 +53,23 @@ class Crumb:
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the navigation; with `roles`, shown to their holders only."""
+    """A line of the navigation; with `roles`, shown to their holders only.
+
+    `also` are further paths whose pages belong to it.
+    """
 
     text: Sentence
     href: str
     roles: frozenset[str] = frozenset()
+    also: Sequence[str] = ()
 
     def current(self, path: str) -> bool:
         """Whether the page at `path` belongs to it."""
-        return path == self.href or (self.href != "/" and path.startswith(self.href + "/"))
+        return path == self.href or any(
+            path == place or path.startswith(place + "/")
+            for place in (self.href, *self.also)
+            if place != "/"
+        )
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from babel import Locale, dates, numbers
 from markupsafe import Markup, escape
 
 from terminal.words import several_lines
+from trust.clock import to_text
 from web.catalogues import Catalogues
 from web.languages import Language
 from web.sentences import PLACEHOLDER, Foreign, Sentence, Value, say
@@ -27,6 +28,7 @@ _SIZES = {
     Language.EN: ("B", "KiB", "MiB", "GiB", "TiB"),
 }
 _SHORTEST = timedelta(seconds=1)
+_TICKED = re.compile(r"`([^`\n]{1,200})`")
 _YES, _NO = say("yes"), say("no")
 # French counts nought as one ("0 nœud"), English as many ("0 workers").
 _ONE = {Language.FR: frozenset({0, 1, -1}), Language.EN: frozenset({1, -1})}
@@ -63,13 +65,33 @@ class Speech:
         return said
 
     def marked(self, said: Value | None) -> Markup:
-        """The same for a page: what cannot be seen is shown, foreign words say their language."""
+        """The same for a page: what cannot be seen is shown, foreign words say their language.
+
+        Moments in a sentence stay right while the page is open; commands stand out as such.
+        """
+        if isinstance(said, Markup):
+            return said
         if isinstance(said, Sentence):
             return self._marked(said)
         text = escape(several_lines(self.text(said)))
         if isinstance(said, Foreign) and said.language != self.language:
             return Markup('<span lang="{}">{}</span>').format(said.language, text)
         return text
+
+    def when(self, moment: datetime, *, inside: bool = False) -> Markup:
+        """A moment as an element, absolute and relative; `inside` a sentence in brackets.
+
+        A script keeps the relative part true.
+        """
+        shape = (
+            '<time datetime="{}" title="{}">{} (<span data-ago>{}</span>)</time>'
+            if inside
+            else '<time class="when" datetime="{}" title="{}">{} '
+            '<span class="when-ago" data-ago>{}</span></time>'
+        )
+        return Markup(shape).format(  # noqa: S704 - one of two literals; what goes in is escaped
+            to_text(moment), self.utc(moment), self.moment(moment), self.ago(moment)
+        )
 
     def message(self, message: str, /, **values: object) -> str:
         """`_()` of templates: a value that is markup stays markup, everything else is escaped."""
@@ -82,9 +104,28 @@ class Speech:
         return self._sentence(Sentence(one, {"number": number, **values}, many, number))
 
     def number(self, value: float | Decimal, digits: int | None = None) -> str:
-        """With the language's separators; `digits` after the point, at most three otherwise."""
+        """With the language's separators; `digits` after the point, at most three otherwise.
+
+        A Decimal is exact: without `digits` it keeps all of its own.
+        """
+        if digits is None and isinstance(value, Decimal) and value.is_finite():
+            return numbers.format_decimal(value, locale=self.locale, decimal_quantization=False)
         shape = _DIGITS if digits is None else "#,##0" + ("." + "0" * digits if digits else "")
         return numbers.format_decimal(value, format=shape, locale=self.locale)
+
+    def exact(self, text: str) -> str:
+        """A decimal number that a document writes; what is none stays as it is."""
+        try:
+            found = Decimal(text)
+        except ArithmeticError:
+            return text
+        return self.number(found) if found.is_finite() else text
+
+    def amount(self, value: float, digits: int | None = None) -> str:
+        """`number`, except that what is not nought is never written as nought."""
+        if digits is not None and 0 < abs(value) <= 0.5 * 10**-digits:
+            return f"<\u00a0{self.number(10**-digits, digits)}"
+        return self.number(value, digits)
 
     def percent(self, share: float, digits: int = 0) -> str:
         """A share of one in per cent."""
@@ -181,9 +222,14 @@ class Speech:
         values = said.values
 
         def fill(hole: re.Match[str]) -> str:
-            return self.marked(values[hole[1]]) if hole[1] in values else hole[0]
+            if hole[1] not in values:
+                return hole[0]
+            value = values[hole[1]]
+            if isinstance(value, datetime):
+                return self.when(value, inside=True)
+            return self.marked(value)
 
-        form = str(escape(several_lines(self._form(said))))
+        form = str(coded(several_lines(self._form(said))))
         return Markup(PLACEHOLDER.sub(fill, form))  # noqa: S704 - every part was escaped
 
     def _markup(self, said: Sentence, values: dict[str, object]) -> Markup:
@@ -196,3 +242,9 @@ class Speech:
             )
 
         return Markup(PLACEHOLDER.sub(fill, text))  # noqa: S704 - every part was escaped above
+
+
+def coded(text: str) -> Markup:
+    """Text with what stands between backticks as code; everything else is escaped."""
+    marked = _TICKED.sub(r"<code>\1</code>", str(escape(text)))
+    return Markup(marked)  # noqa: S704 - escaped before anything was added

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
@@ -14,8 +14,11 @@ from terminal.words import several_lines
 from trust.clock import to_text
 from web import cells
 from web.sentences import Sentence
+from web.speech import Speech, coded
 
 FOLDER = "templates"
+BRIEF = 22  # letters that stay on one line of a table
+_AMOUNTS = (cells.Share, cells.Measure, cells.Size, cells.Exact, timedelta)
 
 
 def environment(rooms: Mapping[str, str]) -> Environment:
@@ -35,6 +38,8 @@ def environment(rooms: Mapping[str, str]) -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(seen=several_lines, rfc3339=to_text, short=short, capital=upper_first)
+    made.filters.update(coded=coded, amounts=amounts)
+    made.globals.update(breadth=breadth)
     made.tests.update(
         status=lambda value: isinstance(value, cells.Status),
         ident=lambda value: isinstance(value, cells.Ident),
@@ -44,7 +49,8 @@ def environment(rooms: Mapping[str, str]) -> Environment:
         measure=lambda value: isinstance(value, cells.Measure),
         moment=lambda value: isinstance(value, datetime),
         figure=_is_figure,
-        told=lambda value: isinstance(value, Sentence | date | timedelta),
+        exact=lambda value: isinstance(value, cells.Exact),
+        dated=lambda value: isinstance(value, cells.Dated),
     )
     return made
 
@@ -69,3 +75,21 @@ def _cut(text: str, letters: int) -> str:
 
 def _is_figure(value: object) -> bool:
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def breadth(value: object, speech: Speech) -> str:
+    """The class of a table's cell: what is short is not broken, what is long gets room."""
+    said = value.text if isinstance(value, cells.Link) else value
+    if hasattr(said, "__html__") or not isinstance(said, str | Sentence):
+        return ""
+    return "brief" if len(speech.text(said)) <= BRIEF else "broad"
+
+
+def amounts(rows: Sequence[Sequence[object]]) -> list[bool]:
+    """Of each column, whether it holds quantities and nothing else: those stand at the right."""
+    return [
+        any(value is not None for value in column)
+        and all(value is None or _is_figure(value) or isinstance(value, _AMOUNTS)
+                for value in column)
+        for column in zip(*rows, strict=False)
+    ]  # fmt: skip

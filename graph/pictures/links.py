@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from graph.errors import PictureRefused
 from graph.model import TerritoryGraph
-from graph.pictures import schematic, svg
+from graph.pictures import plane, schematic, svg
 from graph.pictures.words import WORDINGS
 from graph.potential import Kind, Potential
 from graph.reasons import Speaker
@@ -50,7 +50,7 @@ def draw(
             width=_WIDEST * link.avoided.value / most,
             radius=_RADIUS,
             shade=shade[link.mode],
-            bend=schematic.BEND * among[pair],  # two ways on one pair lie apart
+            bend=plane.BEND * among[pair],  # two ways on one pair lie apart
         )
         dashed = {"stroke_dasharray": _DASH} if link.kind is Kind.CREATE else {}
         content.append(svg.element("g", [drawn], **dashed))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from graph.commuting import Commutes, commutes
 from graph.errors import PictureRefused
 from graph.model import Place, TerritoryGraph
-from graph.pictures import labels, svg
+from graph.pictures import labels, plane, svg
 from graph.pictures.words import WORDINGS, Wording
 
 WIDTH, HEIGHT = 900.0, 640.0
@@ -20,7 +20,6 @@ _WIDEST = 16.0
 MOST_ARROWS = 60
 MOST_PLACES = 24  # with more, names lie upon names
 RADIUS = 7.0
-BEND = 0.16  # of an arrow's length
 
 
 @dataclass(frozen=True)
@@ -113,26 +112,14 @@ def _largest(graph: TerritoryGraph, one: Commutes) -> list[Place]:
 
 
 def positions(places: list[Place]) -> dict[str, Spot]:
-    """Every place on paper: an equirectangular view, true at the middle latitude."""
-    points = [(place, float(place.longitude or 0), float(place.latitude or 0)) for place in places]
-    middle = math.radians(math.fsum(north for _, _, north in points) / len(points))
-    flat = [(place, east * math.cos(middle), north) for place, east, north in points]
-    left, right = min(x for _, x, _ in flat), max(x for _, x, _ in flat)
-    low, high = min(y for _, _, y in flat), max(y for _, _, y in flat)
-    room = (WIDTH - 2 * _MARGIN, HEIGHT - _HEAD - _FOOT - _MARGIN)
-    scale = min(
-        room[0] / (right - left) if right > left else math.inf,
-        room[1] / (high - low) if high > low else math.inf,
+    """Every place on paper."""
+    known = {place.id: place for place in places}
+    flat = plane.flattened(
+        {place.id: (float(place.longitude or 0), float(place.latitude or 0)) for place in places},
+        room=(WIDTH - 2 * _MARGIN, HEIGHT - _HEAD - _FOOT - _MARGIN),
+        centre=(WIDTH / 2, _HEAD + (HEIGHT - _HEAD - _FOOT) / 2),
     )
-    scale = 1.0 if math.isinf(scale) else scale
-    return {
-        place.id: Spot(
-            place,
-            WIDTH / 2 + (x - (left + right) / 2) * scale,
-            _HEAD + (HEIGHT - _HEAD - _FOOT) / 2 - (y - (low + high) / 2) * scale,
-        )
-        for place, x, y in flat
-    }
+    return {name: Spot(known[name], x, y) for name, (x, y) in flat.items()}
 
 
 def arrow(
@@ -142,30 +129,13 @@ def arrow(
     width: float,
     radius: float,
     shade: str = svg.SHADES[0],
-    bend: float = BEND,
+    bend: float = plane.BEND,
 ) -> str:
-    """A curve to the right of the straight line, so that there and back lie apart.
-
-    `radius` is of the place where it arrives: the head stops at its edge. `said` is its title.
-    """
+    """An arrow from place to place; `said` is its title, `radius` that of where it arrives."""
     start, end = ends
-    dx, dy = end.x - start.x, end.y - start.y
-    aside = (-dy * bend, dx * bend)
-    middle = ((start.x + end.x) / 2 + aside[0], (start.y + end.y) / 2 + aside[1])
-    toward = math.hypot(end.x - middle[0], end.y - middle[1]) or 1.0
-    ux, uy = (end.x - middle[0]) / toward, (end.y - middle[1]) / toward
-    width = max(0.8, width)
-    head = max(7.0, 1.2 * width)
-    tip = (end.x - ux * (radius + 1), end.y - uy * (radius + 1))
-    neck = (tip[0] - ux * head, tip[1] - uy * head)
-    curve = svg.element(
-        "path",
-        d=f"M{_at(start.x, start.y)} Q{_at(*middle)} {_at(*neck)}",
-        fill="none",
-        stroke_width=width,
-    )
-    wings = [(neck[0] + side * uy * head / 2, neck[1] - side * ux * head / 2) for side in (-1, 1)]
-    point = svg.element("path", d=f"M{_at(*tip)} L{_at(*wings[0])} L{_at(*wings[1])} Z")
+    drawn = plane.arrow((start.x, start.y), (end.x, end.y), width=width, radius=radius, bend=bend)
+    curve = svg.element("path", d=drawn.curve, fill="none", stroke_width=drawn.width)
+    point = svg.element("path", d=drawn.head)
     # One group, so that curve and head fade together and are told once.
     return svg.titled("g", said, [curve, point], fill=shade, stroke=shade, opacity=0.6)
 
@@ -207,10 +177,6 @@ def marks(
         for key, label in named.items()
     ]
     return [*places, *names]
-
-
-def _at(x: float, y: float) -> str:
-    return f"{svg.number(x)} {svg.number(y)}"
 
 
 def _caption(graph: TerritoryGraph, one: Commutes, outside: float, words: Wording) -> str:

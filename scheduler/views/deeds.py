@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 
 from jobs import description
+from protection import accounting
 from scheduler.errors import Unknown
 from scheduler.service import bundles
 from scheduler.service.acting import obstacle
@@ -79,8 +80,19 @@ class Offer:
     version: str
     title: str
     not_after: datetime
-    bounds: Mapping[str, Bound]
-    defaults: Mapping[str, str]  # the author's, as a person would type them
+    campaigns: int  # that the vote allows
+    used: int
+    bounds: Mapping[str, Bound] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)  # the author's, as people type them
+    rho: str = ""  # zCDP that one campaign costs a privacy unit
+    epsilon: float = 0.0  # the same, at delta 1e-6
+    rho_budget: str = ""  # what all of its campaigns together may cost one
+    tables: tuple[str, ...] = ()  # of a capsule, that it reads
+
+    @property
+    def left(self) -> int:
+        """Campaigns that may still be started."""
+        return max(0, self.campaigns - self.used)
 
 
 def deeds(
@@ -171,12 +183,13 @@ def offers(desk: Desk) -> list[Offer]:
 
     def gather(tx: Transaction) -> list[Offer]:
         query = select(BundleRow).order_by(col(BundleRow.submitted_at).desc()).limit(OFFERED)
-        found = []
-        for row in tx.session.exec(query).all():
-            vote = bundles.current_authorisation(tx, row.digest)
-            if vote is not None:
-                found.append(_offer(row, vote, {}, {}))
-        return found
+        found = [
+            (row, vote)
+            for row in tx.session.exec(query).all()
+            if (vote := bundles.current_authorisation(tx, row.digest)) is not None
+        ]
+        used = _used(tx, [vote.id for _, vote in found])
+        return [_offer(row, vote, used) for row, vote in found]
 
     return desk.store.read("view-offers", gather)
 
@@ -184,7 +197,7 @@ def offers(desk: Desk) -> list[Offer]:
 def offer(desk: Desk, text: str) -> Offer:
     """One of them, with what may be set. Raises Unknown, Ambiguous, and what its bytes lack."""
 
-    def gather(tx: Transaction) -> tuple[BundleRow, AuthorisationRow]:
+    def gather(tx: Transaction) -> tuple[Offer, str]:
         row = bundle_by(tx, text)
         vote = bundles.current_authorisation(tx, row.digest)
         if vote is None:
@@ -192,21 +205,42 @@ def offer(desk: Desk, text: str) -> Offer:
                 f"no authorisation of the college holds now for {row.name} {row.version}",
                 remedy="the college must vote first",
             )
-        return row, vote
+        return _offer(row, vote, _used(tx, [vote.id])), vote.digest
 
-    row, vote = desk.store.read("view-offer", gather)
-    facts = facts_of(desk, vote.digest, row.digest)
-    proposed = description.defaults(facts.bundle.manifest)
-    return _offer(row, vote, facts.authorisation.bounds, proposed)
+    found, vote = desk.store.read("view-offer", gather)
+    facts = facts_of(desk, vote, found.bundle)
+    rho = accounting.rho_of(facts.authorisation.rules)
+    return replace(
+        found,
+        bounds=facts.authorisation.bounds,
+        defaults=description.defaults(facts.bundle.manifest),
+        rho=accounting.to_text(rho),
+        epsilon=accounting.epsilon(rho),
+        rho_budget=facts.authorisation.rho_budget,
+        tables=tuple(sorted(facts.authorisation.tables)),
+    )
 
 
-def _offer(
-    row: BundleRow,
-    vote: AuthorisationRow,
-    bounds: Mapping[str, Bound],
-    defaults: Mapping[str, str],
-) -> Offer:
-    return Offer(row.digest, row.name, row.version, vote.title, vote.not_after, bounds, defaults)
+def _used(tx: Transaction, votes: Sequence[str]) -> dict[str, int]:
+    """How many campaigns were started under each vote; a vote allows few, so they are few."""
+    query = (
+        select(CampaignRow.authorisation, func.count())
+        .where(col(CampaignRow.authorisation).in_(votes))
+        .group_by(CampaignRow.authorisation)
+    )
+    return dict(tx.session.exec(query).all())
+
+
+def _offer(row: BundleRow, vote: AuthorisationRow, used: Mapping[str, int]) -> Offer:
+    return Offer(
+        bundle=row.digest,
+        name=row.name,
+        version=row.version,
+        title=vote.title,
+        not_after=vote.not_after,
+        campaigns=vote.campaigns,
+        used=used.get(vote.id, 0),
+    )
 
 
 def _deed(row: ActionRow, entry: LogRow) -> Deed:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from scheduler.views.alerts import AlertKind
 from scheduler.views.health import Health
 from scheduler.views.lateness import SHOWN, LateUnit
 from scheduler.views.runs import Run, RunDetail
@@ -16,7 +17,7 @@ from scheduler.web.reasons import told
 from scheduler.web.resources.alert_words import Told
 from scheduler.web.tables import campaign_ident, unit_ident, worker_ident
 from web import charts
-from web.cells import Cell, Ident, Link, Status, Tone
+from web.cells import Cell, Exact, Ident, Link, Status, Tone
 from web.charts import Chart, Lane, Span
 from web.sentences import Sentence, plural, say
 from web.speech import Speech
@@ -32,7 +33,7 @@ class Glance:
     """The first page: one verdict, tiles, and the lines behind each number."""
 
     verdict: Status
-    verdict_says: Sentence
+    verdict_says: Sentence | None  # what neither `troubles` nor `calls` tells already
     troubles: Sequence[tuple[Sentence, Sentence]]
     late: Rows
     moving: Rows
@@ -43,10 +44,10 @@ class Glance:
 
     @property
     def workers_state(self) -> Status:
-        """How the workers' tile feels."""
+        """How the workers' tile feels: as the worst of them."""
         if self.health.lost:
-            return BAD
-        return LOOK if self.health.late else WELL
+            return words.WORKERS["lost"]
+        return words.WORKERS["late" if self.health.late else "fresh"]
 
 
 def glance(found: Health, calls: Sequence[Told] = ()) -> Glance:
@@ -86,20 +87,16 @@ def _verdict(found: Health, calls: Sequence[Told]) -> Status:
     return WELL if found.well and not calls else LOOK
 
 
-def _verdict_says(found: Health, calls: Sequence[Told]) -> Sentence:
+def _verdict_says(found: Health, calls: Sequence[Told]) -> Sentence | None:
     if found.well and not calls:
         return say("Every worker is here, nothing is late, nothing failed in 24 hours.")
+    told_lost = any(one.alert.kind is AlertKind.WORKER_LOST for one in calls)
     parts = [
         part
         for part, number in (
             (
-                plural("{number} thing for the operator", "{number} things for the operator",
-                       len(found.troubles)),
-                len(found.troubles),
-            ),
-            (
                 plural("{number} worker lost", "{number} workers lost", found.lost),
-                found.lost,
+                0 if told_lost else found.lost,
             ),
             (
                 plural("{number} unit late", "{number} units late", found.late_count),
@@ -110,13 +107,12 @@ def _verdict_says(found: Health, calls: Sequence[Told]) -> Sentence:
                        "{number} campaigns failed in 24 hours", found.failed_count),
                 found.failed_count,
             ),
-            (plural("{number} alert", "{number} alerts", len(calls)), len(calls)),
         )
         if number
     ]  # fmt: skip
-    said = parts[0]
+    said = parts[0] if parts else None
     for part in parts[1:]:
-        said = say("{first}, {second}", first=said, second=part)
+        said = say("{first}, {second}", first=said or "", second=part)
     return said
 
 
@@ -142,8 +138,8 @@ def run_facts(found: RunDetail) -> list[tuple[Sentence, Cell]]:
         (say("Campaign"), Ident(run.campaign)),
         (say("Bundle"), Ident(run.bundle, f"/bundles/{run.bundle[7:]}")),
         (say("Authorisation"), Ident(found.authorisation)),
-        (say("Started by"), run.started_by),
-        (say("Privacy budget as voted (zCDP)"), found.epsilon_rho),
+        (say("Started by"), Ident(run.started_by) if run.started_by else None),
+        (say("Privacy budget as voted (zCDP)"), Exact(found.epsilon_rho)),
         (say("Release"), _release_link(run)),
         (say("Release in the log"), _proven_link(found.release_index)),
         (

@@ -78,11 +78,16 @@ def room(desk: Desk, zone: str = "UTC") -> Kit:
         navigation=[
             Entry(say("Health"), "/", watchers),
             Entry(say("Alerts"), "/alerts", watchers),
-            Entry(say("Campaigns"), "/campaigns", watchers),
-            Entry(say("Workers"), "/workers", watchers),
+            Entry(say("Campaigns"), "/campaigns", watchers, ("/units",)),
+            Entry(say("Workers"), "/workers", watchers, ("/sites",)),
             Entry(say("Queue"), "/queue", watchers),
             Entry(say("Bundles"), "/bundles", watchers),
-            Entry(say("My bundles"), "/mine", frozenset({Role.AUTHOR.value})),
+            Entry(
+                say("My bundles"),
+                "/mine",
+                frozenset({Role.AUTHOR.value}),
+                ("/runs", "/releases"),
+            ),
             Entry(say("Budgets"), "/budgets", watchers),
             Entry(say("Energy"), "/energy", watchers),
             Entry(say("Actions"), "/actions", doers),
@@ -124,7 +129,7 @@ def surface(
             acts,
             api(desk, doing),
             *auditors.routers(kit, desk),
-            author_pages(kit, desk),
+            author_pages(kit, desk, judged.places),
         ],
         middleware=[Middleware(Gate, entrance=entrance)],
     )

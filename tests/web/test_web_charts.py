@@ -16,6 +16,7 @@ from tests.web.sample.surface import BUSY, GOOD, HOSTILE, START
 from trust.clock import ManualClock
 from web import charts
 from web.charts import Area, Bar, Chart, Lane, Line, Point, Span, Tile, scales
+from web.charts.chart import WIDTH
 from web.languages import Language
 from web.sentences import say
 from web.speech import Speech
@@ -143,7 +144,7 @@ def test_any_series_is_drawn_within_its_paper(found: list[tuple[int, float]], st
     chart = charts.series("x", "x", [line], FRENCH, steps=steps)
     root = sound(chart)
     for one in root.iter("circle"):
-        assert 0 <= float(one.attrib["cx"]) <= 600
+        assert 0 <= float(one.attrib["cx"]) <= WIDTH
         assert 0 <= float(one.attrib["cy"]) <= 260
     assert len(chart.rows) == len({at for at, _ in found})
 
@@ -203,6 +204,32 @@ def test_what_lasts_reaches_to_now() -> None:
     end = float(bar.attrib["x"]) + float(bar.attrib["width"])
     assert end == pytest.approx(float(now.attrib["x1"]), abs=0.05)
     assert chart.rows[0][4] is None
+
+
+def test_a_key_tells_what_the_colours_of_attempts_mean() -> None:
+    ends = [Span(START - timedelta(minutes=9), START, one) for one in (GOOD, surface.LOST, GOOD)]
+    lanes = [Lane("unit-7", ends), Lane("unit-8", [Span(START, None, BUSY)])]
+    root = sound(charts.gantt("x", "x", lanes, ENGLISH))
+    words = [ENGLISH.text(one.word) for one in (GOOD, surface.LOST, BUSY)]
+    assert [text for text in texts(root) if text in {*words, "now"}] == [*words, "now"]
+    lowest = max(float(one.attrib["y"]) for one in root.iter("text"))
+    assert lowest < float(root.attrib["viewBox"].split()[3])
+
+
+def test_whole_numbers_have_whole_shades() -> None:
+    assert scales.counted([1.0, 3.0], 5) == (0, 5)
+    assert scales.counted([0.0, 11.0], 5) == (0, 15)
+    assert scales.counted([], 5) == (0, 5)
+    assert scales.counted([0.2, 0.9], 5) == scales.rounded([0.2, 0.9])
+    root = sound(charts.territory("x", "x", [Tile("a", 0, 0, 2)], FRENCH))
+    assert {"0", "1", "2", "3", "4", "5"} <= set(texts(root))
+
+
+def test_a_place_shows_its_worst_state() -> None:
+    tile = Tile("mairie", 0, 0, 3, badge=surface.LOST)
+    root = sound(charts.territory("x", "x", [tile], ENGLISH))
+    assert ENGLISH.text(surface.LOST.word) in texts(root)
+    assert root.find(".//rect[@class='plate fill-bad']") is not None
 
 
 def test_a_territory_prints_every_value() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -120,6 +121,25 @@ def test_numbers_and_shares_follow_the_language() -> None:
     assert speech(Language.EN).percent(0.425) == "42%"
     assert speech().size(5_321_004) == "5,1\u00a0Mio"
     assert speech(Language.EN).size(999) == "999\u00a0B"
+
+
+def test_an_exact_number_keeps_its_digits_and_what_is_small_is_not_nought() -> None:
+    assert speech().exact("0.10000004") == "0,10000004"
+    assert speech(Language.EN).exact("1234.5") == "1,234.5"
+    assert [speech().exact(text) for text in ("", "NaN", "ana")] == ["", "NaN", "ana"]
+    assert speech().text(say("{cost} zCDP", cost=Decimal("0.00004"))) == "0,00004 zCDP"
+    assert speech().amount(0.0012, 2) == speech().amount(0.005, 2) == "<\u00a00,01"
+    assert [speech().amount(value, 2) for value in (0.0, 0.006, 1.5)] == ["0,00", "0,01", "1,50"]
+
+
+def test_on_a_page_moments_in_sentences_stay_right_and_commands_stand_out() -> None:
+    since = START - timedelta(minutes=3)
+    told = speech(Language.EN).marked(Sentence("since {at}: `run {x}`", {"at": since, "x": "<b>"}))
+    assert told == (
+        'since <time datetime="2026-11-30T12:59:05Z" title="2026-11-30 12:59:05 UTC">13:59:05 '
+        "(<span data-ago>3 minutes ago</span>)</time>: <code>run &lt;b&gt;</code>"
+    )
+    assert speech().marked("`x` <b>") == "`x` &lt;b&gt;"  # what others wrote is no command of ours
 
 
 def test_plurals_follow_the_language() -> None:

@@ -39,6 +39,8 @@ def test_every_turn_leaves_its_checkpoint_with_cosignatures(grid: Grid) -> None:
     assert {row["signed"] for row in rows} == {"holds"}
     page = grid.enter().get("/log/checkpoints").text
     assert "witness.example/one" in page
+    assert " UTC)" not in page  # a moment as everywhere: in the territory's time, and how long ago
+    assert page.count('class="dated"') == len(rows)
     first = ask(grid.enter(), "/api/v1/log-checkpoints?size=2")
     second = ask(grid.enter(), f"/api/v1/log-checkpoints?size=2&cursor={first['next']}")
     assert first["items"] + second["items"] == rows[:4]
@@ -121,7 +123,8 @@ def test_the_order_of_the_two_does_not_matter_and_others_are_named(grid: Grid) -
         answer = browser.get(f"/log/consistency?old={question}")
         assert answer.status == 404
         assert "Traceback" not in answer.text
-    assert str(sizes[-1]) in browser.get("/log/consistency?old=1&new=999999").text
+    refused = browser.get(f"/api/v1/log-consistency?old={sizes[0]}&new=999999").text
+    assert f"the nearest have {sizes[-1]}" in refused
     assert browser.get("/log/consistency").status == 422
     assert browser.get("/log/checkpoints/%3Cimg%3E").status == 404
 

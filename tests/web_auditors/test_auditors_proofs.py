@@ -50,6 +50,15 @@ def test_a_good_proof_holds_under_a_policy_or_a_root(grid: Grid) -> None:
     assert "this server verifies what you send: then you trust its answer" in page
 
 
+def test_nothing_is_called_verified_before_it_was(grid: Grid) -> None:
+    page = grid.enter().get("/log/verify", headers={"accept-language": "fr"}).text
+    assert "tone-good" not in page
+    assert 'class="tile edge-good" data-part="good" hidden' in page
+    assert "Vérifié" not in page
+    for will in ("Ce navigateur la vérifiera", "Ce serveur la vérifiera"):
+        assert will in page
+
+
 def test_what_does_not_hold_is_said_to(grid: Grid) -> None:
     proof = grid.enter().get("/log/2/proof").text
     other = PrivateKey(bytes([7]) * 32)

@@ -45,7 +45,7 @@ def confirm(page: Any, why: str) -> None:
     """The form on the page, filled in as its reader is asked to."""
     page.fill("#reason", why)
     page.fill("#word", page.inner_text("form.confirm kbd"))
-    page.click("form.confirm button.danger")
+    page.click("form.confirm button[type=submit]")
     page.wait_for_url("**/actions/deed_*")
 
 
@@ -98,7 +98,7 @@ def test_the_other_actions_from_their_buttons_to_their_entries(browse: Watch, se
         page.goto(served.origin + where)
         page.click(f'main a[href="{form}"]')
         if "start" in form:
-            page.fill("#parameters", '{"zones": 3}')
+            page.fill("#set-zones", "3")
         confirm(page, "un essai")
         turn(served)
         page.reload()
@@ -129,7 +129,7 @@ def test_a_campaign_is_cancelled_and_its_entry_appears_by_itself(
     page.fill("#word", page.inner_text("form.confirm kbd"))
     draw(page, "action-form")
     page.fill("#word", "autre")
-    page.click("form.confirm button.danger")
+    page.click("form.confirm button[type=submit]")
     assert "tapez" in page.inner_text("main").lower()
     page.go_back()
     confirm(page, "les paramètres étaient ceux de l'an dernier")

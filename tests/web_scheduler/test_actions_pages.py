@@ -16,16 +16,18 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
+from jobs.errors import ParametersRefused
 from scheduler.domain.allowing import SENTENCES, Obstacle
 from scheduler.store.tables import ActionRow, CampaignRow, LogRow, MemberRow, UnitRow, WorkerRow
-from scheduler.web.actions import words
-from scheduler.web.actions.pages import _template
+from scheduler.web.actions import settings, words
 from tests.web.signin_browser import Answer, Browser
 from tests.web_scheduler.territory import HOSTILE, Grid, grid_in
 from trust.documents.actions import Act, Means
 from trust.documents.rules import Bound
+from trust.ids import Digest
 from trust.log.entry import Kind
 from web.extraction import complaints
+from web.forms import Form
 from web.signin import lifetimes
 from web.signin.access import declarations
 from web.signin.roles import Role
@@ -344,15 +346,76 @@ def test_a_unit_is_tried_again_or_the_page_says_why_not(acted: Grid) -> None:
     assert unit.state == "ready"
 
 
+BOUNDS = {
+    "epochs": Bound("integer", "1", "64", ()),
+    "rate": Bound("decimal", "0.01", "1", ()),
+    "model": Bound("choice", None, None, ("gcn", "sage")),
+    "note": Bound("text", None, "80", ()),
+}
+
+
 def test_the_form_proposes_what_the_author_does() -> None:
-    bounds = {
-        "epochs": Bound("integer", "1", "64", ()),
-        "rate": Bound("decimal", "0.01", "1", ()),
-        "model": Bound("choice", None, None, ("gcn", "sage")),
-    }
-    proposed = json.loads(_template(bounds, {"epochs": "8", "model": "sage"}))
-    assert proposed == {"epochs": 8, "rate": "0.01", "model": "sage"}
-    assert json.loads(_template(bounds, {}))["model"] == "gcn"
+    fields = settings.settings(BOUNDS, {"epochs": "8", "model": "sage"})
+    proposed = json.loads(settings.template(fields))
+    assert proposed == {"epochs": 8, "rate": "0.01", "model": "sage", "note": ""}
+    (model, *_) = (one for one in settings.settings(BOUNDS, {}) if one.name == "model")
+    assert (model.value, model.choices) == ("gcn", ("gcn", "sage"))
+
+
+def test_fields_become_the_object_that_would_have_been_written() -> None:
+    typed = {"epochs": "12", "rate": "0,25", "model": "gcn", "note": "été"}
+    sent = Form({settings.PREFIX + name: value for name, value in typed.items()})
+    found = json.loads(settings.written(sent, BOUNDS))
+    assert found == {"epochs": 12, "rate": "0.25", "model": "gcn", "note": "été"}
+    own = Form({**sent.fields, settings.WRITTEN: '{"epochs": 3}'})
+    assert settings.written(own, BOUNDS) == b'{"epochs": 3}'
+    for name, value in (("epochs", "65"), ("epochs", "1e1"), ("rate", "x"), ("model", "gat")):
+        with pytest.raises(ParametersRefused, match=name):
+            settings.written(Form({**sent.fields, settings.PREFIX + name: value}), BOUNDS)
+    with pytest.raises(ParametersRefused, match="rate: missing"):
+        settings.written(Form({settings.PREFIX + "epochs": "1"}), BOUNDS)
+
+
+def test_the_start_form_has_a_field_each_and_says_what_it_costs(acted: Grid) -> None:
+    operator = acted.enter(Role.OPERATOR)
+    path = f"/actions/start-campaign/{acted.world.bundle.digest}"
+    page = operator.get(path, headers={"accept-language": "fr"})
+    assert 'type="number" step="1" min="1" max="9" value="1"' in page.text
+    assert "Un nombre entier de 1 à 9" in page.text
+    assert "integer" not in page.text
+    told = re.sub(r"<[^>]+>|\s+", " ", page.text)
+    assert re.search(r"Campagnes restantes +\d+ sur \d+", told), told
+    assert re.search(r"Coût d\u2019une campagne \(zCDP\) +0,1 ", told), told
+    assert "commute" in told  # the table that it reads
+    assert 'class="danger"' not in page.text
+    assert 'href="/actions/start-campaign"' in page.text.partition("<form class")[2]
+    fields = {"word": "counts", "reason": WHY, "request": nonce(page)}
+    wrong = operator.send(page, path, **fields, **{"set-zones": "10"})
+    assert wrong.status == 422
+    assert done(acted) == []
+    assert operator.send(page, path, **fields, **{"set-zones": "4"}).status == 303
+    left = operator.get("/actions/start-campaign").text
+    (row,) = done(acted)
+
+    def find(tx: Any) -> CampaignRow:
+        return tx.session.get(CampaignRow, row.campaign)
+
+    started = acted.world.desk.store.read("c", find)
+    assert acted.world.desk.blobs.get(Digest(started.parameters)) == b'{"zones":4}'
+    assert "Campagnes restantes" in left
+
+
+def test_what_cannot_be_undone_looks_so_and_has_a_way_back(acted: Grid) -> None:
+    operator = acted.enter(Role.OPERATOR)
+    worker = worker_of(acted)
+    for path, back, grave in (
+        (f"/actions/cancel-campaign/{acted.moving}", f"/campaigns/{acted.moving}", True),
+        (f"/actions/exclude-worker/{worker}", f"/workers/{worker}", True),
+        (f"/actions/drain-worker/{worker}", f"/workers/{worker}", False),
+    ):
+        form = operator.get(path).text.partition('<form class="confirm')[2]
+        assert f'<a href="{back}">' in form, path
+        assert ('class="danger"' in form) == grave, path
 
 
 def test_a_campaign_is_started_with_its_parameters(acted: Grid) -> None:

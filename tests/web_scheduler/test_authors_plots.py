@@ -46,6 +46,24 @@ def value(*shape: int, unit: str = "persons", cells=None, labels=None, **more) -
     return Array("counts", unit, shape, named, tuple(cells or map(float, range(size))), **more)
 
 
+def test_flows_are_drawn_where_their_places_lie(speech: Speech) -> None:
+    ends = ("est", "nord", "sud")
+    flows = value(3, 3, cells=[9.0, 4.0, 1.0, 2.0, 8.0, "<20", 3.0, 0.0, 7.0], labels=(ends, ends))
+    places = {"est": (2.4, 48.9), "nord": (2.3, 49.0), "elsewhere": (0.0, 0.0)}
+    assert len(shown(flows, speech).charts) == 1
+    assert len(shown(flows, speech, {"est": (2.4, 48.9)}).charts) == 1
+    found = shown(flows, speech, places)
+    located, ribbons = found.charts
+    assert located.rows == [
+        ["est", "est", 9.0], ["nord", "nord", 8.0], ["est", "nord", 4.0], ["nord", "est", 2.0],
+    ]  # fmt: skip
+    assert located.svg.count('class="journey"') == 2
+    assert "sud" not in located.svg
+    told = [speech.text(note) for note in found.notes]
+    assert "11 persons have an end that nobody has located." in told  # 1 + 3 + 7
+    assert "sud" in ribbons.svg
+
+
 SOURCE = Provenance(
     territory="plaine.example",
     campaign="camp_x",

@@ -68,12 +68,24 @@ def test_nothing_that_a_stranger_named_runs(grid: Grid) -> None:
 def test_health_says_what_is_late_and_why(grid: Grid) -> None:
     page = grid.enter(Role.VIEWER).get("/", headers={"accept-language": "fr"}).text
     assert "on a besoin de vous".capitalize() in page  # one worker is lost
-    assert "1 nœud perdu, 2 unités en retard" in page
+    assert page.count('class="alert ') == 1  # one banner tells it all, and each thing once
+    assert "<p>2 unités en retard</p>" in page
+    assert page.count("1 nœud n\u2019a pas donné signe") == 1
+    assert "1 nœud perdu" not in page
     assert f"/units/{grid.late_unit}" in page
     assert "1 tentative a fini sans rapport" in page
     assert "son nœud se tait depuis" in page
     english = grid.enter(Role.VIEWER).get("/?lang=en").text
     assert "1 attempt ended without a report" in english
+
+
+def test_the_menu_shows_where_a_page_belongs(grid: Grid) -> None:
+    browser = grid.enter(Role.VIEWER)
+    for path, entry in (
+        (f"/units/{grid.late_unit}", "/campaigns"),
+        ("/sites", "/workers"),
+    ):
+        assert f'<a href="{entry}" aria-current="true">' in browser.get(path).text, path
 
 
 def test_health_names_an_absent_witness(grid: Grid) -> None:
@@ -88,7 +100,7 @@ def test_health_names_an_absent_witness(grid: Grid) -> None:
 
 def test_a_campaign_shows_rounds_attempts_and_its_log(grid: Grid) -> None:
     page = grid.enter(Role.VIEWER).get(f"/campaigns/{grid.moving[5:15]}").text  # a prefix
-    assert "<td>1 sur 3</td>" in page
+    assert ">1 sur 3</td>" in page
     assert "<svg" in page
     assert f"/log?campaign={grid.moving}" in page
     assert "Comptes" not in page  # a title is the voted one, not the manifest's

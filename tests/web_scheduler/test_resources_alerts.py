@@ -300,9 +300,16 @@ def test_the_sample_file_says_the_defaults() -> None:
     assert all(f"\n{one.name} = " in written for one in fields(Thresholds))
     # What is commented out is a file that holds too.
     energy = "\n".join(
-        line.removeprefix("# ") for line in written.partition("# [energy]")[2].splitlines()
+        line.removeprefix("# ")
+        for line in written.partition("# [energy]")[2].partition("\n\n")[0].splitlines()
     )
     assert parse(tomllib.loads("[energy]\n" + energy)).energy.source.startswith("measured")
+    sites, places = (
+        written.partition(f"# [{name}]")[2].partition("\n\n")[0].replace("\n# ", "\n")
+        for name in ("sites", "places")
+    )
+    assert parse(tomllib.loads("[sites]" + sites)).sites == {"city-hall": (1, 0), "depot": (0, 1)}
+    assert len(parse(tomllib.loads("[places]" + places)).places) == 2
 
 
 def test_a_wrong_file_is_refused_before_anything_is_served(tmp_path: Path) -> None:

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from scheduler.errors import PagesRefused
+from scheduler.judging import parse
 from scheduler.service import acting
 from scheduler.service.actions import Actor, LocalOffice
 from scheduler.service.exclusion import deny
 from scheduler.views import machines, shifts
 from scheduler.views.machines import Machine
+from scheduler.web.resources.worker_pages import _spots
 from tests.scheduler.conftest import TERRITORY, World
 from tests.web.signin_browser import Browser
 from tests.web_scheduler.territory import HOSTILE, Grid
@@ -97,6 +100,32 @@ def test_excluded_workers_stand_nowhere() -> None:
     (site,) = found
     assert (site.workers, site.capsules, site.leases, site.slots) == (2, 20, 2, 4)
     assert site.operators == ("pays", "ville")
+
+
+def test_places_stand_where_somebody_laid_them_and_the_others_at_the_end() -> None:
+    laid = parse({"sites": {"gare": [3, 0], "école": [0, 1], "elsewhere": [5, 5]}}).sites
+    names = ["dépôt", "école", "gare", "mairie"]
+    assert _spots(names, laid) == [(0, 3), (0, 1), (3, 0), (1, 3)]
+    assert _spots(names, {}) == [(0, 0), (1, 0), (2, 0), (3, 0)]
+    assert _spots(["gare"], laid) == [(3, 0)]
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [{"a": [0]}, {"a": [0, 12]}, {"a": [-1, 0]}, {"a": [True, 0]}, {"a": ["0", 0]}, {"a": "0,0"},
+     {"a": [0, 0], "b": [0, 0]}, {str(number): [0, 0] for number in range(201)}],
+)  # fmt: skip
+def test_where_a_place_may_not_stand(plain: dict[str, Any]) -> None:
+    with pytest.raises(PagesRefused, match="sites"):
+        parse({"sites": plain})
+
+
+def test_a_place_that_lost_a_worker_says_so_on_the_map(grid: Grid) -> None:
+    page = grid.enter(Role.VIEWER).get("/sites?lang=fr").text
+    drawn = page.partition("<svg")[2].partition("</svg>")[0]
+    assert "fill-bad" in drawn
+    assert ">1 perdu<" in drawn
+    assert ">3 présents<" in drawn
 
 
 def test_an_excluded_worker_says_why(lonely: World) -> None:

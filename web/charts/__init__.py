@@ -8,10 +8,11 @@ from web.charts.bars import Bar, bars, histogram
 from web.charts.chart import Chart
 from web.charts.flow import flow
 from web.charts.gantt import Lane, Span, gantt
+from web.charts.journeys import journeys
 from web.charts.series import Line, Point, series, sparkline, training
 from web.charts.territory import Area, Tile, territory
 
 __all__ = [
     "Area", "Bar", "Chart", "Lane", "Line", "Point", "Span", "Tile", "bars", "flow", "gantt",
-    "histogram", "series", "sparkline", "territory", "training",
+    "histogram", "journeys", "series", "sparkline", "territory", "training",
 ]  # fmt: skip

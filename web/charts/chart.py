@@ -11,7 +11,7 @@ from graph.pictures import svg
 from web.cells import Cell
 from web.sentences import Sentence
 
-WIDTH = 600.0  # units of drawing; styles keep a unit near a pixel
+WIDTH = 900.0  # units of drawing; styles keep a unit near a pixel
 Words = Sentence | str
 
 

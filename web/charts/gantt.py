@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from graph.pictures import svg
-from web.cells import Cell, Status, Tone
-from web.charts import scales
+from web.cells import Cell, Status
+from web.charts import marks, scales
 from web.charts.chart import WIDTH, Chart, Words, line, picture
 from web.charts.scales import Scale
 from web.sentences import say
@@ -19,15 +19,7 @@ _LETTER, _WIDEST = 7.4, 160.0  # units a letter of a lane's name, and all of it
 _NARROWEST = 3.0
 _ROOM_FOR_MARK = 16.0
 _LETTERS = 20
-# What stands inside a bar, so that black and white tell the same: 8 by 8, from the middle.
-_MARKS = {
-    Tone.GOOD: "M-3.5 0.3 -1 3 3.7 -3",
-    Tone.BUSY: "M-2 -3 3 0 -2 3Z",
-    Tone.WAIT: "M0 -3.5V0L2.4 1.6",
-    Tone.WARN: "M0 -3.5V1M0 3.2V3.4",
-    Tone.BAD: "M-3 -3 3 3M3 -3 -3 3",
-    Tone.OFF: "M-3.2 0H3.2",
-}
+_KEY, _KEY_SIDE, _KEY_GAP = 26.0, 14.0, 26.0  # a line of the key, where it begins, between two
 
 
 @dataclass(frozen=True)
@@ -59,13 +51,14 @@ def gantt(name: str, caption: Words, lanes: Sequence[Lane], speech: Speech) -> C
     longest = max((len(lane.name) for lane in lanes), default=0)
     left = min(24 + _LETTER * longest, _WIDEST)
     across = Scale(first.timestamp(), last.timestamp(), left, WIDTH - _RIGHT)
-    height = _HEAD + _ROW * len(lanes) + _FOOT
+    foot = _HEAD + _ROW * len(lanes) + _FOOT
+    key, height = _key(spans, foot, speech)
     content = []
     for tick in scales.moments(first, last, speech):
         x = across(tick.timestamp())
-        content.append(line(x, 0, x, height - _FOOT, "grid"))
+        content.append(line(x, 0, x, foot - _FOOT, "grid"))
         words = scales.label(tick, speech, last - first)
-        content.append(svg.text(words, x=x, y=height - 9, text_anchor="middle"))
+        content.append(svg.text(words, x=x, y=foot - 9, text_anchor="middle"))
     for number, lane in enumerate(lanes):
         y = _HEAD + _ROW * number
         named = svg.text(_short(lane.name), x=left - 10, y=y + 14, text_anchor="end", class_="name")
@@ -73,7 +66,8 @@ def gantt(name: str, caption: Words, lanes: Sequence[Lane], speech: Speech) -> C
         content += [_bar(lane, span, y, across, speech) for span in lane.spans]
     if any(span.end is None for span in spans):
         x = across(speech.now.timestamp())
-        content.append(line(x, 0, x, height - _FOOT, "now"))
+        content.append(line(x, 0, x, foot - _FOOT, "now"))
+    content += key
     return Chart(
         caption=caption,
         svg=picture(
@@ -104,6 +98,31 @@ def gantt(name: str, caption: Words, lanes: Sequence[Lane], speech: Speech) -> C
     )
 
 
+def _key(spans: Sequence[Span], top: float, speech: Speech) -> tuple[list[str], float]:
+    """What the colours and marks stand for, below `top`, and where the picture ends then."""
+    drawn: list[str] = []
+    x, y = _KEY_SIDE, top + _KEY
+    states = {span.status.code: span.status for span in spans}
+    for word, status in [
+        *((speech.text(one.word), one) for one in states.values()),
+        *([(speech.text(say("now")), None)] if any(span.end is None for span in spans) else []),
+    ]:
+        wide = _BAR + _KEY_GAP + _LETTER * len(word)
+        if x > _KEY_SIDE and x + wide > WIDTH - _RIGHT:
+            x, y = _KEY_SIDE, y + _KEY
+        if status is None:
+            drawn.append(line(x + _BAR / 2, y - 14, x + _BAR / 2, y + 4, "now"))
+        else:
+            drawn.append(
+                svg.element("rect", x=x, y=y - 14, width=_BAR, height=_BAR, rx=3,
+                            class_=f"fill-{status.tone}")
+            )  # fmt: skip
+            drawn.append(marks.drawn(x + 9, y - 14 + _BAR / 2, status.tone))
+        drawn.append(svg.text(word, x=x + _BAR + 6, y=y, class_="name"))
+        x += wide
+    return drawn, y + 10 if drawn else top
+
+
 def _bar(lane: Lane, span: Span, y: float, across: Scale, speech: Speech) -> str:
     end = span.end or speech.now
     x = across(span.start.timestamp())
@@ -123,8 +142,7 @@ def _bar(lane: Lane, span: Span, y: float, across: Scale, speech: Speech) -> str
         "rect", told, x=x, y=y, width=width, height=_BAR, rx=3, class_=f"fill-{span.status.tone}"
     )
     if width >= _ROOM_FOR_MARK:
-        place = f"translate({svg.number(x + 9)} {svg.number(y + _BAR / 2)})"
-        drawn += svg.element("path", d=_MARKS[span.status.tone], transform=place, class_="mark")
+        drawn += marks.drawn(x + 9, y + _BAR / 2, span.status.tone)
     return _linked(drawn, span.href, told)
 
 

@@ -43,6 +43,16 @@ def rounded(values: Iterable[float], *, zero: bool = True) -> tuple[float, float
     return min(math.floor(low / step) * step, low), max(math.ceil(high / step) * step, high)
 
 
+def counted(values: Iterable[float], steps: int) -> tuple[float, float]:
+    """The same for `steps` shades; of whole numbers, so that each shade begins at a whole one."""
+    found = [value for value in values if math.isfinite(value)]
+    low, high = rounded(found)
+    if all(value == int(value) for value in found):
+        low = math.floor(low)
+        high = low + steps * math.ceil((max(found, default=low + 1) - low) / steps or 1)
+    return low, high
+
+
 def step_of(low: float, high: float, count: int = 5) -> float:
     """One, two or five times a power of ten, about `count` of them between the ends."""
     rough = (high - low) / count or 1.0

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graph.pictures import svg
-from web.cells import Cell
-from web.charts import scales
+from web.cells import Cell, Status
+from web.charts import marks, scales
 from web.charts.chart import WIDTH, Chart, Words, picture
 from web.sentences import say
 from web.speech import Speech
@@ -20,6 +20,7 @@ _STEPS = 5
 _RADIUS, _MARGIN, _LEGEND = 46.0, 14.0, 44.0
 _HIGHEST = 520.0
 _LETTERS = 13
+_LETTER = 6.5  # units a letter of a badge
 Corner = tuple[float, float]
 
 
@@ -33,6 +34,7 @@ class Tile:
     value: float | None
     note: str = ""
     href: str = ""
+    badge: Status | None = None  # printed below the value, in its tone and with its mark
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def territory(
     grid = all(isinstance(place, Tile) for place in places)
     shapes = _fitted([_outline(place) for place in places], grid=grid)
     values = [place.value for place in places if place.value is not None]
-    low, high = scales.rounded(values)
+    low, high = scales.counted(values, _STEPS)
     height = max((y for shape in shapes for _, y in shape), default=0.0) + _MARGIN + _LEGEND
     content = []
     for place, shape in zip(places, shapes, strict=True):
@@ -67,14 +69,17 @@ def territory(
         told = f"{told}. {place.note}" if place.note else told
         x, y = _middle(shape)
         ink = "on-deep" if step >= 4 else "on-pale"
+        badge = place.badge if isinstance(place, Tile) else None
+        lift = 10.0 if badge else 0.0
         drawn = svg.element(
             "g",
             [
                 svg.titled("path", told, d=_path(shape), class_=f"tile-shape step-{step}"),
-                svg.text(_short(place.name), x=x, y=y - 3, text_anchor="middle", class_=ink,
+                svg.text(_short(place.name), x=x, y=y - 3 - lift, text_anchor="middle", class_=ink,
                          font_size=12),
-                svg.text(_value(place.value, speech), x=x, y=y + 14, text_anchor="middle",
+                svg.text(_value(place.value, speech), x=x, y=y + 14 - lift, text_anchor="middle",
                          class_=ink, font_size=14, font_weight=600),
+                *(_badge(badge, shape, speech) if badge else []),
             ],
         )  # fmt: skip
         if place.href:
@@ -103,6 +108,23 @@ def territory(
         headings=[say("place"), unit or say("value"), say("note")],
         rows=rows,
     )
+
+
+def _badge(status: Status, shape: Sequence[Corner], speech: Speech) -> list[str]:
+    """A state on a plate of its own, so that it reads on every shade; a mark where no word fits."""
+    x, y = _middle(shape)
+    word = speech.text(status.word)
+    wide = _LETTER * len(word) + 22
+    if wide > max(x for x, _ in shape) - min(x for x, _ in shape) - 8:
+        word, wide = "", 17.0
+    left = x - wide / 2
+    return [
+        svg.titled("rect", speech.text(status.word), x=left, y=y + 12, width=wide, height=17,
+                   rx=8.5, class_=f"plate fill-{status.tone}"),
+        marks.drawn(left + (10 if word else 8.5), y + 20.5, status.tone),
+        *([svg.text(word, x=left + 18, y=y + 24.5, class_="plate-word", font_size=10.5,
+                    font_weight=600)] if word else []),
+    ]  # fmt: skip
 
 
 def _outline(place: Tile | Area) -> list[Corner]:

@@ -31,6 +31,7 @@ class Column(Generic[Row]):
     sort: str = ""  # the name of the sort that its heading links to
     number: bool = False  # aligned at the right
     schema: str = "string"  # of its JSON value, which may always be null as well
+    page: bool = True  # whether people see it; CSV and JSON have every column
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,11 @@ class Table(Generic[Row]):
     filters: Sequence[Filter] = field(default_factory=tuple)
     sizes: Sequence[int] = SIZES
     exported: int = EXPORTED
+
+    @property
+    def seen(self) -> Sequence[Column[Row]]:
+        """The columns of the page: the others are in CSV and JSON alone."""
+        return [column for column in self.columns if column.page]
 
     def sort(self, name: str) -> Sort[Row] | None:
         """The sort of that name."""

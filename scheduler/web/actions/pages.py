@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -19,18 +18,17 @@ from scheduler.service.desk import Desk
 from scheduler.views import deeds
 from scheduler.views.deeds import Deed, Offer, Target
 from scheduler.web import plainly
-from scheduler.web.actions import words
+from scheduler.web.actions import settings, words
 from scheduler.web.actions.errors import NotNow
 from scheduler.web.actions.hands import Hands
+from scheduler.web.actions.settings import Setting
 from scheduler.web.actions.tables import DEEDS, entry, subject
 from scheduler.web.reasons import told
 from scheduler.web.tables import cut
 from scheduler.web.words import CAMPAIGNS, PROOFS, UNITS
 from trust.documents.actions import MAXIMUM_REASON, Act, Means, tidy_reason
-from trust.documents.rules import Bound
-from trust.parameters import MAXIMUM_SETTINGS_BYTES
 from web import forms
-from web.cells import Cell, Ident, Link
+from web.cells import Cell, Exact, Ident, Link
 from web.errors import BadParameter, NoSuchPage
 from web.forms import Form
 from web.kit import Crumb, Kit
@@ -63,8 +61,11 @@ class Asked:
     word: str
     nonce: str
     published: bool  # the reason stands in the log for everybody
+    back: str  # where they came from
+    grave: bool = False  # it cannot be undone
     refusal: Sentence | None = None
-    parameters: str | None = None  # what stands in their field; None where there is none
+    settings: Sequence[Setting] = ()  # a field for each parameter
+    written: str = ""  # the same as one JSON object; "" where there is none
 
 
 def actions(kit: Kit, desk: Desk, hands: Hands) -> tuple[APIRouter, Broadcast]:
@@ -128,6 +129,7 @@ def _starting(router: APIRouter, kit: Kit, desk: Desk, hands: Hands) -> None:
     @router.get(place, dependencies=operators, include_in_schema=False)
     def form(request: Request, bundle: str) -> Response:
         found = deeds.offer(desk, bundle)
+        fields = settings.settings(found.bounds, found.defaults)
         asked = Asked(
             action=f"/actions/{Act.START_CAMPAIGN.value}/{found.bundle}",
             heading=Sentence(words.VERBS[Act.START_CAMPAIGN]),
@@ -136,16 +138,19 @@ def _starting(router: APIRouter, kit: Kit, desk: Desk, hands: Hands) -> None:
             word=found.name,
             nonce=desk.entropy(NONCE_BYTES).hex(),
             published=True,
-            parameters=_template(found.bounds, found.defaults),
+            back=f"/actions/{Act.START_CAMPAIGN.value}",
+            refusal=None if found.left else say("every campaign that was voted has been started"),
+            settings=fields,
+            written=settings.template(fields),
         )
-        return _ask(kit, request, asked, bounds=_bound_rows(found.bounds))
+        return _ask(kit, request, asked)
 
     @router.post(place, dependencies=operators, include_in_schema=False)
     async def send(request: Request, bundle: str) -> Response:
         sent = await forms.read(request)
         found = await run_in_threadpool(deeds.offer, desk, bundle)
         reason = _reason(sent, found.name)
-        values = sent.text("parameters", most=MAXIMUM_SETTINGS_BYTES).encode()
+        values = settings.written(sent, found.bounds)
         made = acting.start(
             desk, _actor(request), found.bundle, values, reason=reason, request=_nonce(sent)
         )
@@ -166,6 +171,8 @@ def _acting(router: APIRouter, kit: Kit, desk: Desk, hands: Hands) -> None:
             word=found.word,
             nonce=desk.entropy(NONCE_BYTES).hex(),
             published=not found.act.about_worker,
+            back=_page_of(found),
+            grave=found.act in words.GRAVE,
             refusal=words.obstacle(found.obstacle) if found.obstacle else None,
         )
         return _ask(kit, request, asked)
@@ -219,16 +226,20 @@ def _to(identity: str) -> Response:
     return RedirectResponse(f"/actions/{identity}", HTTPStatus.SEE_OTHER)
 
 
-def _ask(
-    kit: Kit, request: Request, asked: Asked, bounds: list[list[Cell]] | None = None
-) -> Response:
+def _page_of(found: Target) -> str:
+    if found.act is Act.CANCEL_CAMPAIGN:
+        return f"/campaigns/{found.identity}"
+    room = "units" if found.act is Act.RETRY_UNIT else "workers"
+    return f"/{room}/{found.identity}"
+
+
+def _ask(kit: Kit, request: Request, asked: Asked) -> Response:
     return kit.page(
         request,
         "actions/form.html",
         title=asked.heading,
         trail=[_ACTIONS],
         asked=asked,
-        bounds=bounds or [],
         least=LEAST_REASON,
         most=MAXIMUM_REASON,
     )
@@ -240,6 +251,7 @@ def _offers(kit: Kit, desk: Desk, request: Request) -> Response:
             Link(f"/actions/{Act.START_CAMPAIGN.value}/{one.bundle}", one.title),
             f"{one.name} {one.version}",
             Ident(one.bundle),
+            one.left,
             one.not_after,
         ]
         for one in deeds.offers(desk)
@@ -284,34 +296,12 @@ def _offer_facts(found: Offer) -> list[tuple[Sentence, Cell]]:
         (say("Algorithm"), f"{found.name} {found.version}"),
         (say("Bundle"), Ident(found.bundle)),
         (say("Authorised until"), found.not_after),
+        (say("Campaigns left"), say("{left} of {most}", left=found.left, most=found.campaigns)),
+        (say("Cost of a campaign (zCDP)"), Exact(found.rho)),
+        (say("The same as epsilon, at delta 1e-6"), found.epsilon),
+        (say("Budget of all of them together (zCDP)"), Exact(found.rho_budget)),
+        (say("Tables that it reads"), ", ".join(found.tables) or None),
     ]
-
-
-def _bound_rows(bounds: Mapping[str, Bound]) -> list[list[Cell]]:
-    return [
-        [
-            name,
-            bound.type,
-            ", ".join(bound.choices)
-            or " … ".join(edge for edge in (bound.minimum, bound.maximum) if edge is not None)
-            or None,
-        ]
-        for name, bound in sorted(bounds.items())
-    ]
-
-
-def _template(bounds: Mapping[str, Bound], defaults: Mapping[str, str]) -> str:
-    """A JSON object with every parameter as its author proposes it, to be changed.
-
-    Where the author proposes nothing it is the least value, or the first choice.
-    """
-    lines = []
-    for name, bound in sorted(bounds.items()):
-        least = bound.choices[0] if bound.choices else bound.minimum or ""
-        first = defaults.get(name, least)
-        value = (first or "0") if bound.type == "integer" else json.dumps(first)
-        lines.append(f'  "{name}": {value}')
-    return "{\n" + ",\n".join(lines) + "\n}" if lines else "{}"
 
 
 def _shown(found: Deed) -> dict[str, Any]:

@@ -25,6 +25,7 @@ VERBS: Mapping[str, str] = {
     Act.RESUME_WORKER: mark("Let the worker work again"),
     Act.EXCLUDE_WORKER: mark("Exclude the worker for good"),
 }
+GRAVE = frozenset({Act.CANCEL_CAMPAIGN, Act.EXCLUDE_WORKER})  # what nobody can undo
 EFFECTS: Mapping[str, str] = {
     Act.START_CAMPAIGN: mark(
         "A campaign of this algorithm begins. It uses up one of those that the college allowed, "

@@ -8,9 +8,9 @@ from scheduler.service.desk import Desk
 from scheduler.views import checkpoints
 from scheduler.web import plainly
 from scheduler.web.auditors.log_pages import API, LOG, attachment
-from scheduler.web.auditors.tables import CHECKPOINTS, cosigners
+from scheduler.web.auditors.tables import CHECKPOINTS, WHOLE, cosigners
 from scheduler.web.tables import cut
-from web.cells import Cell
+from web.cells import Cell, Ident
 from web.kit import Crumb, Kit
 from web.listing import of
 from web.listing.openapi import description
@@ -99,9 +99,9 @@ def checkpoint_pages(kit: Kit, desk: Desk) -> APIRouter:
 def _facts(found: checkpoints.Published) -> list[tuple[Sentence, Cell]]:
     return [
         (say("Entries"), found.size),
-        (say("Root of the tree"), found.root),
+        (say("Root of the tree"), Ident(found.root, letters=WHOLE)),
         (say("Published"), found.seen_at),
-        (say("Cosigned by"), cosigners(found) or None),
+        (say("Cosigned by"), cosigners(found)),
     ]
 
 

@@ -16,8 +16,8 @@ from scheduler.service.desk import Desk
 from scheduler.views import archive
 from scheduler.views.archive import Archive
 from scheduler.web.auditors.log_pages import API, LOG
-from scheduler.web.tables import campaign_ident
-from web.cells import Size
+from scheduler.web.auditors.tables import WHOLE, public_campaign
+from web.cells import Ident, Size
 from web.kit import Kit
 from web.sentences import say
 from web.signin.access import anybody
@@ -77,11 +77,11 @@ def evidence_pages(kit: Kit, desk: Desk) -> APIRouter:
             name=found.name,
             campaign=found.campaign,
             facts=[
-                (say("Campaign"), campaign_ident(found.campaign)),
+                (say("Campaign"), public_campaign(found.campaign)),
                 (say("Entries of the log"), found.entries),
                 (say("Files"), len(found.parts)),
                 (say("Size"), Size(found.length)),
-                (say("SHA-256 of the file"), told["sha256"]),
+                (say("SHA-256 of the file"), Ident(told["sha256"], letters=WHOLE)),
             ],
         )
 

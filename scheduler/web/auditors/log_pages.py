@@ -11,9 +11,10 @@ from scheduler.service.desk import Desk
 from scheduler.views import ledger
 from scheduler.web import plainly, words
 from scheduler.web.auditors import hexadecimal, telling
-from scheduler.web.auditors.tables import LINES
+from scheduler.web.auditors.tables import LINES, WHOLE
 from scheduler.web.tables import cut
 from trust.log.proof import MEDIA_SUFFIX
+from web.cells import Ident
 from web.kit import Crumb, Kit
 from web.listing import of
 from web.listing.openapi import description
@@ -41,6 +42,7 @@ def log_pages(kit: Kit, desk: Desk) -> APIRouter:
             digest=state.filters.get("digest", ""),
             bundle=state.filters.get("bundle", ""),
         )
+        head = ledger.head(desk)
         why = say("The log has no entry yet.")
         if state.filters:
             why = say("No entry matches these filters.")
@@ -49,8 +51,12 @@ def log_pages(kit: Kit, desk: Desk) -> APIRouter:
             "auditors/log.html",
             of(LINES, state, rows, why),
             title=say("Log"),
-            head=ledger.head(desk),
-            origin=f"{desk.territory}/log",
+            head=head,
+            head_facts=[
+                (say("Log"), f"{desk.territory}/log"),
+                (say("Root of the tree"), Ident(head.root, letters=WHOLE)),
+                (say("Cosigned by"), ", ".join(head.cosigners)),
+            ],
             campaign=state.filters.get("campaign", ""),
         )
 
@@ -71,6 +77,7 @@ def log_pages(kit: Kit, desk: Desk) -> APIRouter:
             found=found,
             told=telling.told(found),
             facts=telling.facts(found),
+            place=telling.place(found),
             signers=telling.signers(found),
             vote=telling.vote(found),
             entry_bytes=hexadecimal.dump(found.raw.encode()),

@@ -10,10 +10,13 @@ from starlette.concurrency import run_in_threadpool
 
 from scheduler.service.desk import Desk
 from scheduler.views import proofs
+from scheduler.views.proofs import Judged
 from scheduler.web import words
 from scheduler.web.auditors.log_pages import LOG
+from scheduler.web.auditors.tables import WHOLE
 from trust.log.entry import Kind
 from web import forms
+from web.cells import Cell, Ident
 from web.kit import Kit
 from web.sentences import Sentence, mark, say
 from web.signin.access import anybody
@@ -48,10 +51,22 @@ def proof_pages(kit: Kit, desk: Desk) -> APIRouter:
         found = await run_in_threadpool(proofs.judge, **given)
         return await run_in_threadpool(
             kit.page, request, "auditors/verify.html", **_model(given, desk), found=found,
-            kind=words.entry_word(found.kind) if found.kind else None,
+            facts=[] if found.refused else _facts(found),
         )  # fmt: skip
 
     return router
+
+
+def _facts(found: Judged) -> list[tuple[Sentence, Cell]]:
+    return [
+        (say("What it is"), words.entry_word(found.kind)),
+        (say("Index"), found.index),
+        (say("Log"), found.log),
+        (say("Entries under the checkpoint"), found.size),
+        (say("Cosigned by"), ", ".join(found.witnesses)),
+        (say("Digest of the document"), Ident(found.document, letters=WHOLE)),
+        (say("Digest of what you trust"), Ident(found.trust, letters=WHOLE)),
+    ]
 
 
 def _model(given: Mapping[str, str], desk: Desk) -> dict[str, Any]:

@@ -10,13 +10,25 @@ from scheduler.views.search import Work
 from scheduler.web import words
 from scheduler.web.tables import CAMPAIGN
 from trust.log.entry import Kind
-from web.cells import Ident, Link, Status, Tone
+from web.cells import Dated, Ident, Link, Status, Tone
 from web.listing import Choice, Column, Sort, Table, Text
 from web.sentences import say
 
 _HOLDS = Status("holds", say("holds"), Tone.GOOD)
 _FAILS = Status("fails", say("does not hold"), Tone.BAD)
+WHOLE = 71  # letters of a digest that is compared with another one, letter by letter
 _DIGEST = "(sha256:)?[0-9a-f]{1,64}"
+
+
+def cosigners(row: Published) -> Dated | None:
+    """The witnesses of a checkpoint, each with the moment that it states; None without any."""
+    return Dated(tuple((one.witness, one.at) for one in row.cosigned)) if row.cosigned else None
+
+
+def public_campaign(campaign: str) -> Ident:
+    """A campaign's id, with the way to what the log holds about it: its own page asks who reads."""
+    return Ident(campaign, f"/log?campaign={campaign}", 8)
+
 
 LINES: Table[Line] = Table(
     name="log",
@@ -33,9 +45,7 @@ LINES: Table[Line] = Table(
         Column(
             "campaign",
             say("Campaign"),
-            lambda row: (
-                Ident(row.campaign, f"/log?campaign={row.campaign}", 8) if row.campaign else None
-            ),
+            lambda row: public_campaign(row.campaign) if row.campaign else None,
         ),
         Column("proof", say("Proof"), lambda row: words.PROOFS[row.proven]),
     ],
@@ -81,16 +91,8 @@ CHECKPOINTS: Table[Published] = Table(
         Column("root", say("Root of the tree"), lambda row: Ident(row.root, letters=16)),
         Column("seen_at", say("Published"), lambda row: row.seen_at),
         Column("signed", say("The log's signature"), lambda row: _HOLDS if row.signed else _FAILS),
-        Column("cosigned", say("Cosigned by"), lambda row: cosigners(row) or None),
+        Column("cosigned", say("Cosigned by"), cosigners),
     ],
     sorts=[Sort("size", lambda row: (row.size,), (int,), descending=True)],
     exported=1_000,  # every signature of each row is verified, and anybody may ask
 )
-
-
-def cosigners(row: Published) -> str:
-    """The witnesses of a checkpoint, each with the moment that it states, in UTC."""
-    return ", ".join(
-        one.witness if one.at is None else f"{one.witness} ({one.at:%Y-%m-%d %H:%M:%S} UTC)"
-        for one in row.cosigned
-    )

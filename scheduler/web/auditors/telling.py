@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from scheduler.views.ledger import EntryDetail
 from scheduler.web import words
+from scheduler.web.auditors.tables import WHOLE, public_campaign
 from trust.clock import from_text
 from trust.documents.actions import Act
 from trust.log.entry import Kind
 from web.cells import Cell, Ident, Link
-from web.sentences import Sentence, mark, plural, say
+from web.sentences import Sentence, Value, mark, plural, say
 
 _TOLD: Mapping[str, str] = {
     Kind.ROOT: mark("The root of {territory}, version {version}: who may sign what from now on."),
@@ -47,6 +50,7 @@ _TOLD: Mapping[str, str] = {
     Kind.EPOCH_RETIRED: mark("The keys of {campaign} were retired: {reason}"),
     Kind.ACTION: mark("An operator ({actor}) did this by hand: {act}"),
 }
+_DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,40})?")
 _MOMENTS = ("_at", "_after", "_before", "deadline")
 _DONE: Mapping[str, str] = {
     Act.START_CAMPAIGN: mark("An operator ({actor}) started {campaign}: {reason}"),
@@ -70,11 +74,13 @@ def told(found: EntryDetail) -> Sentence:
     """The entry in one sentence."""
     if not found.payload:
         return say("The document is not here any more; its entry and proof still hold.")
-    values = {
+    values: dict[str, Value] = {
         name: _plain(name, value)
         for name, value in found.payload.items()
         if isinstance(value, str | int)
     }
+    if isinstance(rho := values.get("rho"), str) and _DECIMAL.fullmatch(rho):
+        values["rho"] = Decimal(rho)
     if found.line.kind == Kind.ACTION:
         values["reason"] = values.get("reason") or "—"
         said = _DONE.get(str(found.payload.get("act")), _TOLD[Kind.ACTION])
@@ -88,6 +94,15 @@ def facts(found: EntryDetail) -> list[tuple[Sentence | str, Cell]]:
         (name, _cell(name, value))
         for name, value in found.payload.items()
         if isinstance(value, int | float) or (isinstance(value, str) and len(value) <= _LONGEST)
+    ]
+
+
+def place(found: EntryDetail) -> list[tuple[Sentence, Cell]]:
+    """Where the entry stands, and what its bytes are."""
+    return [
+        (say("Its place"), found.line.index),
+        (say("Its hash in the tree"), Ident(found.leaf, letters=WHOLE)),
+        (say("Type of the document"), found.payload_type),
     ]
 
 
@@ -135,7 +150,7 @@ def _cell(name: str, value: Any) -> Cell:
     plain = _plain(name, value)
     if isinstance(plain, str):
         if plain.startswith("camp_"):
-            return Ident(plain, f"/campaigns/{plain}", 8)
+            return public_campaign(plain)
         if plain.startswith(("sha256:", "unit_", "wrk_", "auth_", "acct_", "deed_", "ed25519:")):
             return Ident(plain)
     return plain

@@ -11,7 +11,7 @@ from scheduler.web import stages, words
 from scheduler.web.authors.tables import bundle_ident, release_link, run_ident
 from scheduler.web.authors.words import STANDINGS
 from scheduler.web.reasons import told
-from web.cells import Cell, Ident, Link
+from web.cells import Cell, Exact, Ident, Link
 from web.sentences import Sentence, say
 
 Facts = list[tuple[Sentence, Cell]]
@@ -43,9 +43,9 @@ def of_dossier(found: DossierDetail) -> Facts:
     if found.rho:
         facts += [
             (say("Libraries"), ", ".join(found.libraries)),
-            (say("Privacy cost of a campaign (zCDP)"), found.rho),
+            (say("Privacy cost of a campaign (zCDP)"), Exact(found.rho)),
             (say("The same as epsilon, at delta 1e-6"), found.epsilon),
-            (say("Budget of all its campaigns (zCDP)"), found.rho_budget),
+            (say("Budget of all its campaigns (zCDP)"), Exact(found.rho_budget)),
         ]
     return facts
 
@@ -63,7 +63,7 @@ def of_run(found: OwnRunDetail) -> Facts:
         (say("Campaign"), Ident(run.campaign)),
         (say("Bundle"), bundle_ident(run.bundle)),
         (say("Authorisation"), Ident(found.authorisation)),
-        (say("Privacy cost as voted (zCDP)"), found.rho),
+        (say("Privacy cost as voted (zCDP)"), Exact(found.rho)),
         (say("Release in the log"), entry_link(found.release_index)),
     ]
 
@@ -83,7 +83,7 @@ def of_release(source: Provenance) -> Facts:
         (say("Released"), source.released_at),
         (
             say("Privacy spent, of each {unit} (zCDP)", unit=_unit(source.unit)),
-            source.rho,
+            Exact(source.rho),
         ),
         (say("The same as epsilon, at delta 1e-6"), source.epsilon),
         (say("Contributions, in tens"), source.contributions_rounded),

@@ -14,6 +14,7 @@ from scheduler.views.reach import Reach
 from scheduler.views.releases import Released
 from scheduler.web import plainly, stages
 from scheduler.web.authors import downloads, facts, plots, words
+from scheduler.web.authors.plots import Places
 from scheduler.web.authors.tables import BUNDLES, OWN_RUNS
 from scheduler.web.tables import cut
 from web.kit import VARY, Crumb, Kit
@@ -42,13 +43,13 @@ def reach_of(desk: Desk, request: Request) -> Reach:
     return Reach(keys)
 
 
-def author_pages(kit: Kit, desk: Desk) -> APIRouter:
-    """The routes."""
+def author_pages(kit: Kit, desk: Desk, places: Places = plots.NOWHERE) -> APIRouter:
+    """The routes; `places` say where the labels of flows lie, for their map."""
     router = APIRouter(dependencies=[needs(*READERS)])
     _bundles(router, kit, desk)
     _runs(router, kit, desk)
     _rounds(router, kit, desk)
-    _releases(router, kit, desk)
+    _releases(router, kit, desk, places)
     _files(router, desk)
     return router
 
@@ -154,7 +155,7 @@ def _rounds(router: APIRouter, kit: Kit, desk: Desk) -> None:
         )
 
 
-def _releases(router: APIRouter, kit: Kit, desk: Desk) -> None:
+def _releases(router: APIRouter, kit: Kit, desk: Desk, places: Places) -> None:
     @router.get("/releases/{prefix}", include_in_schema=False)
     def one(request: Request, prefix: str) -> Response:
         found = releases.released(desk, prefix, reach_of(desk, request))
@@ -170,7 +171,7 @@ def _releases(router: APIRouter, kit: Kit, desk: Desk) -> None:
             found=found,
             scalars=plots.scalars(found.arrays),
             shown=[
-                plots.shown(array, speech)
+                plots.shown(array, speech, places)
                 for array in found.arrays
                 if plots.plot_of(array) is not plots.Plot.SCALAR
             ],

@@ -9,8 +9,9 @@ from __future__ import annotations
 import enum
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TypeVar
 
 from scheduler.views.releases import Array, Told
@@ -26,6 +27,8 @@ MOST_SIDE = 24  # rows or columns of a matrix that a page still shows
 MOST_ROWS = 200
 MOST_CURVES = 8
 MOST_SERIES = 8  # histograms that one matrix becomes
+Places = Mapping[str, tuple[float, float]]  # longitude and latitude by label, in degrees
+NOWHERE: Places = MappingProxyType({})
 COEFFICIENTS = frozenset({"coefficient", "coefficients", "score", "scores", "log-odds"})
 _PER_LABEL = "per the label's"  # how a bundle says the unit of coefficients that each have another
 
@@ -77,8 +80,8 @@ def plot_of(array: Array) -> Plot:
     return Plot.HISTOGRAMS if several and not _mixed(array) else Plot.TABLE
 
 
-def shown(array: Array, speech: Speech) -> Shown:
-    """A value of more than one cell as its page shows it."""
+def shown(array: Array, speech: Speech, places: Places = NOWHERE) -> Shown:
+    """A value of more than one cell as its page shows it; `places` lie where they are labelled."""
     plot = plot_of(array)
     notes = _notes(array)
     drawn: list[Chart] = []
@@ -103,7 +106,9 @@ def shown(array: Array, speech: Speech) -> Shown:
             return Shown(array.name, plot, drawn, *_estimates(array), notes)
         case Plot.FLOWS:
             drawn, left_out = _flows(array, speech)
-            return Shown(array.name, plot, drawn, *_long(array), [*notes, *left_out])
+            located, off = _map(array, speech, places)
+            notes = [*notes, *left_out, *off]
+            return Shown(array.name, plot, [*located, *drawn], *_long(array), notes)
         case Plot.MATRIX:
             return Shown(array.name, plot, drawn, *_matrix(array), notes)
         case _:
@@ -191,12 +196,11 @@ def _estimates(array: Array) -> tuple[list[Sentence | str], list[list[Cell]]]:
 
 def _flows(array: Array, speech: Speech) -> tuple[list[Chart], list[Sentence]]:
     """The largest streams between the first two axes, summed over the others."""
-    streams: dict[tuple[str, ...], float] = defaultdict(float)
-    for words, cell in zip(labels(array), array.cells, strict=True):
-        if isinstance(cell, int | float):
-            streams[words[0], words[1]] += cell
+    streams = _streams(array)
     ranked = sorted(streams.items(), key=lambda item: (-item[1], item[0]))
-    drawn = {path: amount for path, amount in ranked[:MOST_RIBBONS] if amount > 0}
+    drawn: dict[tuple[str, ...], float] = {
+        path: amount for path, amount in ranked[:MOST_RIBBONS] if amount > 0
+    }
     if not drawn:
         return [], [say("No flow is above zero: there is nothing to draw.")]
     chart = charts.flow(
@@ -210,6 +214,37 @@ def _flows(array: Array, speech: Speech) -> tuple[list[Chart], list[Sentence]]:
                    hidden)
         )  # fmt: skip
     return [chart], notes
+
+
+def _streams(array: Array) -> dict[tuple[str, str], float]:
+    """What flows between the first two axes, summed over the others."""
+    streams: dict[tuple[str, str], float] = defaultdict(float)
+    for words, cell in zip(labels(array), array.cells, strict=True):
+        if isinstance(cell, int | float):
+            streams[words[0], words[1]] += cell
+    return streams
+
+
+def _map(array: Array, speech: Speech, places: Places) -> tuple[list[Chart], list[Sentence]]:
+    """The streams between the places that somebody located; none with fewer than two of them."""
+    located = {label: places[label] for label in array.labels[0] if label in places}
+    streams = {pair: amount for pair, amount in _streams(array).items() if amount > 0}
+    drawn = {pair: amount for pair, amount in streams.items() if located.keys() >= set(pair)}
+    if len({end for pair in drawn for end in pair}) < 2:
+        return [], []
+    chart = charts.journeys(
+        f"map-{array.name}",
+        say("{name}, where its places lie", name=array.name),
+        located,
+        drawn,
+        speech,
+        unit=array.unit,
+    )
+    off = sum(streams.values()) - sum(drawn.values())
+    if off <= 0:
+        return [chart], []
+    words = say("{amount} {unit} have an end that nobody has located.", amount=off, unit=array.unit)
+    return [chart], [words]
 
 
 def _matrix(array: Array) -> tuple[list[Sentence | str], list[list[Cell]]]:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from scheduler.views.watching import Watch
 from scheduler.web.pages import API, WATCHERS
 from scheduler.web.resources.alert_words import KINDS, Told, amount, bounds, tell
-from web.cells import Link
+from web.cells import Cell, Ident, Link
 from web.kit import Crumb, Kit
 from web.listing import Column, Sort, Table, in_memory
 from web.listing.openapi import description
@@ -15,6 +15,13 @@ from web.sentences import say
 from web.signin.access import needs
 
 _ORDER = {kind: number for number, kind in enumerate(KINDS)}
+
+
+def _which(row: Told) -> Cell:
+    """Whose alert it is: a unit, campaign, worker or bundle; a witness has a name."""
+    return Ident(row.alert.which, letters=8) if row.alert.which else None
+
+
 ALERTS: Table[Told] = Table(
     name="alerts",
     caption=say("Alerts"),
@@ -37,14 +44,18 @@ ALERTS: Table[Told] = Table(
             schema="number",
         ),
         Column("further", say("Look further"), lambda row: Link(row.href, row.link)),
-        Column("which", say("Id"), lambda row: row.alert.which or None),
-        Column("dated", say("Dated by"), lambda row: say("first seen") if row.alert.seen
-               else say("the record")),
+        Column("which", say("Id"), _which),
+        Column(
+            "dated",
+            say("Dated by"),
+            lambda row: say("first seen") if row.alert.seen else say("the record"),
+            page=False,
+        ),
     ],
     sorts=[
         Sort("kind", lambda row: (_ORDER[row.alert.kind], row.alert.which), (int, str)),
     ],
-)  # fmt: skip
+)
 
 
 def alert_pages(kit: Kit, watch: Watch) -> APIRouter:

@@ -14,8 +14,8 @@ from scheduler.web import plainly
 from scheduler.web import words as states
 from scheduler.web.pages import API, WATCHERS
 from scheduler.web.resources.words import STANDINGS
-from scheduler.web.tables import cut
-from web.cells import Cell, Link, Share
+from scheduler.web.tables import campaign_ident, cut
+from web.cells import Cell, Exact, Link, Share
 from web.kit import Crumb, Kit
 from web.listing import Column, Sort, Table, of
 from web.listing.openapi import description
@@ -28,6 +28,10 @@ _DIGITS = 2  # of an epsilon; more would pretend
 
 def _epsilon(value: float | None) -> float | None:
     return None if value is None else round(value, _DIGITS)
+
+
+def _rho(text: str) -> Cell:
+    return Exact(text) if text else None
 
 
 VOTED: Table[Budget] = Table(
@@ -46,9 +50,9 @@ VOTED: Table[Budget] = Table(
             lambda row: None if row.share is None else Share(row.share),
             schema="number",
         ),
-        Column("voted", say("Voted (zCDP)"), lambda row: row.voted or None, number=True),
-        Column("started", say("Started (zCDP)"), lambda row: row.started, number=True),
-        Column("opened", say("Opened (zCDP)"), lambda row: row.opened, number=True),
+        Column("voted", say("Voted (zCDP)"), lambda row: _rho(row.voted), number=True),
+        Column("started", say("Started (zCDP)"), lambda row: _rho(row.started), number=True),
+        Column("opened", say("Opened (zCDP)"), lambda row: _rho(row.opened), number=True),
         Column(
             "epsilon_opened",
             say("Opened (epsilon)"),
@@ -62,9 +66,14 @@ VOTED: Table[Budget] = Table(
             lambda row: _epsilon(row.epsilon_voted),
             number=True,
             schema="number",
+            page=False,
         ),
         Column(
-            "campaign", say("One campaign (zCDP)"), lambda row: row.campaign or None, number=True
+            "campaign",
+            say("One campaign (zCDP)"),
+            lambda row: _rho(row.campaign),
+            number=True,
+            page=False,
         ),
         Column(
             "left",
@@ -91,14 +100,14 @@ COSTS: Table[Cost] = Table(
     caption=say("Campaigns and what they cost one person who took part in all of their rounds"),
     columns=[
         Column("title", say("Campaign"), lambda row: Link(f"/campaigns/{row.campaign}", row.title)),
-        Column("campaign", say("Id"), lambda row: row.campaign),
+        Column("campaign", say("Id"), lambda row: campaign_ident(row.campaign)),
         Column("state", say("State"), lambda row: states.CAMPAIGNS[row.state]),
         Column(
             "opened", say("Rounds opened"), lambda row: row.opened, number=True, schema="integer"
         ),
         Column("rounds", say("of"), lambda row: row.rounds, number=True, schema="integer"),
-        Column("voted", say("Voted (zCDP)"), lambda row: row.voted, number=True),
-        Column("spent", say("Opened (zCDP)"), lambda row: row.spent, number=True),
+        Column("voted", say("Voted (zCDP)"), lambda row: _rho(row.voted), number=True),
+        Column("spent", say("Opened (zCDP)"), lambda row: _rho(row.spent), number=True),
         Column(
             "epsilon",
             say("Opened (epsilon)"),
@@ -176,10 +185,10 @@ def _facts(found: Territory) -> list[tuple[Sentence, Cell]]:
         votes = say("over {number}", number=found.votes)
     return [
         (say("Votes in force"), votes),
-        (say("Voted together (zCDP)"), found.voted),
-        (say("Started together (zCDP)"), found.started),
-        (say("Opened together (zCDP)"), found.opened),
+        (say("Voted together (zCDP)"), _rho(found.voted)),
+        (say("Started together (zCDP)"), _rho(found.started)),
+        (say("Opened together (zCDP)"), _rho(found.opened)),
         (say("Opened together (epsilon at delta 10⁻⁶)"), _epsilon(found.epsilon_opened)),
-        (say("Every ledger stops at (zCDP)"), found.ledger_cap),
-        (say("The registry stops one owner at (zCDP)"), found.owner_cap),
+        (say("Every ledger stops at (zCDP)"), _rho(found.ledger_cap)),
+        (say("The registry stops one owner at (zCDP)"), _rho(found.owner_cap)),
     ]

@@ -17,7 +17,7 @@ from scheduler.web.pages import API, WATCHERS
 from scheduler.web.reasons import told
 from scheduler.web.resources.words import CLASSES, PROTECTIONS, STANDINGS
 from scheduler.web.tables import cut
-from web.cells import Cell, Ident, Link, Size
+from web.cells import Cell, Exact, Ident, Link, Size
 from web.kit import Crumb, Kit
 from web.languages import Language
 from web.listing import Choice, Column, Sort, Table, Text, of
@@ -50,7 +50,7 @@ BUNDLES: Table[BundleLine] = Table(
     columns=[
         Column("name", say("Name"), lambda row: Link(f"/bundles/{row.bundle[7:]}", row.name)),
         Column("version", say("Version"), lambda row: row.version),
-        Column("bundle", say("Bundle"), lambda row: Ident(row.bundle)),
+        Column("bundle", say("Bundle"), lambda row: Ident(row.bundle, letters=8)),
         Column("state", say("Vote"), lambda row: STANDINGS[row.standing]),
         Column(
             "until", say("In force until"), lambda row: row.vote.not_after if row.vote else None
@@ -63,15 +63,16 @@ BUNDLES: Table[BundleLine] = Table(
             schema="integer",
         ),
         Column("protection", say("Protection"), _protections),
-        Column("libraries", say("Libraries"), _libraries),
+        Column("libraries", say("Libraries"), _libraries, page=False),
         Column(
             "state_bytes",
             say("State between rounds"),
             lambda row: Size(row.contents.state_bytes) if row.contents else None,
             number=True,
             schema="integer",
+            page=False,
         ),
-        Column("author", say("Author"), lambda row: Ident(row.author)),
+        Column("author", say("Author"), lambda row: Ident(row.author), page=False),
         Column("submitted_at", say("Submitted"), lambda row: row.submitted_at, sort="submitted_at"),
     ],
     sorts=[
@@ -176,7 +177,7 @@ def _facts(found: BundleDetail, language: Language) -> list[tuple[Sentence, Cell
         (say("Libraries"), _libraries(line) or say("none")),
         (say("Rounds at most"), inside.rounds),
         (say("State between rounds"), state),
-        (say("Cost of a campaign (zCDP)"), inside.rho),
+        (say("Cost of a campaign (zCDP)"), Exact(inside.rho)),
         (say("Licence"), inside.licence),
     ]
 
@@ -202,8 +203,8 @@ def _vote(vote: Vote) -> list[tuple[Sentence, Cell]]:
         ]
     if vote.terms is not None:
         facts += [
-            (say("Cost of a campaign (zCDP)"), vote.terms.rho),
-            (say("Budget of all of them together (zCDP)"), vote.terms.rho_budget),
+            (say("Cost of a campaign (zCDP)"), Exact(vote.terms.rho)),
+            (say("Budget of all of them together (zCDP)"), Exact(vote.terms.rho_budget)),
             (say("Tables"), ", ".join(vote.terms.tables) or None),
             *((say("Runtime image"), Ident(image)) for image in vote.terms.images),
         ]

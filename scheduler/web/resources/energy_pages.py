@@ -9,7 +9,7 @@ from scheduler.views import energy
 from scheduler.views.energy import Days, Factors, Line
 from scheduler.web import plainly
 from scheduler.web.pages import API, WATCHERS
-from scheduler.web.tables import cut
+from scheduler.web.tables import campaign_ident, cut
 from web import charts
 from web.cells import Cell, Link, Measure
 from web.charts import Bar, Chart
@@ -27,7 +27,7 @@ ENERGY: Table[Line] = Table(
     columns=[
         Column("day", say("Day (UTC)"), lambda row: row.day, sort="day"),
         Column("title", say("Campaign"), lambda row: Link(f"/campaigns/{row.campaign}", row.title)),
-        Column("campaign", say("Id"), lambda row: row.campaign),
+        Column("campaign", say("Id"), lambda row: campaign_ident(row.campaign)),
         Column(
             "watt_hours",
             say("Energy, estimated"),
@@ -68,7 +68,8 @@ ENERGY: Table[Line] = Table(
 
 
 def _measured(value: float | None, unit: str) -> Cell:
-    return None if value is None else Measure(round(value, 4), unit, _PLACES)
+    # Four digits for machines; what is less than they can say keeps its own.
+    return None if value is None else Measure(round(value, 4) or value, unit, _PLACES)
 
 
 def energy_pages(kit: Kit, desk: Desk, factors: Factors) -> APIRouter:

@@ -26,7 +26,7 @@ def resource_pages(
     queue, live = queue_pages(kit, desk)
     return [
         queue,
-        worker_pages(kit, desk),
+        worker_pages(kit, desk, judging.sites),
         timeline_pages(kit, desk),
         bundle_pages(kit, desk, documents),
         budget_pages(kit, desk, documents),

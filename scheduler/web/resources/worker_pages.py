@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 
+from scheduler.judging import Sites
 from scheduler.service.desk import Desk
 from scheduler.views import machines, shifts
 from scheduler.views.machines import Site
@@ -19,12 +20,12 @@ from scheduler.web.pages import API, WATCHERS
 from scheduler.web.reasons import told
 from scheduler.web.tables import unit_ident
 from web import charts
-from web.cells import Cell, Ident, Link
+from web.cells import Cell, Ident, Link, Status, Tone
 from web.charts import Chart, Tile
 from web.kit import Crumb, Kit
 from web.listing import Column, Sort, Table, in_memory
 from web.listing.openapi import description
-from web.sentences import Sentence, say
+from web.sentences import Sentence, plural, say
 from web.signin.access import needs
 from web.speech import Speech
 
@@ -58,8 +59,8 @@ def _at(site: str) -> str:
     return f"/workers?site={quote(site, safe='')}"
 
 
-def worker_pages(kit: Kit, desk: Desk) -> APIRouter:
-    """The routes."""
+def worker_pages(kit: Kit, desk: Desk, laid: Sites) -> APIRouter:
+    """The routes; `laid` are the places that somebody has put on the map."""
     router = APIRouter()
 
     @router.get("/sites", dependencies=[needs(*WATCHERS)], include_in_schema=False)
@@ -74,7 +75,8 @@ def worker_pages(kit: Kit, desk: Desk) -> APIRouter:
             in_memory(SITES, state, found, why),
             title=say("Where the workers stand"),
             trail=[_WORKERS],
-            chart=_map(found, kit.speech(kit.language(request))),
+            chart=_map(found, laid, kit.speech(kit.language(request))),
+            laid=any(site.site in laid for site in found),
             hidden=max(0, len(found) - DRAWN),
         )
 
@@ -109,15 +111,15 @@ def worker_pages(kit: Kit, desk: Desk) -> APIRouter:
     return router
 
 
-def _map(found: Sequence[Site], speech: Speech) -> Chart | None:
-    """Places in the order of their names: nobody tells where they lie."""
+def _map(found: Sequence[Site], laid: Sites, speech: Speech) -> Chart | None:
+    """Places where somebody has laid them; below those the others, in the order of their names."""
     if not found:
         return None
+    shown = found[:DRAWN]
     tiles = [
         Tile(
             site.site,
-            number % _ACROSS,
-            number // _ACROSS,
+            *spot,
             site.workers,
             note=speech.text(
                 say(
@@ -129,12 +131,34 @@ def _map(found: Sequence[Site], speech: Speech) -> Chart | None:
                 )
             ),
             href=_at(site.site),
+            badge=_worst(site),
         )
-        for number, site in enumerate(found[:DRAWN])
+        for site, spot in zip(shown, _spots([site.site for site in shown], laid), strict=True)
     ]
-    return charts.territory(
-        "sites", say("Workers by place, in the order of names"), tiles, speech, unit=say("workers")
-    )
+    caption = say("Workers by place, in the order of names")
+    if any(site.site in laid for site in shown):
+        caption = say("Workers by place, as they were laid out here")
+    return charts.territory("sites", caption, tiles, speech, unit=say("workers"))
+
+
+def _spots(names: Sequence[str], laid: Sites) -> list[tuple[int, int]]:
+    """Column and row of each place; those that nobody has laid stand in rows at the end."""
+    known = [laid[name] for name in names if name in laid]
+    first = max((row for _, row in known), default=-1) + 1
+    first += bool(known) and len(known) < len(names)  # a row is left free between the two
+    across = max([_ACROSS, *(column + 1 for column, _ in known)])
+    rest = [name for name in names if name not in laid]
+    ends = {name: (number % across, first + number // across) for number, name in enumerate(rest)}
+    return [laid[name] if name in laid else ends[name] for name in names]
+
+
+def _worst(site: Site) -> Status:
+    """The worst state at a place and how many workers are in it."""
+    if site.lost:
+        return Status("lost", plural("{number} lost", "{number} lost", site.lost), Tone.BAD)
+    if site.late:
+        return Status("late", plural("{number} late", "{number} late", site.late), Tone.WARN)
+    return Status("fresh", plural("{number} fresh", "{number} fresh", site.fresh), Tone.GOOD)
 
 
 def _facts(found: MachineDetail) -> list[tuple[Sentence, Cell]]:

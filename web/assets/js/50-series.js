@@ -43,7 +43,10 @@
       cursor: { y: false },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), root.dataset.zone),
       series: [
-        { label: along, value: (_, seconds) => (seconds === null ? "" : moment.format(seconds * 1000)) },
+        { label: along, value: (plot, seconds, series, index) => {
+          const shown = index == null ? plot.data?.[0]?.at(-1) : seconds; // the newest where nobody points
+          return shown == null ? "" : moment.format(shown * 1000);
+        } },
         ...names.map((name, index) => ({
           label: name,
           stroke: colour(`--series-${index + 1}`),
@@ -51,7 +54,10 @@
           dash: dashes[index],
           points: { show: false },
           paths: "stepped" in figure.dataset ? uPlot.paths.stepped({ align: 1 }) : undefined,
-          value: (_, value) => (value === null ? "" : number.format(value)),
+          value: (plot, value, series, index) => {
+            const shown = index == null ? plot.data?.[series]?.at(-1) : value;
+            return shown == null ? "" : number.format(shown);
+          },
         })),
       ],
       axes: [

@@ -28,6 +28,7 @@
       target.value = input.dataset.into === "document" ? digest : new TextDecoder().decode(bytes);
       read.set(input.dataset.into, digest);
       input.dataset.read = digest;
+      form.querySelector(`[data-name="${input.dataset.into}"]`).textContent = file.name;
     });
     field(input.dataset.into).addEventListener("input", () => read.delete(input.dataset.into));
   }
