@@ -38,7 +38,8 @@ WHO: Mapping[str, set[str]] = {
     "auditor, author, operator, viewer": {
         "/",
         *(f"{api}/{path}" for api in ("", "/api/v1") for path in (
-            "mine", "mine/{prefix}", "runs", "runs/{prefix}", "releases/{prefix}",
+            "mine", "mine/{prefix}", "runs", "runs/{prefix}", "runs/{prefix}/rounds",
+            "releases/{prefix}",
             "releases/{prefix}/csv", "releases/{prefix}/parquet", "releases/{prefix}/report",
             "releases/{prefix}/model", "releases/{prefix}/card",
         )),
@@ -48,12 +49,13 @@ WHO: Mapping[str, set[str]] = {
     "auditor, operator, viewer": {
         *(f"{api}/{path}" for api in ("", "/api/v1") for path in (
             "campaigns", "campaigns/{prefix}", "campaigns/{prefix}/units",
+            "campaigns/{prefix}/rounds", "units",
             "campaigns/{prefix}/timeline", "units/{prefix}", "workers", "workers/{prefix}",
             "sites", "queue", "bundles", "bundles/{prefix}", "budgets", "budgets/campaigns",
             "alerts", "energy",
         )),
         "/api/v1/health", "/api/v1/budgets/territory", "/api/v1/energy/days",
-        "/live/health", "/live/campaigns/{prefix}", "/live/queue/{span}",
+        "/find", "/live/health", "/live/campaigns/{prefix}", "/live/queue/{span}",
     },
     # Reasons about a worker are about its keeper.
     "auditor, operator": {
