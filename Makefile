@@ -4,13 +4,14 @@ PYTHON := .venv/bin/python
 # Processes for the types and the tests: the machines of CI have two cores.
 PROCESSES ?= 2
 
-.PHONY: help setup demo test lint bench bench-learning soak package clean
+.PHONY: help setup demo test lint screens bench bench-learning soak package clean
 
 help:
 	@echo "make demo     a whole campaign across real processes (about 4 minutes);"
 	@echo "              HEATING=1, TERRITORY=1 or LEARNING=1: with other data;"
 	@echo "              SERVE=1: its pages stay up, with a campaign to start (docs/operations.md)"
 	@echo "make test     lint, types, layers and every test"
+	@echo "make screens  draw the pictures of docs/screens.md anew (needs Chromium)"
 	@echo "make setup    prepare .venv only"
 	@echo "make package  the offline tar for city computers"
 	@echo "make bench    measure, and write docs/benchmarks.md"
@@ -32,6 +33,13 @@ lint: setup
 
 test: lint
 	.venv/bin/pytest -m "not soak and not package" -q --numprocesses $(PROCESSES)
+
+# What draws compares in every other run: a page that changed fails until this was done.
+screens: setup
+	SCREENS=docs/screens CADASTRE_BROWSER=required .venv/bin/pytest -q -n 0 \
+	  tests/web_scheduler/test_every_page_browser.py::test_a_page_is_for_everybody \
+	  tests/web_scheduler/test_walk_browser.py
+	.venv/bin/pytest -q -n 0 tests/web_scheduler/test_pictures.py
 
 bench: setup
 	.venv/bin/cadastre bench --write docs/benchmarks.md

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.web import oidc_process
-from tests.web.browser import Watch, axe, every_look, fits, walk
+from tests.web.browser import LANGUAGES, PHONE, SCHEMES, Watch, axe, fits, reachable
 from tests.web.signin_site import Site
 from tests.web.test_signin_oidc import SECRET, configured
 from trust.clock import ManualClock
@@ -21,7 +21,6 @@ from web.serving import WebServer
 from web.signin.roles import Role
 
 pytestmark = [pytest.mark.external, pytest.mark.processes]
-PHONE = 360
 
 
 @dataclass
@@ -103,40 +102,60 @@ def test_it_works_without_scripts(running: Running, browse: Watch) -> None:
     assert page.inner_text("code.secret").startswith("cadastre-api-v1.")
 
 
-def test_every_page_is_for_everybody(running: Running, browse: Watch) -> None:
-    key = key_of(running, *Role)
-
-    def look(language: str, scheme: str) -> None:
-        options: dict[str, Any] = {"language": language, "scheme": scheme, "width": PHONE}
-        pages = {"enter": browse.open(f"{running.url}/sign-in?again=1&refused=no-role", **options)}
-        pages["account"] = sign_in(browse, running, key, **options)
-        pages["account"].goto(f"{running.url}/account")
-        pages["secret"] = sign_in(browse, running, key, **options)
-        pages["secret"].goto(f"{running.url}/account")
-        pages["secret"].click("form[action='/account/keys'] button")
-        pages["left"] = browse.open(f"{running.url}/sign-out", **options)
-        for name, page in pages.items():
-            assert axe(page) == [], (name, language, scheme)
+def test_what_only_signed_in_people_see_is_for_everybody(running: Running, browse: Watch) -> None:
+    """What is shown once, what one holds, what was refused; the other pages are the scheduler's."""
+    page = sign_in(browse, running, key_of(running, *Role), width=PHONE)
+    for language in LANGUAGES:
+        page.goto(f"{running.url}/account?lang={language}")
+        for name in ("secret", "account", "refused"):
+            if name == "secret":
+                page.click("form[action='/account/keys'] button")
+            elif name == "account":
+                page.click("main a[href='/account']")
+            else:
+                page.goto(f"{running.url}/sign-in?again=1&refused=no-role")
+            assert page.get_attribute("html", "lang") == language
             assert fits(page), (name, language)
-        for held in running.site.entrance.credentials.of(_subject(running)):
-            if held.label != "a key":
-                running.site.entrance.credentials.revoke(_subject(running), held.id)
-
-    every_look(look)
+            for scheme in SCHEMES:
+                page.emulate_media(color_scheme=scheme)
+                assert axe(page) == [], (name, language, scheme)
 
 
-def _subject(running: Running) -> str:
-    return next(iter(running.site.store._sessions.values())).person.subject
+def test_a_session_a_key_and_a_token_are_taken_back_on_the_page(
+    running: Running, browse: Watch
+) -> None:
+    """Pressed by somebody who lost a computer: what it had opens nothing from then on."""
+    browse.expect("status of 4")
+    key = key_of(running, Role.OPERATOR)
+    lost, page = sign_in(browse, running, key), sign_in(browse, running, key)
+    secrets = []
+    for form in ("keys", "tokens"):
+        page.goto(f"{running.url}/account")
+        page.fill(f"form[action='/account/{form}'] input[name=label]", f"perdu, {form}")
+        for box in page.locator(f"form[action='/account/{form}'] input[type=checkbox]").all():
+            box.check()
+        page.click(f"form[action='/account/{form}'] button")
+        secrets.append(page.inner_text("code.secret"))
+    page.click("main a[href='/account']")
+    assert reachable(page) == []
 
+    def program() -> int:
+        bearer = {"authorization": f"Bearer {secrets[1]}"}
+        return int(lost.context.request.get(f"{running.url}/api/v1/me", headers=bearer).status)
 
-def test_the_keyboard_is_enough(running: Running, browse: Watch) -> None:
-    page = browse.open(f"{running.url}/sign-in")
-    stops = walk(page)
-    assert {"token"} <= {stop["id"] for stop in stops}
-    assert all(stop["shown"] for stop in stops)
-    account = sign_in(browse, running, key_of(running, Role.OPERATOR))
-    account.goto(f"{running.url}/account")
-    assert {"key-label", "token-label", "role-operator"} <= {stop["id"] for stop in walk(account)}
+    page.click("tr:not(:has-text('ce navigateur')) form[action*='/sessions/'] button")
+    page.wait_for_url(f"{running.url}/account")
+    lost.goto(f"{running.url}/mine")
+    assert lost.url == f"{running.url}/sign-in?next=/mine"
+    assert program() == 200
+    for form in ("keys", "tokens"):
+        page.click(f"tr:has-text('perdu, {form}') button")
+        page.wait_for_selector(f"tr:has-text('perdu, {form}')", state="detached")
+    assert program() == 401
+    lost.fill("#token", secrets[0])
+    lost.click("main button[type=submit]")
+    assert lost.query_selector("main [role=alert]")
+    assert page.goto(f"{running.url}/mine").status == 200, "whoever pressed is still here"
 
 
 def test_another_sites_form_is_stopped_by_a_real_browser_too(

@@ -1,4 +1,6 @@
-"""The browser verifies a pasted proof by itself: as Python does, and without a request."""
+"""An auditor finds entries; the browser verifies a pasted proof by itself, as Python does, without
+a request.
+"""
 
 from __future__ import annotations
 
@@ -148,3 +150,20 @@ def _sent(page: Any, grid: Grid) -> None:
     page.click("form[data-verify] button")
     page.wait_for_load_state()
     assert "It holds, says this server" in page.inner_text("main")
+
+
+def test_an_auditor_finds_an_entry_and_proves_the_growth_without_scripts(
+    browse: Watch, served: Grid
+) -> None:
+    page = browse.open(f"{served.origin}/log", language="en", scripts=False)
+    page.fill("#log-search", served.moving[:15])
+    page.click("form[action='/log/search'] button")
+    assert f"campaign={served.moving}" in page.url
+    page.click("tbody tr:last-child th a")
+    assert "Under which vote" in page.inner_text("main")
+    page.goto(f"{served.origin}/log/checkpoints")
+    page.click("form[action='/log/consistency'] button")
+    assert "The key of the log signed both checkpoints." in page.inner_text("main")
+    with page.expect_download() as waiting:
+        page.click("main a.button[download]")
+    assert waiting.value.suggested_filename.startswith("continuation-")

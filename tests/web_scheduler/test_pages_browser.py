@@ -1,26 +1,27 @@
-"""The pages in a real browser: from a late unit to its proof, in both languages, on a phone."""
+"""What people do on the pages, in a real browser: from a late unit to its proof, then the actions.
+
+A campaign is cancelled in test_every_page_browser, with the keyboard alone.
+"""
 
 from __future__ import annotations
 
-import os
+import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlmodel import select
 
 from audit.receipt import check
-from tests.web.browser import LANGUAGES, PHONE, SCHEMES, Watch, axe, fits, walk
+from scheduler.store.tables import UnitRow, WorkerRow
+from tests.web.browser import Watch
 from tests.web_scheduler.served import serve
 from tests.web_scheduler.territory import Grid, grid_in
+from tests.web_scheduler.town import apart
 from trust.log.entry import Kind
 from web.signin.roles import Role
-
-PATHS = ["/", "/campaigns", "/campaigns/{c}", "/campaigns/{c}/units", "/units", "/units/{u}",
-         "/units?late=yes&dir=asc", "/workers",
-         "/log", "/log/2"]  # fmt: skip
-# `SCREENS=docs/screens pytest …` draws the screens of docs/ anew.
-SCREENS = os.environ.get("SCREENS", "")
 
 
 @pytest.fixture(scope="module")
@@ -33,22 +34,15 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
     grid.close()
 
 
-def enter(browse: Watch, grid: Grid, path: str = "/", **look: Any) -> Any:
-    """Signed in as an auditor, at `path`."""
+def enter(
+    browse: Watch, grid: Grid, path: str = "/", role: Role = Role.AUDITOR, **look: Any
+) -> Any:
+    """Signed in, at `path`."""
     page = browse.open(f"{grid.origin}/sign-in?next={path}", **look)
-    page.fill("#token", grid.key(Role.AUDITOR))
+    page.fill("#token", grid.key(role))
     page.click("main button[type=submit]")
     page.wait_for_url(f"{grid.origin}{path}")
     return page
-
-
-def draw(page: Any, name: str) -> None:
-    if SCREENS:
-        page.screenshot(path=str(Path(SCREENS) / f"{name}.png"), full_page=True)
-
-
-def places(grid: Grid) -> list[str]:
-    return [path.format(c=grid.moving, u=grid.late_unit) for path in PATHS]
 
 
 def test_from_a_late_unit_to_a_proof_that_holds_offline(
@@ -56,16 +50,13 @@ def test_from_a_late_unit_to_a_proof_that_holds_offline(
 ) -> None:
     page = enter(browse, served)
     page.wait_for_selector('[data-live][data-state="live"]')
-    draw(page, "health")
     clicks = 0
     page.click(f'a[href="/units/{served.late_unit}"]')
     clicks += 1
     assert "tentative a fini sans rapport" not in page.inner_text("h1")
-    draw(page, "unit")
     page.click("main a.button")
     clicks += 1
     assert "plan d" in page.inner_text("h1")
-    draw(page, "entry")
     files = []
     for name in ("tlog-proof", "json"):
         with page.expect_download() as waiting:
@@ -75,51 +66,9 @@ def test_from_a_late_unit_to_a_proof_that_holds_offline(
         waiting.value.save_as(target)
         files.append(target.read_bytes())
     assert clicks <= 8
-    page.goto(f"{served.origin}/campaigns/{served.moving}")
-    page.wait_for_selector('[data-live][data-state="live"]')
-    draw(page, "campaign")
-    page.click('main a[href$="/rounds"]')
-    assert axe(page) == []
-    draw(page, "rounds")
-    page.go_back()
-    page.click('main a[href$="/units"]')
-    draw(page, "units")
-    page.goto(f"{served.origin}/units")
-    draw(page, "units-of-all")
-    page.goto(f"{served.origin}/campaigns")
-    draw(page, "campaigns")
     receipt = check(files[0], files[1], served.world.root_envelope)
     assert receipt.kind is Kind.PLAN
     assert receipt.territory == "plaine.example"
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_axe_finds_nothing(browse: Watch, served: Grid, scheme: str, language: str) -> None:
-    page = enter(browse, served, scheme=scheme, language=language)
-    for path in places(served):
-        page.goto(served.origin + path)
-        assert page.get_attribute("html", "lang") == language
-        for summary in page.query_selector_all("main details > summary"):
-            summary.click()
-        assert axe(page) == [], path
-
-
-def test_a_phone_shows_it_all(browse: Watch, served: Grid) -> None:
-    page = enter(browse, served, width=PHONE)
-    for path in places(served):
-        page.goto(served.origin + path)
-        assert fits(page), path
-
-
-def test_every_stop_of_the_keyboard_shows_and_has_a_name(browse: Watch, served: Grid) -> None:
-    page = enter(browse, served)
-    for path in ("/", f"/units/{served.late_unit}", "/log/2"):
-        page.goto(served.origin + path)
-        for stop in walk(page):
-            assert stop["shown"], (path, stop)
-            assert stop["outlined"], (path, stop)
-            assert stop["name"] or stop["tag"] in {"input", "select", "textarea"}, (path, stop)
 
 
 def test_it_works_without_scripts(browse: Watch, served: Grid) -> None:
@@ -127,3 +76,58 @@ def test_it_works_without_scripts(browse: Watch, served: Grid) -> None:
     page.click(f'a[href="/units/{served.late_unit}"]')
     page.click("main a.button")
     assert page.query_selector("a[download]")
+
+
+def confirm(page: Any, why: str) -> None:
+    """The form on the page, filled in as its reader is asked to."""
+    page.fill("#reason", why)
+    page.fill("#word", page.inner_text("form.confirm kbd"))
+    page.click("form.confirm button[type=submit]")
+    page.wait_for_url("**/actions/deed_*")
+
+
+def test_the_other_actions_from_their_buttons_to_their_entries(browse: Watch, served: Grid) -> None:
+    """Drain, let work again, try again, start: each by its button, its word and its reason."""
+
+    def back_off(tx: Any) -> None:
+        row = tx.session.get(UnitRow, served.late_unit)
+        row.state, row.not_before = "waiting", tx.now + timedelta(minutes=2)
+
+    served.world.desk.store.run("back-off", back_off)
+    worker, bundle = _worker(served), served.world.bundle.digest
+    steps = [
+        (f"/workers/{worker}", f"/actions/drain-worker/{worker}", "ne confie plus"),
+        (f"/workers/{worker}", f"/actions/resume-worker/{worker}", "de nouveau"),
+        (f"/units/{served.late_unit}", f"/actions/retry-unit/{served.late_unit}", "fait reprendre"),
+        ("/actions/start-campaign", f"/actions/start-campaign/{bundle}", "a lancé"),
+    ]
+    page = enter(browse, served, "/actions", Role.OPERATOR)
+    for where, form, told in steps:
+        page.goto(served.origin + where)
+        page.click(f'main a[href="{form}"]')
+        if "start" in form:
+            page.fill("#set-zones", "3")
+        confirm(page, "un essai")
+        apart(lambda: asyncio.run(served.world.turn()))
+        page.reload()
+        page.click('main a.button[href^="/log/"]')
+        assert told in page.inner_text("main .lead"), form
+
+
+def test_a_worker_is_excluded_without_scripts(browse: Watch, served: Grid) -> None:
+    page = enter(browse, served, "/workers", Role.OPERATOR, scripts=False)
+    page.click(f'a[href="/workers/{_worker(served)}"]')
+    page.click('a.button[href^="/actions/exclude-worker/"]')
+    confirm(page, "le poste a été volé")
+    apart(lambda: asyncio.run(served.world.turn()))
+    page.click('a.button[href^="/actions/deed_"]')
+    page.click('a.button[href^="/log/"]')
+    assert "a exclu" in page.inner_text("main .lead")
+    assert "volé" not in page.inner_text("main")
+
+
+def _worker(grid: Grid) -> str:
+    def find(tx: Any) -> list[str]:
+        return sorted(tx.session.exec(select(WorkerRow.name)))
+
+    return grid.world.desk.store.read("w", find)[0]

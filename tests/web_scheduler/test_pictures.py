@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from fastapi import routing
 
+from tests.web_scheduler.pictures import FOLDER, HOUSE, LIST, file_digest, listed, plain, styles
 from tests.web_scheduler.territory import Grid
 
-HOUSE = Path(__file__).resolve().parents[2]
-SCREENS = HOUSE / "docs" / "screens"
 # The pages: where they answer, and the pictures of them (names of docs/screens/*.png).
 PAGES: dict[str, tuple[str, ...]] = {
     "/": ("health", "walk-2-health"),
@@ -82,15 +82,45 @@ def test_every_page_has_a_picture_and_every_picture_its_page(grid: Grid) -> None
     assert pages(grid) == set(PAGES)
     named = [name for names in PAGES.values() for name in names]
     assert len(named) == len(set(named))
-    assert {path.stem for path in SCREENS.iterdir()} == set(named)
-    for path in SCREENS.iterdir():
+    drawn = set(FOLDER.glob("*.png"))
+    assert {path.stem for path in drawn} == set(named)
+    assert set(FOLDER.iterdir()) == drawn | {FOLDER / LIST}
+    for path in drawn:
         assert path.read_bytes().startswith(b"\x89PNG"), path
+
+
+def test_the_pictures_are_the_ones_that_were_drawn_with_these_styles() -> None:
+    """Whether a page still reads as its picture does is what the browser's tests ask."""
+    kept = listed()
+    found = {name: one["file"] for name, one in kept["pictures"].items()}
+    there = {path.stem: file_digest(path) for path in FOLDER.glob("*.png")}
+    assert found == there, "a picture was changed by hand: `make screens` draws them"
+    assert kept["styles"] == styles(), "the pages are coloured otherwise now: `make screens`"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("<p>\ncamp_3f vom 3. Mai", "<p>\ncamp_99 vom 4. Mai"),
+        ("<td>\n1 234 personnes", "<td>\n7 personnes"),
+        ("<td>\n<img src=x onerror=alert(1)>", "<td>\ndomicile-travail"),
+    ],
+)
+def test_what_differs_from_run_to_run_is_no_other_page(one: str, other: str) -> None:
+    assert plain(one) == plain(other)
+
+
+def test_another_word_or_another_class_is_another_page() -> None:
+    seen = {
+        plain(text) for text in ("<h1>\nBudgets", "<h2>\nBudgets", "<h1.wide>\nBudgets", "<h1>\nA")
+    }
+    assert len(seen) == 4
 
 
 def test_every_picture_is_drawn_by_a_browsers_test() -> None:
     tests = [
         path.read_text(encoding="utf-8")
-        for path in (HOUSE / "tests").glob("web_*/*.py")
+        for path in (HOUSE / "tests" / "web_scheduler").glob("*.py")
         if path.name != Path(__file__).name and "draw(" in path.read_text(encoding="utf-8")
     ]
     for names in PAGES.values():

@@ -13,8 +13,8 @@ import pytest
 from scheduler.views import units
 from tests.web.browser import Watch
 from tests.web_auditors.served import serving
+from tests.web_scheduler.pictures import draw
 from tests.web_scheduler.territory import Grid
-from tests.web_scheduler.test_pages_browser import draw
 from tests.web_scheduler.walking import MOST_CLICKS, Walk, operator_finds_a_late_unit
 from web.signin.roles import Role
 
@@ -44,7 +44,7 @@ def test_at_most_eight_clicks_and_one_command_from_the_first_sign_in_to_a_proof(
     root = tmp_path / "root.json"
     root.write_bytes(served.world.root_envelope)
     address, _ = served.entrance.start_line()
-    walk = Walk(browse.open(address), tmp_path)
+    walk = Walk(browse.open(address), tmp_path, drawn=True)
 
     def meanwhile() -> None:
         with ThreadPoolExecutor(1) as apart:  # the browser's test has an event loop already
@@ -59,6 +59,7 @@ def test_at_most_eight_clicks_and_one_command_from_the_first_sign_in_to_a_proof(
     assert (said["verified"], said["what"]) == (True, "plan")
     assert len(walk.clicks) <= MOST_CLICKS, walk.clicks
     assert len(walk.commands) == 1
+    assert {*walk.stale} == {""}
     # What it proves is the plan of the very unit that was late, of the worker that fell silent.
     late = units.unit(served.world.desk, found.unit)
     assert (late.work.campaign, late.work.worker) == (found.campaign, served.workers[1].name)
@@ -70,9 +71,10 @@ def test_one_comes_in_by_an_invitation_and_goes(browse: Watch, served: Grid) -> 
     page = browse.open(f"{served.origin}/sign-in#{token}")
     page.click('form[action="/sign-in"] button[type=submit]')
     page.wait_for_url("**/account")
-    draw(page, "account")
+    stale = [draw(page, "account")]
     page.goto(served.origin)
     assert page.query_selector('main a[href="/actions/start-campaign"]') is None
     page.click('form[action="/sign-out"] button')
     page.wait_for_url("**/sign-out")
-    draw(page, "sign-out")
+    stale.append(draw(page, "sign-out"))
+    assert stale == ["", ""]

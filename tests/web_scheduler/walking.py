@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# `SCREENS=docs/screens pytest …` draws the screens of docs/ anew.
-SCREENS = os.environ.get("SCREENS", "")
+from tests.web_scheduler.pictures import draw
+
 FRONT_DOOR = Path(__file__).resolve().parents[2] / "cadastre.py"
 MOST_CLICKS = 8
 WIDTH, HEIGHT = 1180, 760  # of the screens: what fits on a small display without scrolling
@@ -32,8 +32,10 @@ class Walk:
 
     page: Any
     folder: Path  # where downloads go
+    drawn: bool = False  # whether docs/ shows the screens of this very walk
     clicks: list[str] = field(default_factory=list)
     commands: list[list[str]] = field(default_factory=list)
+    stale: list[str] = field(default_factory=list)  # of each screen what is wrong with its picture
 
     def click(self, selector: str) -> None:
         """One click on the only thing that `selector` finds."""
@@ -61,10 +63,9 @@ class Walk:
 
     def draw(self, name: str, *, whole: bool = False) -> None:
         """The screen as it is now; `whole` with what one would scroll to."""
-        if SCREENS:
+        if self.drawn:
             self.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
-            path = str(Path(SCREENS) / f"{name}.png")
-            self.page.screenshot(path=path, full_page=whole)
+            self.stale.append(draw(self.page, name, whole=whole))
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ def operator_finds_a_late_unit(walk: Walk, algorithm: str, meanwhile: Callable[[
     walk.draw("walk-4-start", whole=True)
     walk.click("form.confirm button[type=submit]")
     page.wait_for_url("**/actions/deed_*")
+    page.wait_for_selector('[data-live][data-state="live"]')
     walk.draw("walk-5-started")
     walk.click('main dl a[href^="/campaigns/camp_"]')
     page.wait_for_selector('[data-live][data-state="live"]')
