@@ -67,7 +67,8 @@ def evidence_pages(kit: Kit, desk: Desk) -> APIRouter:
                 include_in_schema=False)  # fmt: skip
     def shown(request: Request, prefix: str) -> Response:
         found = planned(prefix)
-        told = _told(found, hashes.of(found, places))
+        digest = hashes.of(found, places)
+        told = _told(found, digest)
         return kit.page(
             request,
             "auditors/evidence.html",
@@ -81,7 +82,7 @@ def evidence_pages(kit: Kit, desk: Desk) -> APIRouter:
                 (say("Entries of the log"), found.entries),
                 (say("Files"), len(found.parts)),
                 (say("Size"), Size(found.length)),
-                (say("SHA-256 of the file"), Ident(told["sha256"], letters=WHOLE)),
+                (say("SHA-256 of the file"), Ident(digest, letters=WHOLE)),
             ],
         )
 
