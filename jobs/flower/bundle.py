@@ -10,7 +10,7 @@ from jobs.fields import MAXIMUM_CELLS
 from jobs.flower import screening
 from jobs.flower.adapter.plan import MODULE
 from jobs.flower.app import FlowerApp
-from jobs.flower.choices import Choices
+from jobs.flower.choices import LEAST_DEADLINE_SECONDS, Choices
 from jobs.flower.errors import FlowerAppRefused
 from jobs.flower.probe import PACKAGE, Probed, adapter_sources
 from jobs.mistakes import toml
@@ -21,6 +21,7 @@ MEMORY_MIB = {False: 768, True: 2048}  # without and with torch
 _SHARES = {"update": Decimal("0.8"), "metrics": Decimal("0.1"), "weight": Decimal("0.1")}
 _PUBLIC_STEP, _STEPS_PER_CLIP = Decimal("0.000000001"), 100_000
 _LABEL_LETTERS = 80
+DEADLINE_SECONDS = 600  # of a round, for an app that would wait longer
 
 
 def libraries(used: frozenset[str]) -> tuple[str, ...]:
@@ -32,6 +33,17 @@ def libraries(used: frozenset[str]) -> tuple[str, ...]:
 def memory_mib(choices: Choices, used: frozenset[str]) -> int:
     """The address space of one run."""
     return choices.run.memory_mib or MEMORY_MIB[screening.TORCH in used]
+
+
+def deadline(choices: Choices, probed: Probed) -> int:
+    """Seconds after which a round ends: as chosen, else no longer than the app would wait.
+
+    In Flower its timeout ends the wait for clients that do not answer; in a replay nothing passes,
+    so what was voted has to. The least is what one run may take.
+    """
+    run = choices.run
+    least = max(run.wall_seconds, LEAST_DEADLINE_SECONDS)
+    return run.deadline_seconds or max(int(min(probed.patience, DEADLINE_SECONDS)), least)
 
 
 def files(
@@ -64,6 +76,7 @@ def manifest(app: FlowerApp, choices: Choices, probed: Probed, used: frozenset[s
             remedy="fewer rounds (num-server-rounds, fraction-evaluate = 0) or a smaller model",
         )
     quorum = max(run.quorum or 1, release.minimum_workers)
+    counted = [_report("replies", "int64", "replies", ("replies that counted",))]
     parts = [
         _section(
             "bundle",
@@ -94,9 +107,10 @@ def manifest(app: FlowerApp, choices: Choices, probed: Probed, used: frozenset[s
         _release(
             choices, "metrics", plan.rows * probed.metrics, "l2", Decimal(release.metric_clip)
         ),
-        _release(choices, "weight", plan.rows, "linf", Decimal(1)),
+        _release(choices, "weight", plan.weights, "linf", Decimal(1)),
         _report("metrics", "float64", "as the app measures", probed.labels),
         _report("examples", "float64", "examples", ("examples of the round",)),
+        *(counted if plan.counts_replies else ()),
         _report("finished", "int64", "0 or 1", ("the ServerApp has ended",)),
         _section("state.heading", shape=[plan.heading_cells]),
         _section("state.message", shape=[plan.message_cells]),
@@ -106,7 +120,7 @@ def manifest(app: FlowerApp, choices: Choices, probed: Probed, used: frozenset[s
             "rounds",
             maximum=max(probed.rounds, 2),
             quorum=quorum,
-            deadline_seconds=run.deadline_seconds,
+            deadline_seconds=deadline(choices, probed),
             share=run.share,
             spare=run.spare,
             **({"draw": run.draw} if run.draw != "1" else {}),

@@ -20,6 +20,7 @@ from jobs.schema import PERSONS, MockTable
 from trust.documents.rules import DataClass, PrivacyUnit, Protection
 
 FILE = "cadastre.toml"
+LEAST_DEADLINE_SECONDS = 10  # of a manifest
 RunValue = bool | Whole | float | str
 
 
@@ -71,7 +72,9 @@ class Running(Part):
         default=None, description="how many nodes the ServerApp sees; found when left out"
     )
     quorum: Annotated[Whole, Field(ge=1)] | None = None
-    deadline_seconds: Annotated[Whole, Field(ge=10)] = 600
+    deadline_seconds: Annotated[Whole, Field(ge=LEAST_DEADLINE_SECONDS)] | None = Field(
+        default=None, description="of a round; the app's timeout, at most 600, when left out"
+    )
     share: PositiveText = Field(default="1", description="share of the workers a round asks")
     spare: Annotated[Whole, Field(ge=0)] = 0
     draw: PositiveText = Field(
@@ -96,6 +99,15 @@ class Choices(Part):
     def public(self) -> bool:
         """Whether only open data is read."""
         return set(self.data.classes) == {DataClass.PUBLIC}
+
+    @property
+    def counted(self) -> bool:
+        """Whether each round tells how many replies counted: of open data without noise alone.
+
+        About people such a number would be a release: a ClientApp could fail for those whom its
+        author wants to count.
+        """
+        return self.public and self.release.rho is None
 
     @property
     def protection(self) -> Protection:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -67,6 +68,7 @@ class Probed:
     arrays: tuple[tuple[str, str, tuple[int, ...]], ...]  # the final model: key, dtype, shape
     longest_update: float
     longest_metrics: float
+    patience: float  # seconds after which the ServerApp would wait no longer for a message
 
 
 @dataclass
@@ -78,6 +80,7 @@ class _Sizes:
     metrics: int = 1
     longest_update: float = 0.0
     longest_metrics: float = 0.0
+    patience: float = math.inf
     server_metrics: set[str] = field(default_factory=set)
 
 
@@ -116,6 +119,7 @@ class _Probe:
             columns=list(choices.data.columns),
             file=choices.data.file,
             node_column=choices.data.node or "",
+            counts_replies=choices.counted,
         )
         self._sizes = _Sizes()
 
@@ -160,6 +164,7 @@ class _Probe:
             tuple((key, dtype, tuple(shape)) for key, dtype, shape in told["arrays"]),
             sizes.longest_update,
             sizes.longest_metrics,
+            sizes.patience,
         )
 
     def _learn(self, kind: Kind) -> None:
@@ -174,6 +179,7 @@ class _Probe:
         sizes.metrics = max(sizes.metrics, told.get("metrics", 0))
         sizes.longest_update = max(sizes.longest_update, told.get("length", 0.0))
         sizes.longest_metrics = max(sizes.longest_metrics, told.get("metric_length", 0.0))
+        sizes.patience = min(sizes.patience, told.get("patience", math.inf))
         sizes.server_metrics |= set(told.get("server_metrics", ()))
 
     def _run(

@@ -79,8 +79,18 @@ class Standing:
         """The workers start."""
         self.grid.start_workers()
 
-    def admit(self, source: Path, *, library: str = "numpy", campaigns: int = 10) -> str:
-        """The bundle in the folder `source`: signed, voted, every owner consents; its digest."""
+    def admit(
+        self,
+        source: Path,
+        *,
+        library: str = "numpy",
+        campaigns: int = 10,
+        owners: Sequence[Path] | None = None,
+    ) -> str:
+        """The bundle in the folder `source`: signed, voted, consented to; its digest.
+
+        Every owner consents, or these `owners` only.
+        """
         chosen = ("--library", library, "--state", self.grid.workers[0])
         image = self.run("worker", "image", *chosen)["image"]
         folder = self.home / "bundles"
@@ -93,7 +103,7 @@ class Standing:
         self.run("bundle", "submit", packed, "--as", self.grid.operator)
         self.grid.authorise(packed, image, campaigns=campaigns, rho="0.5")
         registry = ("--registry", self.grid.registry, "--as", self.grid.operator)
-        for owner in self.owners:
+        for owner in self.owners if owners is None else owners:
             self.run("consent", "grant", owner, "--bundle", digest)
             self.run("consent", "submit", owner, *registry)
         return digest

@@ -55,26 +55,3 @@ def test_a_net_in_torch_is_the_same_under_flower_and_here(apps: Path, tmp_path: 
     names = ("train train_loss", "evaluate eval_loss", "evaluate accuracy")
     last = dict(zip(names, played.told[-1]["metrics"], strict=True))
     assert expected == pytest.approx(last, abs=CLOSE)
-
-
-@pytest.mark.parametrize("strategy", ["FedMedian", "FedTrimmedAvg", "FedAvg"])
-def test_single_replies_of_public_capsules_reach_strategies_that_need_them(
-    apps: Path, tmp_path: Path, strategy: str
-) -> None:
-    folder = apps / "line_numpy"
-    cohort = [points(seed, 8 + 3 * seed) for seed in range(6)]
-    config = {"strategy": strategy, "num-server-rounds": 2}
-    expected = under_flower(folder, tmp_path, "points", cohort, config)
-    for number, capsule in enumerate(cohort):
-        rows = len(capsule["points"]["x"])
-        capsule["points"]["station"] = np.full(rows, number, np.int64)
-    changes = {"data": {"node": "station"}, "run": {"nodes": 6}, "run_config": config}
-    stations = {"columns": {"station": {"minimum": "0", "maximum": "0"}}}
-    program = adopted(folder, {**changes, "mock": {"rows": 1, **stations}})
-    played = play(program, cohort, seeded(b"single"))
-    assert played.found.well, played.found.complaints
-    with np.load(tmp_path / "line.npz") as saved:
-        assert np.abs(saved["arr_0"] - played.model).max() < CLOSE
-    last = played.told[-1]["metrics"]
-    assert expected["evaluate eval_loss"] == pytest.approx(last[1], abs=CLOSE)
-    assert played.told[-1]["examples"] == sum(8 + 3 * seed for seed in range(6))

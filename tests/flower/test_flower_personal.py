@@ -7,12 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from flower_campaigns import adopted, play, under_flower
+from numpy.typing import NDArray
 
+from capsule_runtime import guard, rehearsal
+from capsule_runtime.broker.program import Program
+from jobs import aggregate
 from protection.columns import Tables
-from trust.entropy import seeded
+from tests.flower.apps.line_numpy.line_numpy import task
+from trust.entropy import Entropy, seeded
 
 pytestmark = pytest.mark.sandbox
+Array = NDArray[np.float64]
 PERSONS = 24
+COUNTED, DRAWS, STEPS = 60, 20, 100  # of the table in docs/learning.md
 # Much noise would hide a mistake in the arithmetic; what noise costs is not this test's question.
 PRICED = {
     "data": {"classes": ["personal"]},
@@ -80,3 +87,63 @@ def test_a_person_in_a_companys_table_is_a_run_and_a_clip_of_its_own(apps: Path)
     assert played.found.facts["contributors"] == 60
     assert played.found.facts["rounds"] == 2
     assert abs(played.told[0]["examples"][0] - 60) < 3
+
+
+def taught(program: Program, people: list[Tables], entropy: Entropy, *, proximal: float) -> Array:
+    """What `play` gives, without a sandbox: the app's own steps, the real guard, noise and opening.
+
+    A table of many draws would start a process for each of its 20,000 replies.
+    """
+    rules, weights = program.rules, np.zeros(3)
+    for number in range(program.rounds):
+        total = guard.Sum(rules, rounds=program.rounds)
+        for each in people:
+            x, z, y = (each["points"][name] for name in "xzy")
+            inputs = np.column_stack([x, z, np.ones(len(x))])
+            # A round of training, then one of evaluation, which costs its share of rho too.
+            training = number % 2 == 0
+            fitted = task.fit(weights, inputs, y, STEPS, 0.1, proximal) if training else weights
+            told = [*(fitted - weights), task.loss(fitted, inputs, y), 1.0]
+            total.add_capsule(((guard.judge(rules, np.array(told).tobytes()), 1),))
+        sums = aggregate.decode_aggregate(rules, rehearsal._opened(program, total, entropy))
+        weight, deviation = sums["weight"][0], np.sqrt(sums["weight.variance"][0])
+        if training and weight > 2 * deviation:
+            weights = weights + sums["update"] / weight
+    return weights
+
+
+@pytest.mark.soak
+def test_what_privacy_costs_a_line(apps: Path, tmp_path: Path) -> None:
+    """Makes the table of docs/learning.md; run it with `-s` to see it."""
+    people = [person(seed) for seed in range(COUNTED)]
+    x, z, y = (np.concatenate([each["points"][name] for each in people]) for name in "xzy")
+
+    def loss(model: Array) -> float:
+        return float(np.sqrt(np.mean((model[0] * x + model[1] * z + model[2] - y) ** 2)))
+
+    print("\n| rho | strategy | root mean square error |\n| --- | --- | --- |")
+    print(f"| | | {loss(np.zeros(3)):.4f} |")
+    for strategy, proximal in (("FedAvg", 0.0), ("FedProx", 0.5)):
+        config = {"strategy": strategy, "num-server-rounds": 2, "local-steps": STEPS}
+        where = tmp_path / strategy
+        where.mkdir()
+        under_flower(apps / "line_numpy", where, "points", people, config)
+        with np.load(where / "line.npz") as saved:
+            plain = loss(saved["arr_0"])
+        print(f"| none | {strategy} | {plain:.4f} |", flush=True)
+        found = {}
+        for rho in ("100", "10", "1", "0.3"):
+            changes = {**PRICED, "release": {**PRICED["release"], "rho": rho}, "run_config": config}
+            program = adopted(apps / "line_numpy", changes)
+            models = [
+                taught(program, people, seeded(b"%d" % draw), proximal=proximal)
+                for draw in range(DRAWS)
+            ]
+            if rho == "1":
+                played = play(program, people, seeded(b"0")).model
+                assert np.abs(models[0] - played).max() < 1e-9
+            losses = [loss(model) for model in models]
+            found[rho] = np.mean(losses)
+            print(f"| {rho} | {strategy} | {found[rho]:.4f} +- {np.std(losses):.4f} |", flush=True)
+        assert found["100"] == pytest.approx(plain, abs=0.01)
+        assert found["100"] < found["0.3"] < loss(np.zeros(3))

@@ -70,6 +70,9 @@ SERVERS = {
     + SEND
     + "    a, b = grid.get_node_ids()\n"
     + "    for _ in range(2): grid.send_and_receive([say(a, time.time_ns() % 1000003)])\n",
+    "no-time": SEND
+    + "    message = say(next(iter(grid.get_node_ids())))\n"
+    + "    message.metadata.ttl = 0.0\n    grid.send_and_receive([message])\n",
     "library-forbidden": "",
     "array-type": SEND.replace("np.full(3, value)", "np.full(3, value, complex)")
     + "    a, b = grid.get_node_ids()\n    grid.send_and_receive([say(a)])\n",
@@ -152,30 +155,38 @@ def cohort(*lengths: int) -> list[Tables]:
     return [points(rows) for rows in lengths]
 
 
-@pytest.mark.parametrize(
-    ("line", "reason"),
-    [
-        ('    if len(targets) == 5: del metrics["train_loss"]\n', "reply-differs"),
-        ('    if len(targets) == 5: metrics["num-examples"] = -3\n', "weight-negative"),
-        ("    if len(targets) == 5: fitted = fitted * np.nan\n", "not-finite"),
-        ("    if len(targets) == 5: raise KeyError(5)\n", "client-crashed"),
-    ],
-)
-def test_one_bad_client_is_dropped_and_the_round_goes_on(
-    apps: Path, tmp_path: Path, line: str, reason: str
+# What the ClientApp does on a capsule of so many rows, and what its author reads about it.
+FAULTS = {
+    2: ('del metrics["train_loss"]', "reply-differs", "lacks metrics['train_loss']"),
+    3: ('metrics["extra"] = 1.0', "reply-differs", "has metrics['extra'] too many"),
+    4: ("fitted = np.append(fitted, 0.0)", "reply-differs", "other shapes or types"),
+    5: ('metrics["num-examples"] = -3', "weight-negative", "num-examples is -3"),
+    6: ("fitted = fitted * np.nan", "not-finite", "NaN or infinity"),
+    8: ("raise KeyError(8)", "client-crashed", "KeyError: 8"),
+    10: ('del metrics["num-examples"]', "reply-differs", "lacks metrics['num-examples']"),
+}
+
+
+def test_one_bad_client_is_dropped_with_a_reason_and_the_round_goes_on(
+    apps: Path, tmp_path: Path
 ) -> None:
     old = '    return Message(\n        RecordDict({"arrays"'
-    folder = changed(apps, tmp_path, "client_app.py", old, line + old)
+    lines = [f"    if len(targets) == {rows}: {fault[0]}\n" for rows, fault in FAULTS.items()]
+    folder = changed(apps, tmp_path, "client_app.py", old, "".join(lines) + old)
     path = folder / "line_numpy" / "client_app.py"
     path.write_text("import numpy as np\n" + path.read_text())
-    config = {"run_config": {"num-server-rounds": 1}}
-    program = adopted(folder, config)
-    with_bad = play(program, cohort(7, 5, 9), seeded(b"x"))
-    assert with_bad.found.report is not None
-    assert with_bad.found.verdicts == {"accepted": 5, "no-frame": 1}
-    assert f"flower-refused[{reason}]" in with_bad.found.complaints[0]
+    program = adopted(folder, {"run_config": {"num-server-rounds": 1}})
     without = play(program, cohort(7, 9), seeded(b"x"))
-    assert np.abs(with_bad.model - without.model).max() < 1e-9
+    assert without.told[0]["replies"].tolist() == [2]
+    for rows, (_, reason, sentence) in FAULTS.items():
+        played = play(program, cohort(7, rows, 9), seeded(b"x"))
+        assert played.found.report is not None, reason
+        assert played.found.verdicts == {"accepted": 5, "no-frame": 1}, reason
+        assert f"flower-refused[{reason}]" in played.found.complaints[0]
+        assert sentence in played.found.complaints[0]
+        # Three were asked, two counted, in the round of evaluation all three.
+        assert [told["replies"].tolist() for told in played.told] == [[2], [3]], reason
+        assert np.abs(played.model - without.model).max() < 1e-9, reason
 
 
 def test_a_heavy_client_counts_as_much_as_the_cap(apps: Path, tmp_path: Path) -> None:

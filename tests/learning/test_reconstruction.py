@@ -231,7 +231,24 @@ def read_resident(update: Array) -> tuple[Array, int]:
     return np.clip(np.concatenate(told) / divisor, -4.0, 4.0), int(usual.argmin())
 
 
-def test_mode_shift_gives_its_people_away_raw_and_not_as_it_is_run() -> None:
+@dataclass(frozen=True)
+class Residents:
+    """Who a round of `mode_shift` asks, and what each answers: made once, it takes ten seconds."""
+
+    truth: Array  # one row a person: home, the person, work
+    labels: NDArray[np.int64]
+    updates: list[Array]
+    progress: list[Array]
+
+    def judged(self, count: int = PERSONS, factor: float = 1.0) -> tuple[guard.Judged, ...]:
+        """What the guard makes of the first updates; a factor other than 1 is a lie."""
+        told = zip(self.updates[:count], self.progress, strict=False)
+        frames = ((factor * update).tobytes() + progress.tobytes() for update, progress in told)
+        return tuple(guard.judge(MANIFEST.rules(), frame) for frame in frames)
+
+
+@pytest.fixture(scope="module")
+def residents() -> Residents:
     torch = pytest.importorskip("torch", reason="torch is not installed (the extra `learning`)")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -248,28 +265,59 @@ def test_mode_shift_gives_its_people_away_raw_and_not_as_it_is_run() -> None:
         for n in range(PERSONS)
     ]
     graph = algorithm.graph_of(table)
-    truth = torch.cat([graph[name] for name in ("home", "resident", "work")], dim=1).numpy()
-    labels, spread = table["mode"][:TARGETS].astype(int) - 1, truth.std(axis=0)
-    spread = np.maximum(spread, 1e-9)
+    return Residents(
+        torch.cat([graph[name] for name in ("home", "resident", "work")], dim=1).numpy(),
+        table["mode"].astype(np.int64) - 1,
+        [answer["update"] for answer in answers],
+        [answer["progress"] for answer in answers],
+    )
+
+
+def test_mode_shift_gives_its_people_away_raw_and_not_as_it_is_run(residents: Residents) -> None:
+    truth, labels = residents.truth, residents.labels[:TARGETS]
+    spread = np.maximum(truth.std(axis=0), 1e-9)
 
     def missed(guess: Array, person: Array) -> float:
         return error(guess / spread, person / spread)
 
-    raw = [read_resident(answer["update"]) for answer in answers[:TARGETS]]
+    raw = [read_resident(update) for update in residents.updates[:TARGETS]]
     assert max(missed(guess, truth[n]) for n, (guess, _) in enumerate(raw)) < 1e-12
     assert [label for _, label in raw] == labels.tolist()
 
-    voted = MANIFEST.rules()
-    runs = tuple(
-        guard.judge(voted, answer["update"].tobytes() + answer["progress"].tobytes())
-        for answer in answers
-    )
+    runs = residents.judged()
     average = np.mean([missed(truth.mean(axis=0), person) for person in truth[:TARGETS]])
     errors, right = [], 0
     for trial in range(20):
-        guess, label = read_resident(released(voted, runs, b"mode %d" % trial))
+        guess, label = read_resident(released(MANIFEST.rules(), runs, b"mode %d" % trial))
         errors += [missed(guess, person) for person in truth[:TARGETS]]
         right += int((labels == label).sum())
     assert np.mean(errors) >= average
     usual = np.bincount(labels, minlength=MODES).max() / TARGETS
     assert right / (20 * TARGETS) <= usual + 0.02
+
+
+def test_a_liar_moves_the_sum_by_the_clip_and_no_further(residents: Residents) -> None:
+    """The figures under "Poisoning" in docs/threat-model.md."""
+    voted = MANIFEST.rules()[0]
+    step, clip = float(accounting.step_of(voted)), float(voted.bound)
+    raw = np.array(residents.updates)
+
+    def moved(liars: int, factor: float) -> float:
+        lied, honest = (
+            np.sum([one.vectors["update"] for one in residents.judged(liars, told)], axis=0)
+            for told in (factor, 1.0)
+        )
+        return float(np.linalg.norm(lied - honest)) * step
+
+    # A hundred times her update, without the guard and with it, beside all that the others say.
+    assert np.linalg.norm(99 * raw[0]) == pytest.approx(194, abs=0.5)
+    assert np.linalg.norm(raw[1:].sum(axis=0)) == pytest.approx(179, abs=0.5)
+    assert moved(1, 100.0) == pytest.approx(0.04, abs=0.02)
+    # Signs flipped by one, by one in a hundred, by one in ten.
+    for liars, length in ((1, 3.9), (13, 11), (134, 65)):
+        found = moved(liars, -1.0)
+        assert found == pytest.approx(length, abs=0.6)
+        assert found <= 2 * liars * clip
+    variance = float(accounting.variances_of((voted,), MANIFEST.rounds.maximum)["update"])
+    both = step * np.sqrt(2 * voted.shape[0] * variance)
+    assert both == pytest.approx(51, abs=0.5)

@@ -149,14 +149,14 @@ class World:
     faults: Faults | None = None
     root_envelope: bytes = b""
     manifest: str = MANIFEST
+    files: dict[str, bytes] | None = None  # of another bundle than the test's own
     enough: int = 99  # conclude says stop in this round
     reopen: Callable[[], None] = lambda: None
 
     @property
     def bundle(self) -> archive.Bundle:
-        return archive.read(
-            archive.pack({"bundle.toml": self.manifest.encode(), "algorithm.py": ALGORITHM})
-        )
+        own = {"bundle.toml": self.manifest.encode(), "algorithm.py": ALGORITHM}
+        return archive.read(archive.pack(self.files or own))
 
     def follow(self, rounds: str = "maximum = 3\n") -> None:
         """From now on the test bundle has several rounds, with one number for a state."""
@@ -301,7 +301,7 @@ class FakeWorker:
             serial,
             decision,
             str(self.world.bundle.digest),
-            ("commute",),
+            tuple(self.world.bundle.manifest.needs.tables),
             self.world.clock.now(),
             self.world.clock.now() + timedelta(days=365),
         )
@@ -378,8 +378,10 @@ class FakeWorker:
     def _partial(self, order: Order, **changes: object) -> bytes:
         rules = self.world.bundle.manifest.rules()
         # Each worker adds its own power of ten: any loss or double count shows in the sum.
+        counts = np.array([self.mark or len(self.capsules), 1, 10], np.int64)
+        cells = {rule.output: np.zeros(rule.shape, np.int64) for rule in rules}
         values = aggregate.encode_partial(
-            rules, {"counts": np.array([self.mark or len(self.capsules), 1, 10], np.int64)}
+            rules, cells | {"counts": counts} if "counts" in cells else cells
         )
         document = Partial(
             territory=TERRITORY,

@@ -34,6 +34,7 @@ class Contribution:
     update: Row
     metrics: Row
     weight: float
+    replies: float = 1.0
 
 
 def contribution(plan: Plan, kind: Kind, sent: Sent, reply: Flat) -> Contribution:
@@ -64,11 +65,13 @@ def rows(plan: Plan, found: Contribution, node: int) -> dict[str, Row]:
     released = {
         "update": np.zeros((plan.rows, update)),
         "metrics": np.zeros((plan.rows, metrics)),
-        "weight": np.zeros((plan.rows, 1)),
+        "weight": np.zeros(plan.weights),
     }
     released["update"][place, : len(found.update)] = found.update
     released["metrics"][place, : len(found.metrics)] = found.metrics
-    released["weight"][place, 0] = found.weight
+    released["weight"][place] = found.weight
+    if plan.counts_replies:
+        released["weight"][-1] = found.replies
     return {name: array.reshape(-1) for name, array in released.items()}
 
 

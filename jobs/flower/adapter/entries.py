@@ -16,7 +16,7 @@ from .journal import Entry, Row
 from .plan import Plan
 from .refusals import Stopped, Suspended
 
-NOTHING = Contribution(np.zeros(0), np.zeros(0), 0.0)
+NOTHING = Contribution(np.zeros(0), np.zeros(0), 0.0, 0.0)
 
 
 def contribute(
@@ -56,7 +56,13 @@ def conclude(aggregate: Mapping[str, Any], parameters: Mapping[str, Any]) -> dic
     if played.rounds < number:
         raise not_repeatable(played.rounds)
     following = played.following
+    counted = (
+        {"replies": np.rint(aggregate["weight"][-1:]).astype(np.int64)}
+        if plan.counts_replies
+        else {}
+    )
     return {
+        **counted,
         "metrics": _told(plan, done, played.server_metrics),
         "examples": np.array([float(sum(reply.examples for reply in done[-1].replies))]),
         "finished": np.array([int(played.sent is None)]),

@@ -2,10 +2,15 @@
 
 Every `send_and_receive` is one round of the real grid. The rounds so far were answered: they are
 played again from the journal. The first message without an answer ends the run.
+
+No time passes in a replay, so a message's time to live and a timeout cannot end a wait here. What
+ends a round are the voted quorum and deadline; `patience` is what the bundle takes its deadline
+from.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +51,7 @@ class ReplayGrid(Grid):  # type: ignore[misc] # flwr need not be there to check 
         self._pushed: dict[str, list[Message]] = {}
         self._censuses = self._messages = 0
         self.rounds = 0
+        self.patience = math.inf  # seconds that the ServerApp would wait for the slowest message
         self.suspended = False
 
     def set_run(self, run: Any) -> None:
@@ -91,6 +97,7 @@ class ReplayGrid(Grid):  # type: ignore[misc] # flwr need not be there to check 
                     f"the ServerApp sends to node {message.metadata.dst_node_id}, which it may "
                     f"not have; get_node_ids() named {self._nodes[0]}..{self._nodes[-1]}",
                 )
+            self._lasts("time to live", message.metadata.ttl)
             self._messages += 1
             names.append(f"m{self._messages}")
             internals.name_message(message, names[-1])
@@ -111,7 +118,8 @@ class ReplayGrid(Grid):  # type: ignore[misc] # flwr need not be there to check 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
     ) -> Iterable[Message]:
-        del timeout  # the grid's own deadline of a round is the bundle's, and was voted
+        if timeout is not None:
+            self._lasts("timeout", timeout)
         return self.pull_messages(self.push_messages(messages))
 
     def _round(self, batch: list[Message]) -> list[Message]:
@@ -132,6 +140,15 @@ class ReplayGrid(Grid):  # type: ignore[misc] # flwr need not be there to check 
             internals.name_message(reply, f"r{self.rounds}.{node}")
             replies.append(reply)
         return replies
+
+    def _lasts(self, what: str, seconds: float) -> None:
+        if not seconds > 0:  # NaN neither
+            raise Stopped(
+                "no-time",
+                f"the ServerApp gives its messages a {what} of {seconds} seconds, in which nobody "
+                "can answer; leave it out, or give the seconds that a round may take",
+            )
+        self.patience = min(self.patience, float(seconds))
 
     def _go_on(self) -> None:
         # Whoever caught our stop and went on is stopped again: nothing new can be learnt.

@@ -37,6 +37,7 @@ class Plan:
     heading_cells: int = 0
     message_cells: int = 0
     journal_cells: int = 0
+    counts_replies: bool = False  # whether each round tells how many replies counted
 
     @property
     def singles(self) -> bool:
@@ -47,6 +48,11 @@ class Plan:
     def rows(self) -> int:
         """How many replies a round releases."""
         return self.nodes if self.singles else 1
+
+    @property
+    def weights(self) -> int:
+        """The cells of the release `weight`: one a reply, and one in which replies are counted."""
+        return self.rows + self.counts_replies
 
     @property
     def data_path(self) -> str:

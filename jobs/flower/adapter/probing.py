@@ -48,6 +48,7 @@ def next_message(_capsule: Any, parameters: Mapping[str, Any]) -> dict[str, Any]
         "arrays": [
             entry for group, _, entry, _ in records.entries(flat.layout) if group == "arrays"
         ],
+        "patience": played.patience,
         "server_metrics": sorted(played.server_metrics),
     }
     numbers = [journal.write_heading(following, heading), flat.values]

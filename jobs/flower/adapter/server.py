@@ -42,6 +42,7 @@ class Played:
     sent: Sent | None
     final: Flat | None
     rounds: int
+    patience: float  # seconds: the shortest time to live or timeout of a message
     server_metrics: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -102,10 +103,10 @@ def play(plan: Plan, answer: Answer) -> Played:
             if not grid.suspended:
                 raise Stopped("server-crashed", speech.where(error)) from None
     if grid.suspended:
-        return Played(seen.sent, None, grid.rounds, seen.metrics)
+        return Played(seen.sent, None, grid.rounds, grid.patience, seen.metrics)
     if seen.sent is None:
         raise Stopped("server-idle", "the ServerApp ends without sending a message")
-    return Played(None, _final(seen), grid.rounds, seen.metrics)
+    return Played(None, _final(seen), grid.rounds, grid.patience, seen.metrics)
 
 
 def load(reference: str, kind: type[Any]) -> Any:
