@@ -79,7 +79,7 @@ clip = {{ norm = "linf", bound = {bound} }}
 unit = "owner"
 protection = "{protection}"
 noise = {{ mechanism = "none" }}
-minimum_contributors = 2
+minimum_contributors = {fewest}
 maximum_contributors = {most}
 minimum_workers = 2
 """
@@ -111,7 +111,13 @@ class Echo:
         outputs = dict(zip(("first", "second"), self.values, strict=False))
         releases = "".join(
             _RELEASE.format(
-                name=name, cells=cells, bound=BOUND, most=MOST, protection=self.protection
+                name=name,
+                cells=cells,
+                bound=BOUND,
+                most=MOST,
+                protection=self.protection,
+                # Under `clear` every worker's own sum is a cohort, under `shared` that of all is.
+                fewest=1 if self.protection == "clear" else workers,
             )
             for name, cells in outputs.items()
         )
