@@ -25,7 +25,7 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="GROUP",
         help="capsule, log, audit, worker, sandbox, shared, ckks, flower, round, tasks, "
-        "dashboard (default: all, ten minutes)",
+        "dashboard (default: all)",
     )
     parser.add_argument(
         "--write",
