@@ -79,7 +79,7 @@ clip = {{ norm = "linf", bound = {bound} }}
 unit = "owner"
 protection = "{protection}"
 noise = {{ mechanism = "none" }}
-minimum_contributors = {fewest}
+minimum_contributors = 1
 maximum_contributors = {most}
 minimum_workers = 2
 """
@@ -111,13 +111,7 @@ class Echo:
         outputs = dict(zip(("first", "second"), self.values, strict=False))
         releases = "".join(
             _RELEASE.format(
-                name=name,
-                cells=cells,
-                bound=BOUND,
-                most=MOST,
-                protection=self.protection,
-                # Under `clear` every worker's own sum is a cohort, under `shared` that of all is.
-                fewest=1 if self.protection == "clear" else workers,
+                name=name, cells=cells, bound=BOUND, most=MOST, protection=self.protection
             )
             for name, cells in outputs.items()
         )
