@@ -66,10 +66,11 @@ def test_without_further_words_nothing_is_measured_that_nobody_asks_for() -> Non
     assert learning.chosen(["mode_shift"], everything=False) == list(MODELS)
 
 
-def test_what_is_measured_without_further_words_took_below_an_hour() -> None:
-    names = [line.name for line in learning.chosen([], everything=False)]
-    seconds = [model["seconds"] for name in names for model in RECORD.get(name, {}).values()]
-    assert sum(seconds) / CORES < HOUR
+def test_the_recorded_lines_on_cora_took_below_an_hour() -> None:
+    """What else is usual, five trainings of `mode_shift`, takes a minute of processor each."""
+    names = [line.name for line in LINES if line.usual]
+    seconds = [model["seconds"] for name in names for model in RECORD[name].values()]
+    assert sum(seconds) / CORES < HOUR * 5 / 6
 
 
 def judged(loss: float) -> dict[str, float]:
