@@ -15,7 +15,8 @@ help:
 	@echo "make setup    prepare .venv only"
 	@echo "make package  the offline tar for city computers"
 	@echo "make bench    measure, and write docs/benchmarks.md"
-	@echo "make bench-learning   federated learning beside published figures (an hour, goes on)"
+	@echo "make bench-learning   federated learning beside published figures (below an hour on two"
+	@echo "              cores, goes on where it was; ALL=1: lines of which nothing is asked too)"
 
 setup: .venv/ready
 
@@ -45,7 +46,7 @@ bench: setup
 	.venv/bin/cadastre bench --write docs/benchmarks.md
 
 bench-learning: setup
-	OMP_NUM_THREADS=1 $(PYTHON) -m benchmarks.learning
+	OMP_NUM_THREADS=1 $(PYTHON) -m benchmarks.learning $(if $(ALL),--all)
 
 soak: setup
 	.venv/bin/pytest -m soak -q -o faulthandler_timeout=3600

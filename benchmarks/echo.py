@@ -1,7 +1,8 @@
 """Bundles that send back what they were sent: what a round costs when nothing is computed.
 
-Public data without noise, under `clear`: the least protection there is, because what it is
-compared with has none. Sandbox, signatures, mutual TLS, ledger, log and witness are all there.
+Public data without noise, under `clear` unless said otherwise: the least protection there is,
+because what it is compared with has none. Sandbox, signatures, mutual TLS, ledger, log and witness
+are all there.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ dtype = "float64"
 step = "0.5"
 clip = {{ norm = "linf", bound = {bound} }}
 unit = "owner"
-protection = "clear"
+protection = "{protection}"
 noise = {{ mechanism = "none" }}
 minimum_contributors = 1
 maximum_contributors = {most}
@@ -92,7 +93,8 @@ class Echo:
     table: str
     rounds: int
     state: int = 1  # float64 numbers to every worker
-    values: tuple[int, ...] = (1,)  # float64 numbers from every worker, by output
+    values: tuple[int, ...] = (1,)  # numbers from every worker, by output
+    protection: str = "clear"  # under `shared` a number is 32 bits of a share, else a float64
 
     @property
     def bytes_down(self) -> int:
@@ -101,14 +103,16 @@ class Echo:
 
     @property
     def bytes_up(self) -> int:
-        """What one worker sends of numbers."""
+        """What one worker sends of numbers under `clear`."""
         return 8 * sum(self.values)
 
     def write(self, folder: Path, workers: int) -> None:
         """The bundle's source folder, for `workers` that each host as many capsules."""
         outputs = dict(zip(("first", "second"), self.values, strict=False))
         releases = "".join(
-            _RELEASE.format(name=name, cells=cells, bound=BOUND, most=MOST)
+            _RELEASE.format(
+                name=name, cells=cells, bound=BOUND, most=MOST, protection=self.protection
+            )
             for name, cells in outputs.items()
         )
         folder.mkdir(parents=True)

@@ -24,3 +24,13 @@ class MeasurementFailed(BenchError):
     code = "bench-measurement-failed"
     kind = Kind.UNAVAILABLE
     advice = "run `cadastre doctor`, mend what it names, then measure again"
+
+
+class PageUnreadable(BenchError):
+    """A page of figures that is not as `cadastre bench` writes it: its lines cannot be kept."""
+
+    code = "bench-page-unreadable"
+    advice = "measure every group (`cadastre bench --write FILE`), or write to another file"
+
+    def __init__(self) -> None:
+        super().__init__("the page that is there is not one that `cadastre bench` wrote")

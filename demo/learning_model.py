@@ -13,7 +13,7 @@ from typing import cast
 
 import numpy as np
 
-from demo.learning_data import EMPLOYERS, Staff
+from demo.learning_data import EMPLOYERS, Columns, Staff
 from graph.learning import mode_shift
 from graph.learning.mode_shift import Algorithm, Comparison, Numbers, Score
 from jobs.opening import built_in_folder
@@ -39,8 +39,16 @@ def algorithm() -> Algorithm:
 
 def baselines(staff: Staff) -> Comparison:
     """The models without protection, judged by the held-out people."""
-    employers = [staff.trained_on(number) for number in range(EMPLOYERS)]
-    return mode_shift.baselines(algorithm(), employers, staff.judges())
+    return mode_shift.baselines(algorithm(), _employers(staff), staff.judges())
+
+
+def baseline(name: str, staff: Staff) -> Score:
+    """One of them."""
+    return mode_shift.BASELINES[name](algorithm(), _employers(staff), staff.judges())
+
+
+def _employers(staff: Staff) -> list[Columns]:
+    return [staff.trained_on(number) for number in range(EMPLOYERS)]
 
 
 def judged(weights: Numbers, staff: Staff) -> Score:
@@ -49,4 +57,4 @@ def judged(weights: Numbers, staff: Staff) -> Score:
     return mode_shift.score(algorithm().probabilities(np.asarray(weights), people), people)
 
 
-__all__ = ["BUNDLE", "algorithm", "baselines", "judged"]
+__all__ = ["BUNDLE", "algorithm", "baseline", "baselines", "judged"]

@@ -25,8 +25,12 @@ def rows(cache: Path, package: str, table: str) -> list[dict[str, str]]:
     Raises SurveyMissing.
     """
     with zipfile.ZipFile(_wheel(cache, package)) as wheel:
-        text = gzip.decompress(wheel.read(table)).decode()
-    return list(csv.DictReader(io.StringIO(text)))
+        return read(wheel.read(table))
+
+
+def read(packed: bytes) -> list[dict[str, str]]:
+    """The rows of a gzipped CSV file."""
+    return list(csv.DictReader(io.StringIO(gzip.decompress(packed).decode())))
 
 
 def write(found: Iterable[Mapping[str, str]], columns: Sequence[str], path: Path) -> None:

@@ -8,7 +8,7 @@ has seen. The bundle's module is handed in, so that the networks are the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -79,11 +79,22 @@ def score(chances: Numbers, people: People) -> Score:
     )
 
 
-def compared(algorithm: Algorithm, employers: Sequence[People], judges: Sequence[People]) -> Score:
-    """The network trained at each employer alone, judged by that employer's held-out staff.
+def baselines(
+    algorithm: Algorithm, employers: Sequence[People], judges: Sequence[People]
+) -> Comparison:
+    """Every baseline: `employers[i]` is what employer i holds, `judges[i]` its held-out staff."""
+    return Comparison(
+        **{name: one(algorithm, employers, judges) for name, one in BASELINES.items()}
+    )
 
-    `judges[i]` are held-out persons of `employers[i]`.
-    """
+
+def _majority(algorithm: Algorithm, employers: Sequence[People], judges: Sequence[People]) -> Score:
+    judge = joined(judges)
+    return score(majority(joined(employers), judge, algorithm.MODES), judge)
+
+
+def _alone(algorithm: Algorithm, employers: Sequence[People], judges: Sequence[People]) -> Score:
+    """The network trained at each employer alone, judged by that employer's held-out staff."""
     chances = [
         algorithm.probabilities(trained(algorithm, own, DECAY_ALONE), judge)
         for own, judge in zip(employers, judges, strict=True)
@@ -91,18 +102,24 @@ def compared(algorithm: Algorithm, employers: Sequence[People], judges: Sequence
     return score(np.concatenate(chances), joined(judges))
 
 
-def baselines(
-    algorithm: Algorithm, employers: Sequence[People], judges: Sequence[People]
-) -> Comparison:
-    """Every baseline: `employers[i]` is what employer i holds, `judges[i]` its held-out staff."""
-    together, judge = joined(employers), joined(judges)
-    central = trained(algorithm, together, DECAY_TOGETHER)
-    return Comparison(
-        score(majority(together, judge, algorithm.MODES), judge),
-        compared(algorithm, employers, judges),
-        score(logistic(algorithm, together, judge), judge),
-        score(algorithm.probabilities(central, judge), judge),
-    )
+def _logistic(algorithm: Algorithm, employers: Sequence[People], judges: Sequence[People]) -> Score:
+    judge = joined(judges)
+    return score(logistic(algorithm, joined(employers), judge), judge)
+
+
+def _central(algorithm: Algorithm, employers: Sequence[People], judges: Sequence[People]) -> Score:
+    judge = joined(judges)
+    weights = trained(algorithm, joined(employers), DECAY_TOGETHER)
+    return score(algorithm.probabilities(weights, judge), judge)
+
+
+# The fields of `Comparison`, for whoever wants one of them alone.
+BASELINES: Mapping[str, Callable[[Algorithm, Sequence[People], Sequence[People]], Score]] = {
+    "majority": _majority,
+    "alone": _alone,
+    "logistic": _logistic,
+    "central": _central,
+}
 
 
 def joined(tables: Sequence[People]) -> dict[str, Numbers]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,6 @@ from benchmarks.cli import add_bench
 from benchmarks.errors import MeasurementFailed, UnknownGroup
 from benchmarks.figures import TARGETS, Figure
 from terminal import exits
-
-NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def _bench(*words: str) -> int:
@@ -73,17 +70,6 @@ def test_no_more_digits_than_were_measured(value: float, shown: float) -> None:
     assert figures.rounded(value) == shown
 
 
-def test_the_document_says_when_where_and_how_to_repeat() -> None:
-    found = [Figure("capsule.warm_ms", 9.5, 100, "one | two")]
-    text = document.render(found, {"kernel": "6.1"}, NOW)
-    assert "`make bench`" in text
-    assert "2026-11-22T12:00:00Z" in text
-    assert "| `capsule.warm_ms` | 9.5 | <= 8 | no | 100 | one \\| two |" in text
-    assert "| kernel | 6.1 |" in text
-    assert "quick" not in text
-    assert "quick run" in document.render(found, {}, NOW, quick=True)
-
-
 def test_the_house_is_described_without_its_name() -> None:
     facts = house.inspect_house()
     assert facts["processor"]
@@ -121,7 +107,10 @@ def test_log_and_audit_for_real(capsys: pytest.CaptureFixture[str], tmp_path: Pa
         "audit.entries_per_second",
     }
     assert all(isinstance(value, int | float) and value > 0 for value in found.values())
-    assert "`log.append_us`" in page.read_text()
+    (run,) = document.read(page.read_text())
+    assert run.quick
+    assert set(run.seconds) == {"log", "audit"}
+    assert {figure.name for figure in run.figures} == set(found)
 
 
 def test_the_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:

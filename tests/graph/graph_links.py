@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 
 from graph import building
@@ -12,11 +9,10 @@ from graph import plan as plans
 from graph.commuting import Commutes, commutes
 from graph.model import TerritoryGraph
 from graph.pairs import Pairs
+from tests import open_data
 from tests.graph.graph_territory import NAME, NOW
 
-HOUSE = Path(__file__).resolve().parents[2]
-DATA = Path(os.environ.get("CADASTRE_DATA", HOUSE.parent / "shared" / "data"))
-MOBPRO = DATA / "mobility_plaine_commune_mobpro2014"
+MOBPRO = "mobility_plaine_commune_mobpro2014"
 MODES = ("car", "transit", "two-wheels")
 OWN = ("93001", "93027", "93031", "93039", "93059", "93066", "93070", "93072", "93079")
 
@@ -104,12 +100,13 @@ def villages(seed: int = 7) -> TerritoryGraph:
 
 
 def census() -> TerritoryGraph:
-    """Commuters of 2014 to, from and within Plaine Commune."""
+    """Commuters of 2014 to, from and within Plaine Commune; skips where the census is not."""
     text = plan_text(
         OWN, places="communes_centroids.csv", flows="commuters_csp_mode.csv", name="nom"
     )
     plan = plans.read(text.encode())
-    tables = {table.file: (MOBPRO / table.file).read_bytes() for table in plan.tables}
+    folder = open_data.require(MOBPRO)
+    tables = {table.file: (folder / table.file).read_bytes() for table in plan.tables}
     return building.build(plan, text.encode(), tables, [], territory=NAME, dated=NOW)
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from demo import companies
 from graph import building, document, releases, shapes
@@ -15,11 +13,10 @@ from graph.commuting import commutes
 from graph.indicators import indicators
 from graph.model import SourceKind
 from graph.pictures import schematic, streams
+from tests import open_data
 from tests.graph.graph_territory import NAME, NOW, Town, a_report
 
-HOUSE = Path(__file__).resolve().parents[2]
-DATA = Path(os.environ.get("CADASTRE_DATA", HOUSE.parent / "shared" / "data"))
-MOBPRO = DATA / "mobility_plaine_commune_mobpro2014"
+MOBPRO = "mobility_plaine_commune_mobpro2014"
 OPEN_PLAN = """\
 [graph]
 name = { fr = "Plaine Commune, recensement 2014", en = "Plaine Commune, census 2014" }
@@ -59,10 +56,10 @@ columns = { origin = "ori", target = "des", resource = "mode", quantity = "weigh
 """
 
 
-@pytest.mark.skipif(not MOBPRO.is_dir(), reason=f"no census tables in {MOBPRO}")
 def test_the_census_of_2014() -> None:
+    folder = open_data.require(MOBPRO)
     plan = plans.read(OPEN_PLAN.encode())
-    tables = {table.file: (MOBPRO / table.file).read_bytes() for table in plan.tables}
+    tables = {table.file: (folder / table.file).read_bytes() for table in plan.tables}
     graph = building.build(plan, OPEN_PLAN.encode(), tables, [], territory=NAME, dated=NOW)
     assert document.decode(document.encode(graph)) == graph
     assert all(float(flow.quantity) >= 20 for flow in graph.flows)

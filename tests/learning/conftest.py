@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests import open_data
 
 if TYPE_CHECKING:
     from benchmarks.federations import Federation, Outcome
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 # A territory of real processes is the business of the room `faults`.
 for room in ("worker", "faults"):
     sys.path.insert(0, str(Path(__file__).parents[1] / room))
-HOUSE = Path(__file__).resolve().parents[2]
-DATA = Path(os.environ.get("CADASTRE_DATA", HOUSE.parent / "shared" / "data"))
 SEED = 1
 
 
@@ -45,10 +44,7 @@ def cora() -> Citations:
     from benchmarks import federations
     from graph.learning import citations
 
-    path = DATA / federations.CORA
-    if not path.exists():
-        pytest.skip(f"Cora is not here: set CADASTRE_DATA to the folder that holds {path.parent}")
-    return citations.read(path)
+    return citations.read(open_data.require(federations.CORA))
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from graph.pairs import Pairs, pairs  # noqa: E402
 from graph.ranking import Ranking, rank  # noqa: E402
 from graph.reasons import carriers  # noqa: E402
 from graph.scoring import GravityScorer, Scores  # noqa: E402
-from tests.graph.graph_links import MOBPRO, census, first, villages  # noqa: E402
+from tests.graph.graph_links import census, first, villages  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +111,6 @@ def test_messages_reach_the_score(of: Pairs, known: np.ndarray) -> None:
 
 @pytest.fixture(scope="module")
 def census_graph() -> TerritoryGraph:
-    if not MOBPRO.is_dir():
-        pytest.skip(f"no census tables in {MOBPRO}")
     return census()
 
 
