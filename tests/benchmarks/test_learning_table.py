@@ -13,6 +13,8 @@ from benchmarks import employers, learning
 from benchmarks.cora import LINES, SEEDS, Line
 from benchmarks.employers import MODELS
 from benchmarks.learning import Record
+from demo import learning as learning_demo
+from jobs.opening import built_in_folder
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 RECORD: Record = json.loads((DOCS / "learning-record.json").read_bytes())
@@ -97,9 +99,18 @@ def test_better_by_two_standard_deviations_of_five_seeds_or_not() -> None:
     assert "asked" not in employers.render(missed)
 
 
-def test_the_page_shows_the_record_that_is_beside_it() -> None:
+def test_the_pages_show_the_record_that_is_beside_them() -> None:
     page = (DOCS / "learning.md").read_text(encoding="utf-8")
     assert learning.render(LINES, RECORD) in page
+    assert employers.render(RECORD) in page
+    readme = built_in_folder("mode_shift") / "README.md"
+    assert employers.render(RECORD) in readme.read_text(encoding="utf-8")
     assert set(RECORD) <= {line.name for line in (*LINES, *MODELS)}
-    for name in {name for name, _ in learning.missing(LINES, RECORD)}:
+    for name in {name for name, _ in learning.missing((*LINES, *MODELS), RECORD)}:
         assert f"`{name}` (" in page, "what is not measured to the end is said"
+
+
+def test_what_the_demo_compares_with_is_what_was_measured() -> None:
+    assert employers.met(RECORD) is not None
+    recorded = [RECORD[employers.OURS][str(seed)]["loss"] for seed in employers.SEEDS]
+    assert learning_demo.recorded_losses() == recorded

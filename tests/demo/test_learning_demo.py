@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from capsule_runtime.capsules.mapping_file import read_mapping
@@ -17,12 +16,13 @@ from protection import accounting
 from protos.cadastre.v1 import campaigns_pb2
 
 
-def test_the_recorded_seeds_are_those_of_the_bundles_readme() -> None:
-    recorded = learning.recorded_losses()
-    assert len(recorded) == 5
-    readme = (opening.built_in_folder(learning.NAME) / "README.md").read_text(encoding="utf-8")
-    told = f"{np.mean(recorded):.3f} +- {np.std(recorded, ddof=1):.3f}"
-    assert f"**{told}**" in readme, told
+def test_five_recorded_seeds_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(learning.recorded_losses()) == learning.RECORDED_SEEDS
+    other = tmp_path / "record.json"
+    other.write_text('{"mode_shift.federated": {"1": {"loss": 0.66}}}')
+    monkeypatch.setattr(learning, "RECORD", other)
+    with pytest.raises(ValueError, match="holds 1 seeds"):
+        learning.recorded_losses()
 
 
 def test_the_vote_pays_for_the_trial_and_the_campaign() -> None:
