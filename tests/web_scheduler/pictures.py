@@ -20,8 +20,8 @@ FOLDER = HOUSE / "docs" / "screens"
 SCREENS = os.environ.get("SCREENS", "")
 LIST = "pictures.json"
 # What strangers named, in the pages as tested; in a picture it would only frighten. Each fair name
-# has its place in lists where the other has it.
-FAIR = {"<img src=x onerror=alert(1)>": "domicile-travail", "=HYPERLINK(1)": "bibliothèque"}
+# has its place in lists where the other has it, and its length: a cell is as wide as it is long.
+FAIR = {"<svg onload=x()>": "domicile-travail", "=HYPERLINK(1)": "bibliothèque"}
 _STYLES = ("web/assets/css/*.css", "web/assets/vendor/*.css", "web/brand.py",
            "web/templates/web/icons.html")  # fmt: skip
 _READ = """() => {

@@ -69,6 +69,8 @@ def town_in(folder: Path) -> Iterator[Town]:
     hostile, formula = FAIR
     named, site = FAIR.values() if SCREENS else (hostile, formula)
     grid, authors = grid_in(folder / "grid", named, site), authors_in(folder / "authors")
+    grid.world.deposit()
+    authors.grid.world.deposit()
     servers = [serve(grid), serve(authors.grid)]
     try:
         yield apart(lambda: _prepared(grid, authors))
