@@ -123,7 +123,9 @@ def test_the_order_of_the_two_does_not_matter_and_others_are_named(grid: Grid) -
         answer = browser.get(f"/log/consistency?old={question}")
         assert answer.status == 404
         assert "Traceback" not in answer.text
-    refused = browser.get(f"/api/v1/log-consistency?old={sizes[0]}&new=999999").text
+    english = {"accept-language": "en"}
+    question = f"/api/v1/log-consistency?old={sizes[0]}&new=999999"
+    refused = browser.get(question, headers=english).text
     assert f"the nearest have {sizes[-1]}" in refused
     assert browser.get("/log/consistency").status == 422
     assert browser.get("/log/checkpoints/%3Cimg%3E").status == 404

@@ -333,7 +333,7 @@ def test_a_unit_is_tried_again_or_the_page_says_why_not(acted: Grid) -> None:
         row.state, row.not_before = "waiting", tx.now + timedelta(minutes=2)
 
     assert "pas possible en l\u2019état" in operator.get(path).text
-    assert "unité est prête" in operator.get(path).text
+    assert "attend que son nœud demande du travail" in operator.get(path).text
     own = {"csrf": operator.get("/log").csrf, "word": word(path), "request": "0" * 32}
     assert operator.post(path, {**own, "reason": WHY}).status == 409
     assert done(acted) == []
