@@ -160,8 +160,9 @@ class Standing:
         return out
 
     def require_evidence(self) -> None:
-        """An auditor replays everything from the files that the scheduler hands out."""
-        evidence, pinned = self.home / "evidence", self.home / "policy.txt"
+        """An auditor replays everything from the files that the scheduler hands out by now."""
+        evidence = Path(tempfile.mkdtemp(prefix="evidence-", dir=self.home))
+        pinned = self.home / "policy.txt"
         self.run("log", "evidence", "--out", evidence, "--as", self.grid.auditor)
         root = Digest.of(self.grid.root.read_bytes())
         pinned.write_text(f"cadastre-audit-policy-v1\nroot {root}\n")
