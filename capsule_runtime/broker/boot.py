@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import socket
 from pathlib import Path
@@ -23,6 +24,7 @@ from trust import clock, entropy
 from trust.problem import Problem
 
 _LOG = logging.getLogger("cadastre.broker")
+COLLECT_AFTER = 5_000  # new objects
 
 
 def start(end: socket.socket) -> None:
@@ -91,4 +93,7 @@ def _serve(channel: Channel, setup: Setup, rounds: bytes, runtime: unit.Runtime)
     def start_zygote(name: str) -> Zygote:
         return Zygote.start(layout=layouts[name])
 
+    # As the agent does: what was loaded stays, and is not looked through with every unit.
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
     Broker(channel, runtime, start_zygote if native else None, libraries).serve()
