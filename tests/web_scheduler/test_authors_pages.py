@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,12 +15,14 @@ from safetensors.numpy import load
 
 from protection import accounting
 from scheduler.errors import InputRefused
+from scheduler.judging import parse
 from scheduler.service import authorship
 from scheduler.service.authorship import MOST_KEYS
 from scheduler.service.campaigns import view_of
 from scheduler.service.finding import campaign_by
 from scheduler.store.store import Transaction
 from scheduler.store.tables import BundleRow
+from scheduler.web.surface import room, surface
 from tests.web.signin_browser import Browser
 from tests.web_scheduler.authorship import ADA, BOB, Authors, authors_in
 from tests.web_scheduler.test_api_schema import MODELS, Asked
@@ -380,3 +383,19 @@ def test_a_prefix_is_ambiguous_among_ones_own_alone(authors: Authors) -> None:
         assert found["dossier"]["bundle"] == digest
     operator = authors.enter(roles=[Role.OPERATOR])
     assert ask(operator, "/api/v1/mine/abababababab", 422)["code"] == "ambiguous-prefix"
+
+
+def test_flows_are_drawn_on_a_map_once_the_file_says_where_places_lie(authors: Authors) -> None:
+    """Over the served page, with the file that `--web-judging` names."""
+    grid, path = authors.grid, f"/releases/{authors.pictured}?lang=en"
+    assert "where its places lie" not in authors.enter(ADA).get(path).text
+    said = "[places]\nnord = [2.35, 49.0]\nsud = [2.35, 48.8]\nest = [2.5, 48.9]\n"
+    judged = parse(tomllib.loads(said))
+    desk = grid.world.desk
+    grid.app, live = surface(room(desk), desk, grid.entrance, list, judged=judged)
+    page = authors.enter(ADA).get(path).text
+    assert "flows, where its places lie" in page
+    drawn = page.partition("flows, where its places lie")[2]
+    assert all(f">{place}" in drawn for place in ("nord", "sud", "est"))
+    for one in live:
+        one.close()
