@@ -38,18 +38,14 @@ def campaign_by(tx: Transaction, text: str) -> CampaignRow:
 def bundle_by(tx: Transaction, text: str) -> BundleRow:
     """The bundle with the digest or unique prefix `text`. Raises Unknown, Ambiguous."""
     full = text if text.startswith("sha256:") else f"sha256:{text}"
-    query = select(BundleRow).where(
-        col(BundleRow.digest) >= full, col(BundleRow.digest) < f"{full}~"
-    )
-    found = list(tx.session.exec(query.limit(2))) if _LETTERS.fullmatch(text) else []
+    found = _beginning(tx, BundleRow, BundleRow.digest, full, text)
     return _one(found, text, "bundle", len(full) - 7)
 
 
 def unit_by(tx: Transaction, text: str) -> UnitRow:
     """The work unit with the id or unique prefix `text`. Raises Unknown, Ambiguous."""
     full = text if text.startswith("unit_") else f"unit_{text}"
-    query = select(UnitRow).where(col(UnitRow.id) >= full, col(UnitRow.id) < f"{full}~")
-    found = list(tx.session.exec(query.limit(2))) if _LETTERS.fullmatch(text) else []
+    found = _beginning(tx, UnitRow, UnitRow.id, full, text)
     if not found or len(full) - 5 < LEAST_PREFIX:
         raise Unknown(
             f"no work unit {text[:80]!r} is known here",
@@ -61,22 +57,28 @@ def unit_by(tx: Transaction, text: str) -> UnitRow:
 def worker_by(tx: Transaction, text: str) -> WorkerRow:
     """The worker with the id or unique prefix `text`. Raises Unknown, Ambiguous."""
     full = text if text.startswith("wrk_") else f"wrk_{text}"
-    query = select(WorkerRow).where(col(WorkerRow.name) >= full, col(WorkerRow.name) < f"{full}~")
-    found = list(tx.session.exec(query.limit(2))) if _LETTERS.fullmatch(text) else []
+    found = _beginning(tx, WorkerRow, WorkerRow.name, full, text)
     return _one(found, text, "worker", len(full) - 4)
 
 
 def action_by(tx: Transaction, text: str) -> ActionRow:
     """The operator's deed with the id or unique prefix `text`. Raises Unknown, Ambiguous."""
     full = text if text.startswith("deed_") else f"deed_{text}"
-    query = select(ActionRow).where(col(ActionRow.id) >= full, col(ActionRow.id) < f"{full}~")
-    found = list(tx.session.exec(query.limit(2))) if _LETTERS.fullmatch(text) else []
+    found = _beginning(tx, ActionRow, ActionRow.id, full, text)
     if not found or len(full) - 5 < LEAST_PREFIX:
         raise Unknown(
             f"no action {text[:80]!r} is known here",
             remedy=f"the page of actions lists them all; a prefix has {LEAST_PREFIX} or more",
         )
     return _one(found, text, "action", len(full) - 5)
+
+
+def _beginning(tx: Transaction, rows: type[R], name: str, full: str, text: str) -> list[R]:
+    """The first two of `rows` whose column `name` begins with `full`; none where no id is typed."""
+    if not _LETTERS.fullmatch(text):
+        return []
+    query = select(rows).where(col(name) >= full, col(name) < f"{full}~")
+    return list(tx.session.exec(query.limit(2)))
 
 
 def _one(found: list[R], text: str, what: str, length: int) -> R:
