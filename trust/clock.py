@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+_MOMENT = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})Z")
 
 
 class Clock(Protocol):
@@ -63,7 +63,9 @@ def to_text(moment: datetime) -> str:
 
 def from_text(text: str) -> datetime:
     """The moment that `to_text` wrote. Raises ValueError on any other spelling."""
-    # strptime alone also reads unpadded fields, small letters and other scripts' digits.
-    if not _MOMENT.fullmatch(text):
+    # The standard readers also take unpadded fields, small letters or other scripts' digits.
+    found = _MOMENT.fullmatch(text)
+    if found is None:
         raise ValueError("a moment is written like 2026-11-22T12:00:00Z")
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    year, month, day, hour, minute, second = map(int, found.groups())
+    return datetime(year, month, day, hour, minute, second, tzinfo=UTC)

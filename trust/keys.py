@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from nacl import bindings
 from nacl.exceptions import BadSignatureError
@@ -55,12 +55,12 @@ class PublicKey:
     def __str__(self) -> str:
         return _PUBLIC_PREFIX + base64.urlsafe_b64encode(self.raw).decode().rstrip("=")
 
-    @property
+    @cached_property
     def keyid(self) -> str:
         """A short name of the key: 16 hex digits of its SHA-256. Never used to count signers."""
         return hashlib.sha256(self.raw).hexdigest()[:16]
 
-    @property
+    @cached_property
     def worker_id(self) -> WorkerId:
         """The worker that holds this key: one key, one worker."""
         return WorkerId.from_bytes(hashlib.sha256(b"cadastre/worker/v1" + self.raw).digest()[:16])

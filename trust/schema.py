@@ -17,6 +17,7 @@ import json
 import re
 import types
 import typing
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar
@@ -27,6 +28,8 @@ from trust.ids import Digest, Identifier
 from trust.keys import PublicKey
 
 T = TypeVar("T")
+Reader = Callable[[Any], Any]  # from plain JSON to a declared type; raises _Misfit
+Writer = Callable[[Any], Any]  # and back
 
 # Whole numbers fit the signed 64 bits of every store and every other language's reader.
 MINIMUM_INTEGER, MAXIMUM_INTEGER = -(2**63), 2**63 - 1
@@ -37,18 +40,20 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 def encode(document: Any) -> bytes:
     """The bytes of a document: sorted keys, no spaces, so that one value has one spelling."""
-    plain = _to_plain(document)
-    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     try:
-        return text.encode()
+        return _ENCODER.encode(_to_plain(document)).encode()
     except UnicodeEncodeError as error:
         raise Malformed(f"a {type(document).__name__} holds a text that is not Unicode") from error
 
 
 def decode(cls: type[T], data: bytes) -> T:
     """The document in `data`. Raises Malformed naming the field and what was expected."""
-    value = _from_plain(cls, read_json(data, f"a {cls.__name__}"), cls.__name__)
-    return typing.cast("T", value)
+    plain, kind = read_json(data, f"a {cls.__name__}"), typing.cast("Any", cls)
+    try:
+        return typing.cast("T", _reader(kind)(plain))
+    except _Misfit as misfit:
+        where = cls.__name__ + "".join(reversed(misfit.places))
+        raise Malformed(f"{where}: {misfit.sentence}") from misfit.__cause__
 
 
 def read_json(data: bytes, what: str) -> Any:
@@ -61,12 +66,7 @@ def read_json(data: bytes, what: str) -> Any:
         # A database that was tampered with can give a text where a blob was stored.
         raise Malformed(f"{what} is not a string of bytes")
     try:
-        return json.loads(
-            data.decode(),
-            object_pairs_hook=_no_duplicates,
-            parse_float=_no_float,
-            parse_constant=_no_float,
-        )
+        return _DECODER.decode(data.decode())
     except (ValueError, RecursionError) as error:
         raise Malformed(f"{what} is not JSON in UTF-8: {error}") from error
 
@@ -94,27 +94,44 @@ def _no_float(text: str) -> Any:
     raise Malformed(f"{text[:_SHOWN]} is a floating point number; documents write decimals as text")
 
 
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False
+)
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_no_duplicates, parse_float=_no_float, parse_constant=_no_float
+)
+
+
+# --- writing: what a value becomes depends on its type alone, and is worked out once per type ---
+
+
 def _to_plain(value: Any) -> Any:
-    match value:
-        case None | bool():
-            return value
-        case int():
-            return _checked(value)
-        case enum.Enum():
-            return value.value
-        case str() | PublicKey():
-            return str(value)
-        case bytes():
-            return base64.b64encode(value).decode()
-        case datetime():
-            return clock.to_text(value)
-        case tuple():
-            return [_to_plain(item) for item in value]
-        case dict():
-            return {str(key): _to_plain(item) for key, item in value.items()}
-    if dataclasses.is_dataclass(value):
-        return {f.name: _to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    raise TypeError(f"{type(value).__name__} has no written form in a document")
+    kind: Any = type(value)
+    return _writer(kind)(value)
+
+
+@cache
+def _writer(kind: type) -> Writer:
+    if kind is type(None) or kind is bool:
+        return lambda value: value
+    if issubclass(kind, int):
+        return _checked
+    if issubclass(kind, enum.Enum):
+        return lambda value: value.value
+    if issubclass(kind, str | PublicKey):
+        return str
+    if issubclass(kind, bytes):
+        return lambda value: base64.b64encode(value).decode()
+    if issubclass(kind, datetime):
+        return clock.to_text
+    if issubclass(kind, tuple):
+        return lambda value: [_to_plain(item) for item in value]
+    if issubclass(kind, dict):
+        return lambda value: {str(key): _to_plain(item) for key, item in value.items()}
+    if dataclasses.is_dataclass(kind):
+        names = tuple(field.name for field in dataclasses.fields(kind))
+        return lambda value: {name: _to_plain(getattr(value, name)) for name in names}
+    raise TypeError(f"{kind.__name__} has no written form in a document")
 
 
 def _checked(number: int) -> int:
@@ -123,84 +140,143 @@ def _checked(number: int) -> int:
     return number
 
 
+# --- reading: the declared type decides alone, so its reader is worked out once per type ---
+
+
+class _Misfit(Exception):
+    """A value that is not of its declared type; the places around it are added on its way up."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.places: list[str] = []  # innermost first
+
+
 @cache
-def _hints(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
-
-
-def _from_plain(kind: Any, plain: Any, where: str) -> Any:
+def _reader(kind: Any) -> Reader:
     origin = typing.get_origin(kind)
     if origin in {typing.Union, types.UnionType}:
-        return _optional(kind, plain, where)
+        (choice,) = (one for one in typing.get_args(kind) if one is not type(None))
+        return lambda plain: None if plain is None else _reader(choice)(plain)
     if origin is tuple:
-        _expect(isinstance(plain, list), where, "a list")
-        item = typing.get_args(kind)[0]
-        return tuple(_from_plain(item, entry, f"{where}[{i}]") for i, entry in enumerate(plain))
+        return _tuple_reader(typing.get_args(kind)[0])
     if origin is dict:
-        _expect(isinstance(plain, dict), where, "an object")
-        key, item = typing.get_args(kind)
-        return {
-            _from_plain(key, name, where): _from_plain(item, entry, f"{where}.{_brief(name)}")
-            for name, entry in plain.items()
-        }
+        return _dict_reader(*typing.get_args(kind))
     if kind is bool:
-        _expect(isinstance(plain, bool), where, "true or false")
-        return plain
+        return _boolean
     if kind is int:
-        _expect(isinstance(plain, int) and not isinstance(plain, bool), where, "a whole number")
-        _expect(MINIMUM_INTEGER <= plain <= MAXIMUM_INTEGER, where, "a number of at most 64 bits")
-        return plain
+        return _integer
     if dataclasses.is_dataclass(kind) and kind is not PublicKey:
-        return _dataclass(kind, plain, where)
-    _expect(isinstance(plain, str), where, "a text")
-    return _scalar(kind, plain, where)
+        return _dataclass_reader(typing.cast("type", kind))
+    return _scalar_reader(kind)
 
 
-def _optional(kind: Any, plain: Any, where: str) -> Any:
-    choices = [choice for choice in typing.get_args(kind) if choice is not type(None)]
-    if plain is None:
-        return None
-    return _from_plain(choices[0], plain, where)
+def _boolean(plain: Any) -> bool:
+    if not isinstance(plain, bool):
+        raise _Misfit("expected true or false")
+    return plain
 
 
-def _dataclass(kind: Any, plain: Any, where: str) -> Any:
-    _expect(isinstance(plain, dict), where, "an object")
-    names = {field.name for field in dataclasses.fields(kind)}
-    if set(plain) != names:
-        missing, extra = sorted(names - set(plain)), sorted(set(plain) - names)
-        unknown = ", ".join(map(_brief, extra[:5]))
-        raise Malformed(f"{where}: missing fields {missing}, unknown fields [{unknown}]")
-    hints = _hints(kind)
-    return kind(
-        **{name: _from_plain(hints[name], plain[name], f"{where}.{name}") for name in names}
-    )
+def _integer(plain: Any) -> int:
+    if not isinstance(plain, int) or isinstance(plain, bool):
+        raise _Misfit("expected a whole number")
+    if not MINIMUM_INTEGER <= plain <= MAXIMUM_INTEGER:
+        raise _Misfit("expected a number of at most 64 bits")
+    return plain
 
 
-def _scalar(kind: Any, text: str, where: str) -> Any:
+def _tuple_reader(item: Any) -> Reader:
+    def read(plain: Any) -> tuple[Any, ...]:
+        if not isinstance(plain, list):
+            raise _Misfit("expected a list")
+        inner, found = _reader(item), []
+        try:
+            for entry in plain:
+                found.append(inner(entry))  # noqa: PERF401 - says where it stopped
+        except _Misfit as misfit:
+            misfit.places.append(f"[{len(found)}]")
+            raise
+        return tuple(found)
+
+    return read
+
+
+def _dict_reader(key: Any, item: Any) -> Reader:
+    def read(plain: Any) -> dict[Any, Any]:
+        if not isinstance(plain, dict):
+            raise _Misfit("expected an object")
+        named, inner, found = _reader(key), _reader(item), {}
+        for name, entry in plain.items():
+            known = named(name)
+            try:
+                found[known] = inner(entry)
+            except _Misfit as misfit:
+                misfit.places.append(f".{_brief(name)}")
+                raise
+        return found
+
+    return read
+
+
+def _dataclass_reader(kind: type) -> Reader:
+    hints = typing.get_type_hints(kind)
+    fields = {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+
+    def read(plain: Any) -> Any:
+        if not isinstance(plain, dict):
+            raise _Misfit("expected an object")
+        if plain.keys() != fields.keys():
+            missing, extra = sorted(fields.keys() - plain), sorted(plain.keys() - fields)
+            unknown = ", ".join(map(_brief, extra[:5]))
+            raise _Misfit(f"missing fields {missing}, unknown fields [{unknown}]")
+        found, name = {}, ""
+        try:
+            for name, hint in fields.items():
+                found[name] = _reader(hint)(plain[name])
+        except _Misfit as misfit:
+            misfit.places.append(f".{name}")
+            raise
+        return kind(**found)
+
+    return read
+
+
+def _scalar_reader(kind: Any) -> Reader:
+    parse = _parser(kind)
+
+    def read(plain: Any) -> Any:
+        if not isinstance(plain, str):
+            raise _Misfit("expected a text")
+        try:
+            return parse(plain)
+        except (Malformed, KeyRefused) as error:
+            raise _Misfit(error.sentence) from error
+        except (binascii.Error, ValueError) as error:
+            raise _Misfit(f"{plain[:_SHOWN]!r} is not a valid {kind.__name__}") from error
+
+    return read
+
+
+def _parser(kind: Any) -> Callable[[str], Any]:
     if kind is str:
-        # JSON can write half a surrogate pair, which can be neither stored, sent nor hashed.
-        _expect(text.isascii() or not _HALF.search(text), where, "a text of whole letters")
-        return text
-    try:
-        if kind is bytes:
-            return from_base64(text)
-        if kind is datetime:
-            return clock.from_text(text)
-        if kind is PublicKey or (isinstance(kind, type) and issubclass(kind, Identifier | Digest)):
-            return kind.parse(text)
-        if isinstance(kind, type) and issubclass(kind, enum.Enum):
-            return kind(text)
-    except (Malformed, KeyRefused) as error:
-        raise Malformed(f"{where}: {error.sentence}") from error
-    except (binascii.Error, ValueError) as error:
-        raise Malformed(f"{where}: {text[:60]!r} is not a valid {kind.__name__}") from error
-    raise TypeError(f"{where}: the schema uses an unsupported type {kind!r}")
+        return _text
+    if kind is bytes:
+        return from_base64
+    if kind is datetime:
+        return clock.from_text
+    if kind is PublicKey or (isinstance(kind, type) and issubclass(kind, Identifier | Digest)):
+        return typing.cast("Callable[[str], Any]", kind.parse)
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return kind
+    raise TypeError(f"a schema uses the unsupported type {kind!r}")
+
+
+def _text(text: str) -> str:
+    # JSON can write half a surrogate pair, which can be neither stored, sent nor hashed.
+    if not text.isascii() and _HALF.search(text):
+        raise _Misfit("expected a text of whole letters")
+    return text
 
 
 def _brief(name: str) -> str:
     return ascii(name[:_SHOWN])[1:-1]
-
-
-def _expect(condition: bool, where: str, what: str) -> None:  # noqa: FBT001
-    if not condition:
-        raise Malformed(f"{where}: expected {what}")

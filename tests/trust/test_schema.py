@@ -37,6 +37,7 @@ class Sample:
 
 
 KEY = PrivateKey.generate(seeded(b"s")).public
+PLAIN = {"count": 1, "blob": None}
 SAMPLE = Sample(
     name="Île",
     campaign=CampaignId.draw(seeded(b"c")),
@@ -84,6 +85,36 @@ def test_a_wrong_field_is_named_with_what_was_expected(
         schema.decode(Sample, json.dumps(plain).encode())
     assert field in caught.value.sentence
     assert said in caught.value.sentence
+
+
+@pytest.mark.parametrize(
+    ("place", "plain"),
+    [
+        (
+            "Sample.inner[1].count",
+            {"inner": [PLAIN, {"count": "", "blob": ""}]},
+        ),
+        ("Sample.inner[1]", {"inner": [PLAIN, []]}),
+        (f"Sample.live.purpose:x.{KEY.worker_id}", {"live": {"purpose:x": {KEY.worker_id: None}}}),
+        ("Sample.live.caf\\xe9", {"live": {"café": 1}}),
+        ("Sample.inner[0].count", {"inner": [{"count": 2**63, "blob": None}]}),
+    ],
+)
+def test_a_wrong_value_is_named_by_its_whole_place(place: str, plain: dict[str, object]) -> None:
+    whole = json.loads(schema.encode(SAMPLE)) | plain
+    with pytest.raises(Malformed) as caught:
+        schema.decode(Sample, json.dumps(whole).encode())
+    assert caught.value.sentence.startswith(f"{place}: expected ")
+
+
+@dataclass(frozen=True)
+class Nested:
+    within: tuple["Nested", ...]
+
+
+def test_a_document_may_hold_its_own_kind() -> None:
+    nested = Nested((Nested(()), Nested((Nested(()),))))
+    assert schema.decode(Nested, schema.encode(nested)) == nested
 
 
 @pytest.mark.parametrize(
