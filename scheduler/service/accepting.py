@@ -51,6 +51,14 @@ _COUNTED = (
 
 def accept(tx: Transaction, desk: Desk, sender: WorkerId, checked: Checked) -> Acknowledgement:
     """Let one report by `sender` happen to its unit; returns the receipt for the worker."""
+    with tx.session.no_autoflush:
+        receipt = _accept(tx, desk, sender, checked)
+    # All of it in one flush: the next report of the batch is judged with this one in place.
+    tx.session.flush()
+    return receipt
+
+
+def _accept(tx: Transaction, desk: Desk, sender: WorkerId, checked: Checked) -> Acknowledgement:
     item = checked.report
     named = {"unit": str(item.unit), "attempt": str(item.attempt)}
     found = tx.session.exec(_REPORTED, params=named).first()
@@ -178,6 +186,7 @@ def _keep(
 
 def _publish_result(tx: Transaction, desk: Desk, digest: Digest) -> None:
     """The conclusion's arrays are the release: public from now on."""
+    tx.session.flush()  # they may have come with this very batch
     row = tx.session.get(BlobRow, str(digest))
     size = row.size if row is not None else len(desk.blobs.get(digest))
     outbox.register_blob(tx, digest, size, public=True, giver="")

@@ -102,16 +102,17 @@ def answer(
         waiting=tuple(waiting),
     )
     envelope = signed.sign(batch, [desk.orders]).envelope
-    _keep(tx, desk, batch, envelope.raw)
     response = work_pb2.ExchangeResponse(orders=envelope.raw)
     shown: dict[str, work_pb2.Exhibit] = {}
     for _, exhibits in orders:
         shown.update(exhibits)
     response.exhibits.extend(shown.values())
-    response.blobs.extend(_small_blobs(tx, desk, [order for order, _ in orders]))
-    for row, raw in consents.undelivered(tx, worker.name):
-        response.consents.append(raw)
-        row.delivering = document.sequence
+    with tx.session.no_autoflush:  # nothing that is asked for here was changed above
+        response.blobs.extend(_small_blobs(tx, desk, [order for order, _ in orders]))
+        for row, raw in consents.undelivered(tx, worker.name):
+            response.consents.append(raw)
+            row.delivering = document.sequence
+        _keep(tx, desk, batch, envelope.raw)
     return response.SerializeToString(deterministic=True)
 
 
@@ -230,6 +231,7 @@ def _lease(
             break
         token, attempt = FencingToken.draw(desk.entropy), AttemptId.draw(desk.entropy)
         apply(tx, desk, row, Lease(WorkerId(worker.name), attempt, token))
+        tx.session.flush()
         stored = tx.session.get(AttemptRow, str(attempt))
         if stored is None:
             continue

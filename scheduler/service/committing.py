@@ -30,7 +30,6 @@ def keep(tx: Transaction, desk: Desk, kind: str, envelope: bytes, campaign: str 
     digest = Digest.of(envelope)
     for row in keep_all(tx, desk, kind, {digest: envelope}, campaign):
         tx.session.add(row)
-        tx.session.flush()
     return digest
 
 

@@ -218,34 +218,37 @@ def _accept(
     known = _known(tx, document, asked.digest)
     if known is not None:
         return known
+    worker = tx.session.get(WorkerRow, str(document.worker))
+    assert worker is not None
+    consents.confirm_delivery(tx, worker.name, document.sequence)
     for blob in asked.given.values():
         # By the rules of a put: the report that names one that is not due lacks its values.
         with contextlib.suppress(ValuesNotDue, QuotaExceeded):
             transfers.keep(tx, desk, peer, blob)
-    worker = tx.session.get(WorkerRow, str(document.worker))
-    assert worker is not None
     worker.sequence, worker.last_seen = document.sequence, tx.now
     _store_capacity(worker, document.capacity)
-    consents.confirm_delivery(tx, worker.name, document.sequence)
     acknowledgements = schema.encode(
         tuple(accepting.accept(tx, desk, document.worker, item) for item in checked)
     )
     accepting.abandon_lost(tx, desk, document)
     accepting.note_progress(tx, document)
-    row = ExchangeRow(
-        worker=worker.name,
-        sequence=document.sequence,
-        request=asked.digest,
-        acknowledgements=acknowledgements,
-        created_at=tx.now,
-    )
-    tx.session.add(row)
     _forget_old(tx, desk, document)
     tx.rings.add(for_worker(worker.name))  # an older poll of this worker ends
+    answer = None
     if acknowledgements != NOTHING or answering.has_news(tx, desk, document):
         # There is something to say already: a commit less, and the worker goes on sooner.
-        row.answer = answering.answer(tx, desk, document, worker, acknowledgements)
-    return Accepted(acknowledgements, row.answer)
+        answer = answering.answer(tx, desk, document, worker, acknowledgements)
+    tx.session.add(
+        ExchangeRow(
+            worker=worker.name,
+            sequence=document.sequence,
+            request=asked.digest,
+            acknowledgements=acknowledgements,
+            answer=answer,
+            created_at=tx.now,
+        )
+    )
+    return Accepted(acknowledgements, answer)
 
 
 def _forget_old(tx: Transaction, desk: Desk, document: ReportBatch) -> None:

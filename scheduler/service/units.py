@@ -64,7 +64,10 @@ def attempts_of(tx: Transaction, unit: str) -> dict[str, AttemptRow]:
 
 
 def apply(tx: Transaction, desk: Desk, row: UnitRow, event: Event) -> tuple[Effect, ...]:
-    """Let `event` happen to a unit: states, quotas and whom to wake."""
+    """Let `event` happen to a unit: states, quotas and whom to wake.
+
+    It reaches the database with the session's next flush, together with what else its caller says.
+    """
     stored = attempts_of(tx, row.id)
     before = tuple(attempt_of(entry) for entry in stored.values())
     unit = unit_of(row)
@@ -92,7 +95,6 @@ def apply(tx: Transaction, desk: Desk, row: UnitRow, event: Event) -> tuple[Effe
                 _give_back(tx, effect)
             case Stopped():
                 tx.rings.add(for_worker(effect.worker))
-    tx.session.flush()
     return step.effects
 
 
@@ -135,7 +137,6 @@ def _store_unit(tx: Transaction, row: UnitRow, unit: Unit) -> None:
     row.state, row.reason, row.why = unit.state.value, unit.reason.value, unit.why
     row.not_before, row.maximum_attempts = unit.not_before, unit.maximum_attempts
     row.updated_at, row.updated_by = tx.now, tx.name
-    tx.session.flush()  # the unit's state stands before the attempt that it explains
     tx.rings.add(for_campaign(row.campaign))
     if unit.state is UnitState.READY:
         tx.rings.add(ANY_WORKER if row.worker is None else for_worker(row.worker))
