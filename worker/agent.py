@@ -95,7 +95,6 @@ class Agent:
             self._workshop,
             self.readiness,
             self.ports.clock,
-            changed=self._show,
             ended=self.conversation.notify,
         )
         self._bundle = LastBundle()
@@ -138,6 +137,7 @@ class Agent:
             task.cancel()
         await asyncio.gather(*everything, return_exceptions=True)
         self.attempts.release()
+        self._show()  # what a keeper reads of it from now on
         with contextlib.suppress(TimeoutError):
             await self.broker.stop()
         with contextlib.suppress(Problem, TimeoutError):
@@ -284,7 +284,8 @@ class Agent:
         self._show()
 
     def _set_problem(self, text: str) -> None:
-        # Orders are at hand when a turn went well: what else changed is shown by the next tick.
+        # Orders are at hand when a turn went well, and a report when a unit ended: what else
+        # changed is shown by the next tick.
         if text != self._problem:
             self._problem = text
             self._show()

@@ -37,14 +37,12 @@ class Attempts:
         readiness: Readiness,
         clock: Clock,
         *,
-        changed: Callable[[], None],
         ended: Callable[[], None],
     ) -> None:
-        """`changed` is called when the desk may look different, `ended` when a unit is over."""
+        """`ended` is called when a unit is over."""
         self._workshop = workshop
         self._readiness = readiness
         self._clock = clock
-        self._changed = changed
         self._ended = ended
         self._received: dict[AttemptId, Received] = {}
         self.desk = Desk(resuming=True)
@@ -84,7 +82,6 @@ class Attempts:
         for attempt in [attempt for attempt in self._received if attempt not in held]:
             del self._received[attempt]
         self.desk = exchange.forgotten(self.desk, {receipt.attempt for receipt in step.receipts})
-        self._changed()
 
     async def _work(self, received: Received) -> None:
         attempt = received.order.attempt

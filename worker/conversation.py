@@ -148,8 +148,8 @@ class Conversation:
         StorageFailed.
         """
         await self._deliver()
-        sequence, raw = self._compose()
-        call = asyncio.create_task(self._scheduler.exchange(raw, self._attached(raw)))
+        sequence, raw, reports = self._compose()
+        call = asyncio.create_task(self._scheduler.exchange(raw, self._attached(reports)))
         try:
             answered = await self._wait_for(call)
         except asyncio.CancelledError:
@@ -175,14 +175,15 @@ class Conversation:
 
     # --- out ---
 
-    def _compose(self) -> tuple[int, bytes]:
-        """The next batch, or the last one again while its answer is missing."""
+    def _compose(self) -> tuple[int, bytes, tuple[AttemptReport, ...]]:
+        """The next batch and its reports, or the last one again while its answer is missing."""
         outgoing = self._journal.outgoing()
         if outgoing is not None and not self._overtaking:
-            return self._journal.sequence(), outgoing
+            again = schema.decode(ReportBatch, Envelope.parse(outgoing).payload)
+            return self._journal.sequence(), outgoing, again.reports
         return self._next_batch()
 
-    def _next_batch(self) -> tuple[int, bytes]:
+    def _next_batch(self) -> tuple[int, bytes, tuple[AttemptReport, ...]]:
         self._overtaking = self._resuming = False
         self._news.clear()
         sequence = self._journal.sequence() + 1
@@ -209,7 +210,7 @@ class Conversation:
         )
         raw = signed.sign(batch, [self._member.identity.keys.node]).envelope.raw
         self._journal.begin_exchange(sequence, raw)
-        return sequence, raw
+        return sequence, raw, batch.reports
 
     def _may_leave(self, report: AttemptReport) -> bool:
         """Settled, and its blob is where the scheduler will look for it (or not wanted)."""
@@ -255,9 +256,8 @@ class Conversation:
         partial = schema.decode(Partial, envelope.payload)
         return self._journal.uncharged(partial.campaign, partial.round)
 
-    def _attached(self, batch: bytes) -> tuple[bytes, ...]:
-        """The small blobs that the batch's reports name; a repeated batch has the same ones."""
-        reports = schema.decode(ReportBatch, Envelope.parse(batch).payload).reports
+    def _attached(self, reports: Sequence[AttemptReport]) -> tuple[bytes, ...]:
+        """The small blobs that the reports name; a repeated batch has the same ones."""
         wanted = (
             report.statement for report in reports if report.attempt not in self.freshness.ended
         )
