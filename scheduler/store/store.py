@@ -1,10 +1,10 @@
 """Named transactions with group commit: concurrent callers share one fsync.
 
-One thread writes. It takes every transaction that waits, runs each in its own savepoint inside
-one database transaction (one that waits alone needs none), and commits once. A transaction that
-raises is rolled back alone; a
-commit that fails fails all of the batch, and nothing of it is stored. A caller hears of success
-only after the commit, so whatever was answered survives a power cut.
+One thread writes. It takes the transactions that wait, as many as run while two commits last,
+runs each in its own savepoint inside one database transaction (one that waits alone needs none),
+and commits once. A transaction that raises is rolled back alone; a commit that fails fails all of
+the batch, and nothing of it is stored. A caller hears of success only after the commit, so
+whatever was answered survives a power cut.
 
 What is true if we crash: before the commit, nothing of the batch exists; after it and before
 the callers are told, everything exists and the callers ask again - every use case is written so
@@ -41,6 +41,10 @@ _Outcome = tuple[Any, BaseException | None]
 
 # More would make the first caller wait for the last; measured knee of the fsync curve.
 MAXIMUM_BATCH = 128
+# Commits are then at most a third of the writer's time, and whoever was first waits for the others
+# no longer than a commit or two: where the disk is slow many share one, where it is fast, few.
+FILLED_FOR = 2.0  # commits
+_REMEMBERED = 0.8  # of how long commits lasted, once there is a newer one
 RETRIES = 3
 # A wall clock this far behind the mark was set wrong (or the mark was): a person must look.
 MAXIMUM_BEHIND = timedelta(minutes=10)
@@ -115,6 +119,7 @@ class Store:
             )
         self.clock = SteadyClock(clock, mark)
         self._mark = mark
+        self._commit_lasts = 0.0  # seconds, smoothed
         self._queue: queue.SimpleQueue[_Call[Any] | None] = queue.SimpleQueue()
         self._closed = False
         self._writer = threading.Thread(target=self._write, name="store-writer", daemon=True)
@@ -171,14 +176,19 @@ class Store:
                 return
 
     def _settle(self, batch: list[_Call[Any]]) -> None:
-        """Run and commit `batch`, then tell every caller."""
-        self._meters.commit_size.observe(len(batch))
-        try:
-            outcomes = self._commit(batch)
-        except BaseException as error:  # noqa: BLE001 - every caller must hear of it
-            if isinstance(error, DatabaseError):
-                error = specifics.explain(error)
-            outcomes = [(None, error) for _ in batch]
+        """Run `batch` and commit it, all at once or in parts, then tell every caller."""
+        while batch:
+            try:
+                outcomes = self._commit(batch)
+            except BaseException as error:  # noqa: BLE001 - every caller must hear of it
+                if isinstance(error, DatabaseError):
+                    error = specifics.explain(error)
+                outcomes = [(None, error) for _ in batch]
+            self._meters.commit_size.observe(len(outcomes))
+            self._tell(batch[: len(outcomes)], outcomes)
+            batch = batch[len(outcomes) :]
+
+    def _tell(self, batch: list[_Call[Any]], outcomes: list[_Outcome]) -> None:
         for call, (result, problem) in zip(batch, outcomes, strict=True):
             status = "committed" if problem is None else "failed"
             self._meters.transactions.labels(call.name, status).inc()
@@ -190,6 +200,7 @@ class Store:
                 call.future.set_exception(problem)
 
     def _commit(self, batch: list[_Call[Any]]) -> list[_Outcome]:
+        """What became of the first ones of `batch`, at least of one."""
         for attempt in range(RETRIES):
             try:
                 return self._once(batch)
@@ -209,21 +220,23 @@ class Store:
             return [(None, specifics.explain(error))]
 
     def _once(self, batch: list[_Call[Any]]) -> list[_Outcome]:
-        names = [call.name for call in batch]
         with self._engine.connect() as connection:
             specifics.begin_write(connection)
             transaction = connection.begin()
             try:
                 now = self.clock.now()
-                alone = len(batch) == 1
-                outcomes = [self._inside(connection, call, now, alone=alone) for call in batch]
+                outcomes = self._filled(connection, batch, now)
+                names = [call.name for call in batch[: len(outcomes)]]
                 if all(problem is not None for _, problem in outcomes):
                     if transaction.is_active:
                         transaction.rollback()
                     return outcomes
                 self._advance_mark(connection, now)
                 self._faults.before_commit(names)
+                began = self.clock.boottime()
                 transaction.commit()
+                lasted = self.clock.boottime() - began
+                self._commit_lasts += (1 - _REMEMBERED) * (lasted - self._commit_lasts)
             except BaseException:
                 self._mark = None  # unknown until the next commit writes it
                 # A full disk makes the engine roll back by itself; rolling back again would
@@ -235,6 +248,18 @@ class Store:
                     connection.invalidate()
                 raise
         self._faults.after_commit(names)
+        return outcomes
+
+    def _filled(
+        self, connection: Connection, batch: list[_Call[Any]], now: datetime
+    ) -> list[_Outcome]:
+        """What the first ones of `batch` came to; the others are worth a commit of their own."""
+        began, alone = self.clock.boottime(), len(batch) == 1
+        outcomes: list[_Outcome] = []
+        for call in batch:
+            outcomes.append(self._inside(connection, call, now, alone=alone))
+            if self.clock.boottime() - began > FILLED_FOR * self._commit_lasts:
+                break
         return outcomes
 
     def _inside(

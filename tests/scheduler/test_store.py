@@ -103,6 +103,25 @@ def test_concurrent_callers_share_a_commit(store, gate):
     assert len(names(store)) == 51
 
 
+def test_whoever_is_done_waits_for_others_only_as_long_as_commits_last(store, gate, clock):
+    """Two workers' orders took 6 ms each, a commit one: the first one's waited for the second's."""
+
+    def slow(name: str):
+        def insert(tx: Transaction) -> str:
+            clock.advance(0.006)
+            return token(name)(tx)
+
+        return insert
+
+    gate.open.clear()
+    before = gate.commits
+    first = store.submit("first", slow("a"))
+    orders = [store.submit("order", slow(name)) for name in "bc"]
+    gate.open.set()
+    assert [future.result() for future in (first, *orders)] == ["a", "b", "c"]
+    assert gate.commits - before == 3
+
+
 def test_a_transaction_that_raises_is_rolled_back_alone(store, gate):
     def fails(tx: Transaction) -> None:
         token("lost")(tx)
