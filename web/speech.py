@@ -6,6 +6,7 @@ zone and always accompanied by a machine-readable UTC moment where they stand on
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -23,6 +24,7 @@ from web.sentences import PLACEHOLDER, Foreign, Sentence, Value, say
 
 _LOCALES = {Language.FR: Locale.parse("fr_FR"), Language.EN: Locale.parse("en_GB")}
 _DIGITS = "#,##0.###"
+_LONG = 10**21  # from here on a number is told by its power of ten: nobody reads so many digits
 _SIZES = {
     Language.FR: ("o", "Kio", "Mio", "Gio", "Tio"),
     Language.EN: ("B", "KiB", "MiB", "GiB", "TiB"),
@@ -106,8 +108,11 @@ class Speech:
     def number(self, value: float | Decimal, digits: int | None = None) -> str:
         """With the language's separators; `digits` after the point, at most three otherwise.
 
-        A Decimal is exact: without `digits` it keeps all of its own.
+        A Decimal is exact: without `digits` it keeps all of its own. What is very large is told
+        by its power of ten.
         """
+        if value == value and _LONG <= abs(value) < math.inf:  # noqa: PLR0124 - NaN is unequal
+            return numbers.format_scientific(value, format="0.###E0", locale=self.locale)
         if digits is None and isinstance(value, Decimal) and value.is_finite():
             return numbers.format_decimal(value, locale=self.locale, decimal_quantization=False)
         shape = _DIGITS if digits is None else "#,##0" + ("." + "0" * digits if digits else "")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from graph.pictures import labels, plane, svg
 from web.cells import Cell
+from web.charts import scales
 from web.charts.chart import WIDTH, Chart, Words, picture
 from web.sentences import say
 from web.speech import Speech
@@ -30,6 +31,11 @@ def journeys(
     unit: Words = "",
 ) -> Chart:
     """`flows` from place to place; `places` are longitudes and latitudes, one for each end."""
+    rows: list[list[Cell]] = [
+        [*pair, amount]
+        for pair, amount in sorted(flows.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    flows = {pair: min(amount, scales.LARGEST) for pair, amount in flows.items()}
     among = {end for pair in flows for end in pair}
     spots = _spots({place: at for place, at in places.items() if place in among})
     apart = {pair: amount for pair, amount in flows.items() if pair[0] != pair[1] and amount > 0}
@@ -54,10 +60,6 @@ def journeys(
         ]
         content.append(svg.titled("g", _told(pair, apart[pair], speech, unit), parts))
     content += _marks(spots, rings, within, speech, unit)
-    rows: list[list[Cell]] = [
-        [*pair, amount]
-        for pair, amount in sorted(flows.items(), key=lambda item: (-item[1], item[0]))
-    ]
     total = math.fsum(flows.values())
     key = say("An arrow is wider for more, and a ring thicker for more that stay.")
     content.append(svg.text(speech.text(key), x=14, y=_HEIGHT - 12))
