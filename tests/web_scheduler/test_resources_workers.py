@@ -138,6 +138,22 @@ def test_an_excluded_worker_says_why(lonely: World) -> None:
     assert found.clock is None
 
 
+def test_why_a_worker_was_excluded_is_for_who_may_read_the_deed(lonely: World) -> None:
+    """A sealed reason is about its keeper: viewers see that it was excluded, and when."""
+    worker = asyncio.run(lonely.worker("operator-0", capsules=3))
+    office = LocalOffice(TERRITORY, lonely.desk.orders, lonely.desk.blobs)
+    lonely.desk.store.run("ban-member", lambda tx: deny(tx, office, worker.name, "stolen machine"))
+    grid = Grid(lonely, "", "", "", workers=[worker])
+    readers = {Role.VIEWER: False, Role.AUDITOR: True, Role.OPERATOR: True}
+    for role, reads in readers.items():
+        browser = grid.enter(role)
+        for path in ("/workers/{}", "/workers/{}?format=json", "/api/v1/workers/{}"):
+            answer = browser.get(path.format(worker.name))
+            assert answer.status == 200
+            assert ("stolen machine" in answer.text) is reads, (role, path)
+        assert "Exclu" in browser.get(f"/workers/{worker.name}").text
+
+
 @pytest.mark.parametrize("path", ["/workers/wrk_", "/workers/wrk_zzzzzzzzzz", "/workers/%27"])
 def test_what_is_no_worker(grid: Grid, path: str) -> None:
     assert grid.enter(Role.OPERATOR).get(path).status == 404
