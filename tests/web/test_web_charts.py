@@ -287,3 +287,14 @@ def test_no_number_of_an_algorithm_keeps_a_page_from_being_drawn(one: float, oth
     ):
         sound(chart)
     assert FRENCH.number(one)
+
+
+def test_a_map_of_many_places_names_those_that_most_goes_through() -> None:
+    """Where names lie is looked for among all that are written: a thousand took many seconds."""
+    names = [f"p{number:03}" for number in range(130)]
+    places = {name: (2 + at / 100, 48 + at % 7 / 10) for at, name in enumerate(names)}
+    flows = {(name, "p000"): float(at + 1) for at, name in enumerate(names)}
+    found = charts.journeys("j", "j", places, flows, FRENCH)
+    named = {text for text in texts(sound(found)) if text.startswith("p")}
+    assert named == {"p000", *names[-119:]}
+    assert len(found.rows) == 130
