@@ -115,7 +115,7 @@ class Speech:
         if digits is None and isinstance(value, Decimal) and _is_written_out(value):
             with localcontext(prec=2 * _EXACT):  # Babel's arithmetic rounds to 28 digits otherwise
                 return numbers.format_decimal(value, locale=self.locale, decimal_quantization=False)
-        if value == value and _LONG <= abs(value) < math.inf:  # noqa: PLR0124 - NaN is unequal
+        if _is_very_large(value):
             return numbers.format_scientific(value, format="0.###E0", locale=self.locale)
         shape = _DIGITS if digits is None else "#,##0" + ("." + "0" * digits if digits else "")
         return numbers.format_decimal(value, format=shape, locale=self.locale)
@@ -264,6 +264,12 @@ class Speech:
 
 def _is_written_out(value: Decimal) -> bool:
     return value.is_finite() and abs(value.adjusted()) <= _EXACT >= len(value.as_tuple().digits)
+
+
+def _is_very_large(value: float | Decimal) -> bool:
+    if isinstance(value, Decimal) and value.is_nan():  # which raises where it is compared
+        return False
+    return _LONG <= value < math.inf or -math.inf < value <= -_LONG
 
 
 def coded(text: str) -> Markup:
