@@ -120,6 +120,18 @@ def test_where_a_place_may_not_stand(plain: dict[str, Any]) -> None:
         parse({"sites": plain})
 
 
+@pytest.mark.parametrize(
+    "place",
+    [[1.0], [1.0, 2.0, 3.0], ["2", 48], [True, 48], [2, False], [181, 0], [0, 85.1],
+     [float("nan"), 0.0], [0, float("-inf")], [10**400, 0], "2,48", {"east": 2}],
+)  # fmt: skip
+def test_where_no_label_lies(place: Any) -> None:
+    with pytest.raises(PagesRefused, match="places"):
+        parse({"places": {"a": place}})
+    with pytest.raises(PagesRefused, match="1000 labels"):
+        parse({"places": {str(number): [0, 0] for number in range(1001)}})
+
+
 def test_a_place_that_lost_a_worker_says_so_on_the_map(grid: Grid) -> None:
     page = grid.enter(Role.VIEWER).get("/sites?lang=fr").text
     drawn = page.partition("<svg")[2].partition("</svg>")[0]
