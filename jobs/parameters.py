@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
@@ -18,20 +19,26 @@ from trust.parameters import MAXIMUM_SETTINGS_BYTES
 
 Value = int | str
 _DIGITS = 40
+_WHOLE = re.compile(r"-?[0-9]{1,40}")
+_NAMED = 20  # unknown parameters that are named; there may be as many as a request has room for
 
 
 def check(values: Mapping[str, object], bounds: Mapping[str, Bound]) -> dict[str, Value]:
     """`values` in canonical form, each inside its bound.
 
-    Raises ParametersRefused, which names every unknown, missing or wrong parameter.
+    Raises ParametersRefused, which names every missing or wrong parameter, and the first
+    unknown ones.
     """
     found: list[str] = []
     checked: dict[str, Value] = {}
-    for name in sorted(set(values) - set(bounds)):
+    unknown = sorted(set(values) - set(bounds))
+    for name in unknown[:_NAMED]:
         near = difflib.get_close_matches(name, bounds, n=1)
         hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(bounds) or 'none'}"
         shown = name[:64] if name.isprintable() else ascii(name[:64])
         found.append(f"{shown}: unknown{hint}")
+    if len(unknown) > _NAMED:
+        found.append(f"{len(unknown) - _NAMED} further names are unknown")
     for name in sorted(bounds):
         if name not in values:
             found.append(f"{name}: missing; {_expected(bounds[name])}")
@@ -78,8 +85,8 @@ def from_texts(texts: Mapping[str, str], bounds: Mapping[str, Bound]) -> dict[st
     values: dict[str, object] = {}
     for name, text in texts.items():
         bound = bounds.get(name)
-        whole = text.lstrip("-").isdecimal() and len(text) <= _DIGITS
-        values[name] = int(text) if bound and bound.type == "integer" and whole else text
+        whole = bound is not None and bound.type == "integer" and _WHOLE.fullmatch(text)
+        values[name] = int(text) if whole else text
     return check(values, bounds)
 
 

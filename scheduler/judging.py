@@ -114,7 +114,8 @@ def _places(plain: Mapping[str, Any]) -> Places:
 def _located(name: str, place: Any) -> tuple[float, float]:
     match place:
         case [int() | float() as east, int() | float() as north]:
-            if abs(east) <= 180 and abs(north) <= 85:  # beyond which no map of ours is true
+            told = isinstance(east, bool) or isinstance(north, bool)  # which Python counts with
+            if not told and abs(east) <= 180 and abs(north) <= 85:  # beyond, no map of ours is true
                 return float(east), float(north)
     raise _refused(f"places.{name[:60]} is [longitude, latitude] in degrees")
 

@@ -6,10 +6,11 @@ zone and always accompanied by a machine-readable UTC moment where they stand on
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import cast
 
 from babel import Locale, dates, numbers
@@ -23,6 +24,8 @@ from web.sentences import PLACEHOLDER, Foreign, Sentence, Value, say
 
 _LOCALES = {Language.FR: Locale.parse("fr_FR"), Language.EN: Locale.parse("en_GB")}
 _DIGITS = "#,##0.###"
+_EXACT = 40  # digits of an exact number, as many as a document's may have
+_LONG = 10**21  # from here on a number is told by its power of ten: nobody reads so many digits
 _SIZES = {
     Language.FR: ("o", "Kio", "Mio", "Gio", "Tio"),
     Language.EN: ("B", "KiB", "MiB", "GiB", "TiB"),
@@ -106,10 +109,14 @@ class Speech:
     def number(self, value: float | Decimal, digits: int | None = None) -> str:
         """With the language's separators; `digits` after the point, at most three otherwise.
 
-        A Decimal is exact: without `digits` it keeps all of its own.
+        A Decimal is exact: without `digits` it keeps all of its own. What is very large is told
+        by its power of ten.
         """
-        if digits is None and isinstance(value, Decimal) and value.is_finite():
-            return numbers.format_decimal(value, locale=self.locale, decimal_quantization=False)
+        if digits is None and isinstance(value, Decimal) and _is_written_out(value):
+            with localcontext(prec=2 * _EXACT):  # Babel's arithmetic rounds to 28 digits otherwise
+                return numbers.format_decimal(value, locale=self.locale, decimal_quantization=False)
+        if _is_very_large(value):
+            return numbers.format_scientific(value, format="0.###E0", locale=self.locale)
         shape = _DIGITS if digits is None else "#,##0" + ("." + "0" * digits if digits else "")
         return numbers.format_decimal(value, format=shape, locale=self.locale)
 
@@ -120,6 +127,17 @@ class Speech:
         except ArithmeticError:
             return text
         return self.number(found) if found.is_finite() else text
+
+    def typed(self, text: str) -> str:
+        """A decimal number as somebody types it into a field: `read` takes it back unchanged."""
+        return text.replace(".", ",") if self.language is Language.FR else text
+
+    def read(self, text: str) -> str:
+        """What somebody typed as a decimal number, with a point where the language has a comma.
+
+        Digits are not grouped: "1,234" is one and a bit in French and no number in English.
+        """
+        return text.replace(",", ".") if self.language is Language.FR else text
 
     def amount(self, value: float, digits: int | None = None) -> str:
         """`number`, except that what is not nought is never written as nought."""
@@ -242,6 +260,16 @@ class Speech:
             )
 
         return Markup(PLACEHOLDER.sub(fill, text))  # noqa: S704 - every part was escaped above
+
+
+def _is_written_out(value: Decimal) -> bool:
+    return value.is_finite() and abs(value.adjusted()) <= _EXACT >= len(value.as_tuple().digits)
+
+
+def _is_very_large(value: float | Decimal) -> bool:
+    if isinstance(value, Decimal) and value.is_nan():  # which raises where it is compared
+        return False
+    return _LONG <= value < math.inf or -math.inf < value <= -_LONG
 
 
 def coded(text: str) -> Markup:

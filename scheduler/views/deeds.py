@@ -76,6 +76,7 @@ class Offer:
     """An authorised bundle, and what may be set when a campaign of it is started."""
 
     bundle: str
+    vote: str  # auth_…, the one that counts now
     name: str
     version: str
     title: str
@@ -234,6 +235,7 @@ def _used(tx: Transaction, votes: Sequence[str]) -> dict[str, int]:
 def _offer(row: BundleRow, vote: AuthorisationRow, used: Mapping[str, int]) -> Offer:
     return Offer(
         bundle=row.digest,
+        vote=vote.id,
         name=row.name,
         version=row.version,
         title=vote.title,

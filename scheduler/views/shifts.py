@@ -63,7 +63,7 @@ class MachineDetail:
     enrolled_at: datetime
     enrolment_index: int | None
     banned_at: datetime | None
-    banned_because: str
+    banned_because: str  # for operators and auditors; "" to others
     clock: timedelta | None  # its clock less the scheduler's; None while it has not spoken
     running: tuple[Shift, ...]
     ended: tuple[Shift, ...]  # among the last LATELY of the whole territory, the newest first

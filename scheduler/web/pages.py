@@ -21,6 +21,7 @@ from scheduler.views.search import LONGEST
 from scheduler.views.watching import Watch
 from scheduler.web import glance, plainly, stages, words
 from scheduler.web.actions import offered
+from scheduler.web.actions.pages import READERS
 from scheduler.web.resources.alert_words import tell
 from scheduler.web.tables import EVERY_UNIT, MACHINES, RUNS, WORK, cut
 from web.cells import Status
@@ -113,10 +114,14 @@ def _health(
 
 def _finding(router: APIRouter, desk: Desk) -> None:
     @router.get("/find", dependencies=[needs(*WATCHERS)], include_in_schema=False)
-    def find(q: str = "") -> Response:
+    def find(request: Request, q: str = "") -> Response:
         asked = q.strip()[:LONGEST]
-        place = page_of(desk, asked) or f"/log/search?{urlencode({'q': asked})}"
-        return RedirectResponse(place, HTTPStatus.SEE_OTHER)
+        place = page_of(desk, asked)
+        if place.startswith("/actions/") and not visits.person(request).roles & set(READERS):
+            place = ""  # of a deed they may read what the log says
+        return RedirectResponse(
+            place or f"/log/search?{urlencode({'q': asked})}", HTTPStatus.SEE_OTHER
+        )
 
 
 def _campaigns(router: APIRouter, kit: Kit, desk: Desk, live: Broadcast) -> None:

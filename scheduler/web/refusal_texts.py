@@ -95,6 +95,7 @@ TEXTS: tuple[str, ...] = (
     mark("set every parameter inside the bounds that were voted"),
     mark("{name}: unknown; did you mean {near}?"),
     mark("{name}: unknown; known: {names}"),
+    mark("{number} further names are unknown"),
     mark("{name}: missing; {what}"),
     mark("{name}: {what}, found {value}"),
     mark("expected a whole number from {low} to {high}"),

@@ -7,7 +7,7 @@ disk's library names, say) the code tells what it is, and its English words foll
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from scheduler.web.details import fitting
@@ -202,9 +202,13 @@ def _value(name: str, part: str) -> Value:
     if name == "state" and part in CAMPAIGNS:
         return CAMPAIGNS[part].word
     if name == "lines":
-        said: Value = ""
-        for line in part.split("\n" + _LIST):
-            one = own(line) or Foreign(line)
-            said = say("{first}; {second}", first=said, second=one) if said else one
-        return said
+        return _listed([own(line) or Foreign(line) for line in part.split("\n" + _LIST)])
     return (own(part) or Foreign(part)) if name == "what" else part
+
+
+def _listed(lines: Sequence[Value]) -> Value:
+    """One after the other; nested by halves, since each level is told from within the one above."""
+    if len(lines) == 1:
+        return lines[0]
+    half = len(lines) // 2
+    return say("{first}; {second}", first=_listed(lines[:half]), second=_listed(lines[half:]))

@@ -115,3 +115,20 @@ def test_typed_words() -> None:
             parameters.pairs(bad)
     with pytest.raises(ParametersRefused):
         parameters.from_texts({**words, "zones": "nine"}, BOUNDS)
+
+
+@pytest.mark.parametrize("text", ["--5", "-", "- 5", "\u0663", "5" * 41, "+5", "5.0"])
+def test_what_is_typed_as_a_whole_number_and_is_none_is_refused_by_name(text: str) -> None:
+    with pytest.raises(ParametersRefused, match="zones: expected a whole number"):
+        parameters.from_texts(
+            {"zones": text, "share": "0.5", "time": "morning", "note": ""}, BOUNDS
+        )
+
+
+def test_of_many_unknown_names_the_first_are_named_and_the_others_counted() -> None:
+    with pytest.raises(ParametersRefused) as refused:
+        parameters.check({f"u{number:04}": 1 for number in range(5000)}, BOUNDS)
+    lines = refused.value.sentence.split("\n")
+    assert "  - u0019: unknown; known: " in refused.value.sentence
+    assert "  - 4980 further names are unknown" in lines
+    assert len(lines) == 1 + 20 + 1 + len(BOUNDS)

@@ -268,3 +268,33 @@ def test_a_sparkline_says_what_it_is() -> None:
     root = ET.fromstring(charts.sparkline([1, 2, 3], "Units"))
     assert root.attrib["aria-label"] == "Units"
     assert ET.fromstring(charts.sparkline([], "Units")).findall("path") == []
+
+
+@pytest.mark.parametrize("one", [1e21, 1e25, 1e300, 1.7e308, -1.7e308, 5e-324])
+@pytest.mark.parametrize("other", [1.7e308, -1e26, 0.0])
+def test_no_number_of_an_algorithm_keeps_a_page_from_being_drawn(one: float, other: float) -> None:
+    """A loss that runs away, or an author who wants nobody to see the campaign's page."""
+    low, high = sorted((one, other))
+    bars = [Bar("a", one, low, high), Bar("b", other)]
+    there, back = abs(one), abs(other) or 1.0
+    streams = {("x", "y"): there, ("y", "x"): back}
+    for chart in (
+        charts.training("t", "t", [Line("l", [Point(1, one), Point(2, other)])], FRENCH),
+        charts.bars("b", "b", bars, FRENCH, unit="u"),
+        charts.histogram("h", "h", bars, FRENCH, unit="u"),
+        charts.flow("f", "f", streams, ["from", "to"], FRENCH),
+        charts.journeys("j", "j", {"x": (2.0, 48.0), "y": (2.1, 48.1)}, streams, FRENCH),
+    ):
+        sound(chart)
+    assert FRENCH.number(one)
+
+
+def test_a_map_of_many_places_names_those_that_most_goes_through() -> None:
+    """Where names lie is looked for among all that are written: a thousand took many seconds."""
+    names = [f"p{number:03}" for number in range(130)]
+    places = {name: (2 + at / 100, 48 + at % 7 / 10) for at, name in enumerate(names)}
+    flows = {(name, "p000"): float(at + 1) for at, name in enumerate(names)}
+    found = charts.journeys("j", "j", places, flows, FRENCH)
+    named = {text for text in texts(sound(found)) if text.startswith("p")}
+    assert named == {"p000", *names[-119:]}
+    assert len(found.rows) == 130

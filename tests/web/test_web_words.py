@@ -123,6 +123,20 @@ def test_numbers_and_shares_follow_the_language() -> None:
     assert speech(Language.EN).size(999) == "999\u00a0B"
 
 
+def test_what_is_very_large_is_told_by_its_power_of_ten() -> None:
+    assert speech().number(-1.5e300) == "-1,5E300"
+    assert speech(Language.EN).number(1.5e25, 2) == "1.5E25"
+    assert speech().number(10**4000) == "1E4000"
+    assert speech().exact("1e1000") == "1E1000"
+    assert speech(Language.EN).exact("1" + "0" * 30) == ",".join(["1"] + ["000"] * 10)
+    assert speech(Language.EN).exact("123456789012345678901234.56789") == (
+        "123,456,789,012,345,678,901,234.56789"
+    )
+    assert speech().number(10.0**20) == "\u202f".join(["100"] + ["000"] * 6)
+    told = [speech().number(one) for one in (float("inf"), float("nan"), Decimal("NaN"))]
+    assert told == ["\u221e", "NaN", "NaN"]
+
+
 def test_an_exact_number_keeps_its_digits_and_what_is_small_is_not_nought() -> None:
     assert speech().exact("0.10000004") == "0,10000004"
     assert speech(Language.EN).exact("1234.5") == "1,234.5"

@@ -9,7 +9,8 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,14 @@ from trust.documents.actions import Act, Means
 from trust.documents.rules import Bound
 from trust.ids import Digest
 from trust.log.entry import Kind
+from web import catalogues
 from web.extraction import complaints
 from web.forms import Form
+from web.languages import Language
 from web.signin import lifetimes
 from web.signin.access import declarations
 from web.signin.roles import Role
+from web.speech import Speech
 
 NONCE = re.compile(r'name="request" value="([0-9a-f]{32})"')
 WHY = "the parameters were wrong"
@@ -88,10 +92,19 @@ def possible(grid: Grid) -> list[str]:
     return [path for path in paths(grid) if "resume" not in path and "retry" not in path]
 
 
+def speech(language: Language) -> Speech:
+    return Speech(language, catalogues.load(["web"]), datetime(2026, 11, 30, tzinfo=UTC))
+
+
 def nonce(page: Answer) -> str:
     found = NONCE.search(page.text)
     assert found, page.text
     return found[1]
+
+
+def vote(page: Answer) -> str:
+    found = re.search(r'name="vote" value="(auth_[0-9a-z]+)"', page.text)
+    return found[1] if found else ""
 
 
 def word(path: str) -> str:
@@ -104,7 +117,7 @@ def confirm(browser: Browser, path: str, **changed: str) -> Answer:
     assert page.status == 200, page.text
     fields = {"word": word(path), "reason": WHY, "request": nonce(page)}
     if "sha256" in path:
-        fields["parameters"] = '{"zones": 3}'
+        fields |= {"parameters": '{"zones": 3}', "vote": vote(page)}
     return browser.send(page, path, **{**fields, **changed})
 
 
@@ -365,15 +378,54 @@ def test_the_form_proposes_what_the_author_does() -> None:
 def test_fields_become_the_object_that_would_have_been_written() -> None:
     typed = {"epochs": "12", "rate": "0,25", "model": "gcn", "note": "été"}
     sent = Form({settings.PREFIX + name: value for name, value in typed.items()})
-    found = json.loads(settings.written(sent, BOUNDS))
+    found = json.loads(settings.written(sent, BOUNDS, speech(Language.FR)))
     assert found == {"epochs": 12, "rate": "0.25", "model": "gcn", "note": "été"}
     own = Form({**sent.fields, settings.WRITTEN: '{"epochs": 3}'})
-    assert settings.written(own, BOUNDS) == b'{"epochs": 3}'
+    assert settings.written(own, BOUNDS, speech(Language.FR)) == b'{"epochs": 3}'
     for name, value in (("epochs", "65"), ("epochs", "1e1"), ("rate", "x"), ("model", "gat")):
+        other = Form({**sent.fields, settings.PREFIX + name: value})
         with pytest.raises(ParametersRefused, match=name):
-            settings.written(Form({**sent.fields, settings.PREFIX + name: value}), BOUNDS)
+            settings.written(other, BOUNDS, speech(Language.FR))
     with pytest.raises(ParametersRefused, match="rate: missing"):
-        settings.written(Form({settings.PREFIX + "epochs": "1"}), BOUNDS)
+        settings.written(Form({settings.PREFIX + "epochs": "1"}), BOUNDS, speech(Language.FR))
+
+
+@pytest.mark.parametrize("language", list(Language))
+@pytest.mark.parametrize("proposed", ["1234", "1234.5", "0.25", "1e3", "123456789012345678901234"])
+def test_what_the_form_proposes_comes_back_as_it_was(language: Language, proposed: str) -> None:
+    """Shown as "1,234" in English, a proposal of 1234 came back as 1.234 and was started so."""
+    bounds = {"rate": Bound("decimal", "0", "1" + "0" * 25, ())}
+    (field,) = settings.settings(bounds, {"rate": proposed})
+    sent = Form({field.field: speech(language).typed(field.value)})
+    found = json.loads(settings.written(sent, bounds, speech(language)))
+    assert Decimal(found["rate"]) == Decimal(proposed)
+
+
+@pytest.mark.parametrize(
+    ("language", "typed"), [(Language.EN, "1,234"), (Language.FR, "1.234,5"), (Language.FR, "1 2")]
+)
+def test_no_number_is_read_that_may_mean_two_things(language: Language, typed: str) -> None:
+    bounds = {"rate": Bound("decimal", "0", "5000", ())}
+    with pytest.raises(ParametersRefused, match="rate: expected a decimal"):
+        settings.written(Form({settings.PREFIX + "rate": typed}), bounds, speech(language))
+
+
+def test_a_start_is_of_the_vote_that_its_form_has_shown(acted: Grid) -> None:
+    """Between the form and its sending the college may have voted other bounds and costs."""
+    operator = acted.enter(Role.OPERATOR)
+    path = f"/actions/start-campaign/{acted.world.bundle.digest}"
+    page = operator.get(path)
+    fields = {"word": "counts", "reason": WHY, "request": nonce(page), "set-zones": "4"}
+    acted.world.clock.advance(1)
+    asyncio.run(acted.world.authorised(title="Another vote"))
+    shown = vote(operator.get(path))
+    assert shown != vote(page)
+    for sent in ({"vote": vote(page)}, {}):
+        refused = operator.send(page, path, **fields, **sent)
+        assert refused.status == 409
+        assert "a changé entre-temps" in refused.text
+    assert done(acted) == []
+    assert operator.send(page, path, **fields, vote=shown).status == 303
 
 
 def test_the_start_form_has_a_field_each_and_says_what_it_costs(acted: Grid) -> None:
@@ -389,7 +441,7 @@ def test_the_start_form_has_a_field_each_and_says_what_it_costs(acted: Grid) -> 
     assert "commute" in told  # the table that it reads
     assert 'class="danger"' not in page.text
     assert 'href="/actions/start-campaign"' in page.text.partition("<form class")[2]
-    fields = {"word": "counts", "reason": WHY, "request": nonce(page)}
+    fields = {"word": "counts", "reason": WHY, "request": nonce(page), "vote": vote(page)}
     wrong = operator.send(page, path, **fields, **{"set-zones": "10"})
     assert wrong.status == 422
     assert done(acted) == []

@@ -64,6 +64,14 @@ def test_flows_are_drawn_where_their_places_lie(speech: Speech) -> None:
     assert "sud" in ribbons.svg
 
 
+def test_the_table_beside_a_map_is_as_long_as_any_other(speech: Speech) -> None:
+    ends = tuple(f"p{number}" for number in range(20))
+    flows = value(20, 20, cells=[float(cell + 1) for cell in range(400)], labels=(ends, ends))
+    places = {end: (2 + at / 10, 48.0 + at % 3) for at, end in enumerate(ends)}
+    located, _ = shown(flows, speech, places).charts
+    assert [row[2] for row in located.rows] == [float(cell) for cell in range(400, 200, -1)]
+
+
 SOURCE = Provenance(
     territory="plaine.example",
     campaign="camp_x",

@@ -164,6 +164,28 @@ def test_no_page_counts_consents_exactly(grid: Grid) -> None:
     assert seen > 20
 
 
+def test_a_number_that_ran_away_keeps_no_page_from_being_shown(grid: Grid) -> None:
+    """Whoever writes an algorithm says what its rounds tell: any number that is finite."""
+
+    def told(text: str) -> None:
+        def tell(tx: Transaction) -> None:
+            for row in tx.session.exec(select(RoundRow)):
+                row.told = text
+
+        grid.world.desk.store.run("test", tell)
+
+    told(json.dumps({"loss": 1e300, "low": -1.7e308, "<b>": 1e25}))
+    browser = grid.enter(Role.OPERATOR)
+    for place in ("/campaigns/{}", "/campaigns/{}/rounds", "/runs/{}/rounds"):
+        path = place.format(grid.released)
+        page = browser.get(path)
+        assert page.status == 200, path
+        assert "1E300" in page.text, path
+        assert "<b>" not in page.text
+        assert browser.get(path, headers={"accept": "application/json"}).status == 200
+    told("{}")
+
+
 # The first token
 
 

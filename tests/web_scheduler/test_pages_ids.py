@@ -60,7 +60,7 @@ def test_a_deed_is_found_by_its_first_letters(acted: Grid) -> None:
 
 
 def test_one_field_goes_to_whatever_an_id_is_of(acted: Grid) -> None:
-    viewer = acted.enter(Role.VIEWER)
+    viewer, auditor = acted.enter(Role.VIEWER), acted.enter(Role.AUDITOR)
     worker, deed = str(acted.workers[0].name), deed_of(acted, Act.DRAIN_WORKER).id
     for identity, place in (
         (acted.moving, f"/campaigns/{acted.moving}"),
@@ -69,12 +69,17 @@ def test_one_field_goes_to_whatever_an_id_is_of(acted: Grid) -> None:
         (deed, f"/actions/{deed}"),
     ):
         for text in (identity, f" {identity[:14]} ", identity.partition("_")[2][:8]):
-            answer = viewer.get(f"/find?q={quote(text)}")
+            answer = auditor.get(f"/find?q={quote(text)}")
             assert (answer.status, answer.location) == (303, place), text
+            assert auditor.get(place).status == 200
     for text in ("", "0123", "camp_zzzzzzzzzz", "' OR 1=1", "//evil.example", "\0"):
         answer = viewer.get(f"/find?q={quote(text)}")
         assert answer.status == 303
         assert answer.location.startswith("/log/search?q="), text
+    # A deed's page is not for viewers: they are led to what the log says of it.
+    led = viewer.get(f"/find?q={deed}").location
+    assert led == f"/log/search?q={deed}"
+    assert viewer.get(viewer.get(led).location).status == 200
     assert 'action="/find"' in viewer.get("/").text
     assert acted.enter(Role.AUTHOR).get("/find?q=camp_").status == 403
 

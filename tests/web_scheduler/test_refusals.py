@@ -170,6 +170,16 @@ def test_wrong_parameters_are_told_one_by_one() -> None:
     assert remedy == "donnez à chaque paramètre une valeur dans les bornes votées"
 
 
+def test_as_many_wrong_parameters_as_a_form_has_room_for_are_told() -> None:
+    """Each told from within the one before, four hundred were too deep for the program."""
+    bounds = {f"p{number}": Bound("integer", "1", "9", ()) for number in range(1500)}
+    with pytest.raises(ParametersRefused) as refused:
+        parameters.check({f"u{number}": 1 for number in range(1500)}, bounds)
+    cause, _ = told(refused.value)
+    assert cause.count("absent") == 1500
+    assert "1480 autres noms sont inconnus" in cause
+
+
 def test_of_words_that_nobody_translated_the_code_says_what_they_are() -> None:
     cause, remedy = told(errors.StoreFailed("disk I/O <error>", remedy="look at /var"))
     assert cause == (

@@ -120,6 +120,18 @@ def test_where_a_place_may_not_stand(plain: dict[str, Any]) -> None:
         parse({"sites": plain})
 
 
+@pytest.mark.parametrize(
+    "place",
+    [[1.0], [1.0, 2.0, 3.0], ["2", 48], [True, 48], [2, False], [181, 0], [0, 85.1],
+     [float("nan"), 0.0], [0, float("-inf")], [10**400, 0], "2,48", {"east": 2}],
+)  # fmt: skip
+def test_where_no_label_lies(place: Any) -> None:
+    with pytest.raises(PagesRefused, match="places"):
+        parse({"places": {"a": place}})
+    with pytest.raises(PagesRefused, match="1000 labels"):
+        parse({"places": {str(number): [0, 0] for number in range(1001)}})
+
+
 def test_a_place_that_lost_a_worker_says_so_on_the_map(grid: Grid) -> None:
     page = grid.enter(Role.VIEWER).get("/sites?lang=fr").text
     drawn = page.partition("<svg")[2].partition("</svg>")[0]
@@ -136,6 +148,22 @@ def test_an_excluded_worker_says_why(lonely: World) -> None:
     assert found.machine.freshness == "banned"
     assert found.banned_because == "stolen machine"
     assert found.clock is None
+
+
+def test_why_a_worker_was_excluded_is_for_who_may_read_the_deed(lonely: World) -> None:
+    """A sealed reason is about its keeper: viewers see that it was excluded, and when."""
+    worker = asyncio.run(lonely.worker("operator-0", capsules=3))
+    office = LocalOffice(TERRITORY, lonely.desk.orders, lonely.desk.blobs)
+    lonely.desk.store.run("ban-member", lambda tx: deny(tx, office, worker.name, "stolen machine"))
+    grid = Grid(lonely, "", "", "", workers=[worker])
+    readers = {Role.VIEWER: False, Role.AUDITOR: True, Role.OPERATOR: True}
+    for role, reads in readers.items():
+        browser = grid.enter(role)
+        for path in ("/workers/{}", "/workers/{}?format=json", "/api/v1/workers/{}"):
+            answer = browser.get(path.format(worker.name))
+            assert answer.status == 200
+            assert ("stolen machine" in answer.text) is reads, (role, path)
+        assert "Exclu" in browser.get(f"/workers/{worker.name}").text
 
 
 @pytest.mark.parametrize("path", ["/workers/wrk_", "/workers/wrk_zzzzzzzzzz", "/workers/%27"])

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from graph.pictures import stages, svg
 from graph.pictures.stages import Stage, Streams
 from web.cells import Cell
+from web.charts import scales
 from web.charts.chart import WIDTH, Chart, Words, picture
 from web.sentences import say
 from web.speech import Speech
@@ -33,6 +34,11 @@ def flow(
     `names` says what a name is called; what it lacks is called by its name.
     """
     called = names or {}
+    rows: list[list[Cell]] = [
+        [*(called.get(one, one) for one in path), amount]
+        for path, amount in sorted(streams.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    streams = {path: min(amount, scales.LARGEST) for path, amount in streams.items()}
     parts = range(len(headings))
     amounts = [stages.sums(streams, part) for part in parts]
     total = math.fsum(streams.values())
@@ -62,10 +68,6 @@ def flow(
             kind = f"ribbon f{shade.get(one.first, 1)}"
             content.append(svg.titled("path", said.strip(), d=one.path, class_=kind))
     content += [part for column in columns for part in _bars(column, called, scale, speech)]
-    rows: list[list[Cell]] = [
-        [*(called.get(one, one) for one in path), amount]
-        for path, amount in sorted(streams.items(), key=lambda item: (-item[1], item[0]))
-    ]
     return Chart(
         caption=caption,
         svg=picture(

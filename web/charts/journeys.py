@@ -6,10 +6,12 @@ The geometry is `graph.pictures.plane`'s and `graph.pictures.labels`'.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping
 
 from graph.pictures import labels, plane, svg
 from web.cells import Cell
+from web.charts import scales
 from web.charts.chart import WIDTH, Chart, Words, picture
 from web.sentences import say
 from web.speech import Speech
@@ -17,6 +19,7 @@ from web.speech import Speech
 _HEIGHT, _MARGIN = 560.0, 80.0
 _WIDEST, _RADIUS = 12.0, 7.0
 MOST_ARROWS = 60  # with more a map is a skein; the table has them all
+MOST_SPOTS = 2 * MOST_ARROWS  # each has a name that must lie upon none of the others
 Flows = Mapping[tuple[str, str], float]
 
 
@@ -30,9 +33,18 @@ def journeys(
     unit: Words = "",
 ) -> Chart:
     """`flows` from place to place; `places` are longitudes and latitudes, one for each end."""
-    among = {end for pair in flows for end in pair}
+    rows: list[list[Cell]] = [
+        [*pair, amount]
+        for pair, amount in sorted(flows.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    flows = {pair: min(amount, scales.LARGEST) for pair, amount in flows.items()}
+    among = _fullest(flows)
     spots = _spots({place: at for place, at in places.items() if place in among})
-    apart = {pair: amount for pair, amount in flows.items() if pair[0] != pair[1] and amount > 0}
+    apart = {
+        pair: amount
+        for pair, amount in flows.items()
+        if pair[0] != pair[1] and amount > 0 and among >= set(pair)
+    }
     within = {pair[0]: amount for pair, amount in flows.items() if pair[0] == pair[1]}
     # Each kind against its own largest: most people work where they live or far away.
     widest, fullest = max([*apart.values(), 1.0]), max([*within.values(), 1.0])
@@ -54,10 +66,6 @@ def journeys(
         ]
         content.append(svg.titled("g", _told(pair, apart[pair], speech, unit), parts))
     content += _marks(spots, rings, within, speech, unit)
-    rows: list[list[Cell]] = [
-        [*pair, amount]
-        for pair, amount in sorted(flows.items(), key=lambda item: (-item[1], item[0]))
-    ]
     total = math.fsum(flows.values())
     key = say("An arrow is wider for more, and a ring thicker for more that stay.")
     content.append(svg.text(speech.text(key), x=14, y=_HEIGHT - 12))
@@ -80,6 +88,15 @@ def journeys(
         headings=[say("from"), say("to"), unit or say("value")],
         rows=rows,
     )
+
+
+def _fullest(flows: Flows) -> set[str]:
+    """The places that most goes through, as many as a map may name."""
+    through: dict[str, float] = defaultdict(float)
+    for pair, amount in flows.items():
+        for end in pair:
+            through[end] += amount
+    return set(sorted(through, key=lambda end: (-through[end], end))[:MOST_SPOTS])
 
 
 def _spots(places: Mapping[str, plane.Point]) -> dict[str, plane.Point]:

@@ -13,6 +13,7 @@ _STEPS = tuple(
     timedelta(minutes=minutes)
     for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080, 43200, 129600)
 )
+LARGEST = 1e300  # a sum, a span or a step of what is beyond would be more than a number can be
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Scale:
 
 
 def rounded(values: Iterable[float], *, zero: bool = True) -> tuple[float, float]:
-    """Low and high ends that hold every finite value, on whole ticks."""
-    finite = [value for value in values if math.isfinite(value)]
+    """Low and high ends that hold every value up to LARGEST, on whole ticks."""
+    finite = [value for value in values if abs(value) <= LARGEST]
     low, high = min(finite, default=0.0), max(finite, default=1.0)
     if zero:
         low, high = min(low, 0.0), max(high, 0.0)
@@ -45,7 +46,7 @@ def rounded(values: Iterable[float], *, zero: bool = True) -> tuple[float, float
 
 def counted(values: Iterable[float], steps: int) -> tuple[float, float]:
     """The same for `steps` shades; of whole numbers, so that each shade begins at a whole one."""
-    found = [value for value in values if math.isfinite(value)]
+    found = [value for value in values if abs(value) <= LARGEST]
     low, high = rounded(found)
     if all(value == int(value) for value in found):
         low = math.floor(low)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
 
-from scheduler.errors import ActionRefused
+from scheduler.errors import ActionRefused, Conflict
 from scheduler.service import acting
 from scheduler.service.actions import Actor
 from scheduler.service.desk import Desk
@@ -66,6 +66,7 @@ class Asked:
     refusal: Sentence | None = None
     settings: Sequence[Setting] = ()  # a field for each parameter
     written: str = ""  # the same as one JSON object; "" where there is none
+    vote: str = ""  # the authorisation whose bounds and costs are shown
 
 
 def actions(kit: Kit, desk: Desk, hands: Hands) -> tuple[APIRouter, Broadcast]:
@@ -142,6 +143,7 @@ def _starting(router: APIRouter, kit: Kit, desk: Desk, hands: Hands) -> None:
             refusal=None if found.left else say("every campaign that was voted has been started"),
             settings=fields,
             written=settings.template(fields),
+            vote=found.vote,
         )
         return _ask(kit, request, asked)
 
@@ -150,7 +152,10 @@ def _starting(router: APIRouter, kit: Kit, desk: Desk, hands: Hands) -> None:
         sent = await forms.read(request)
         found = await run_in_threadpool(deeds.offer, desk, bundle)
         reason = _reason(sent, found.name)
-        values = settings.written(sent, found.bounds)
+        if sent.text("vote") != found.vote:
+            # What was confirmed are the bounds, tables and costs of the vote that was shown.
+            raise Conflict("the authorisation changed meanwhile", remedy="start again")
+        values = settings.written(sent, found.bounds, kit.speech(kit.language(request)))
         made = acting.start(
             desk, _actor(request), found.bundle, values, reason=reason, request=_nonce(sent)
         )

@@ -15,6 +15,7 @@ from trust.documents.rules import Bound
 from trust.parameters import MAXIMUM_SETTINGS_BYTES
 from web.forms import Form
 from web.sentences import Sentence, plural, say
+from web.speech import Speech
 
 PREFIX = "set-"
 WRITTEN = "parameters"  # the field for an object that somebody wrote themselves
@@ -47,13 +48,16 @@ def settings(bounds: Mapping[str, Bound], defaults: Mapping[str, str]) -> list[S
     return [_setting(name, bound, defaults) for name, bound in sorted(bounds.items())]
 
 
-def written(sent: Form, bounds: Mapping[str, Bound]) -> bytes:
-    """The parameters of a form as a JSON object. Raises BadParameter, ParametersRefused."""
+def written(sent: Form, bounds: Mapping[str, Bound], speech: Speech) -> bytes:
+    """The parameters of a form as a JSON object; decimals were typed in the language of `speech`.
+
+    Raises BadParameter, ParametersRefused.
+    """
     own = sent.text(WRITTEN, most=MAXIMUM_SETTINGS_BYTES)
     if own:
         return own.encode()
     texts = {
-        name: _typed(sent.text(PREFIX + name, most=_LONGEST), bound)
+        name: _typed(sent.text(PREFIX + name, most=_LONGEST), bound, speech)
         for name, bound in bounds.items()
         if PREFIX + name in sent.fields
     }
@@ -96,6 +100,5 @@ def _hint(bound: Bound) -> Sentence:
             return say("a text of {most} letters at most", most=most)
 
 
-def _typed(text: str, bound: Bound) -> str:
-    """What somebody typed; a French decimal has a comma."""
-    return text.replace(",", ".") if bound.type == "decimal" else text
+def _typed(text: str, bound: Bound, speech: Speech) -> str:
+    return speech.read(text) if bound.type == "decimal" else text

@@ -240,6 +240,8 @@ def _map(array: Array, speech: Speech, places: Places) -> tuple[list[Chart], lis
         speech,
         unit=array.unit,
     )
+    # Of a thousand places a million streams: the table beside the map is as long as any other.
+    chart = replace(chart, rows=chart.rows[:MOST_ROWS])
     off = sum(streams.values()) - sum(drawn.values())
     if off <= 0:
         return [chart], []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from scheduler.views.shifts import MachineDetail, Shift
 from scheduler.web import plainly
 from scheduler.web import words as states
 from scheduler.web.actions import offered
+from scheduler.web.actions.pages import READERS
 from scheduler.web.pages import API, WATCHERS
 from scheduler.web.reasons import told
 from scheduler.web.tables import unit_ident
@@ -26,6 +28,7 @@ from web.kit import Crumb, Kit
 from web.listing import Column, Sort, Table, in_memory
 from web.listing.openapi import description
 from web.sentences import Sentence, plural, say
+from web.signin import visits
 from web.signin.access import needs
 from web.speech import Speech
 
@@ -82,7 +85,7 @@ def worker_pages(kit: Kit, desk: Desk, laid: Sites) -> APIRouter:
 
     @router.get("/workers/{prefix}", dependencies=[needs(*WATCHERS)], include_in_schema=False)
     def one(request: Request, prefix: str) -> Response:
-        found = shifts.machine(desk, prefix)
+        found = _for(request, shifts.machine(desk, prefix))
         return kit.page(
             request,
             "resources/worker.html",
@@ -105,10 +108,17 @@ def worker_pages(kit: Kit, desk: Desk, laid: Sites) -> APIRouter:
         dependencies=[needs(*WATCHERS)],
         openapi_extra=plainly.description(MachineDetail),
     )
-    def as_json(prefix: str) -> Response:
-        return plainly.answer(shifts.machine(desk, prefix))
+    def as_json(request: Request, prefix: str) -> Response:
+        return plainly.answer(_for(request, shifts.machine(desk, prefix)))
 
     return router
+
+
+def _for(request: Request, found: MachineDetail) -> MachineDetail:
+    """Why a worker was excluded is said to those alone who may read the deed's own page."""
+    if visits.person(request).roles & set(READERS):
+        return found
+    return replace(found, banned_because="")
 
 
 def _map(found: Sequence[Site], laid: Sites, speech: Speech) -> Chart | None:
@@ -184,7 +194,9 @@ def _facts(found: MachineDetail) -> list[tuple[Sentence, Cell]]:
         (say("Enrolment in the log"), _entry(found.enrolment_index)),
     ]  # fmt: skip
     if found.banned_at is not None:
-        facts[1:1] = [(say("Excluded"), found.banned_at), (say("Why"), found.banned_because)]
+        facts[1:1] = [(say("Excluded"), found.banned_at)]
+        if found.banned_because:
+            facts[2:2] = [(say("Why"), found.banned_because)]
     return facts
 
 
