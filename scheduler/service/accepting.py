@@ -12,21 +12,17 @@ from scheduler.service import committing, outbox
 from scheduler.service.bell import for_campaign
 from scheduler.service.desk import Desk
 from scheduler.service.statements import Checked
-from scheduler.service.units import apply
+from scheduler.service.units import ITS_ROUND, apply
 from scheduler.store.store import Transaction
 from scheduler.store.tables import AttemptRow, BlobRow, RoundRow, UnitRow
 from trust.documents.campaign import Acknowledgement, UnitKind
-from trust.documents.reporting import ReportBatch
+from trust.documents.reporting import Partial, ReportBatch
 from trust.ids import AttemptId, Digest, WorkerId
 
 _REPORTED = (
     select(UnitRow, AttemptRow, RoundRow)
     .join(AttemptRow, col(AttemptRow.unit) == col(UnitRow.id))
-    .join(
-        RoundRow,
-        (col(RoundRow.campaign) == col(UnitRow.campaign))
-        & (col(RoundRow.number) == col(UnitRow.round)),
-    )
+    .join(RoundRow, ITS_ROUND)
     .where(UnitRow.id == bindparam("unit"), AttemptRow.id == bindparam("attempt"))
 )
 _LIVE = select(AttemptRow).where(
@@ -47,6 +43,7 @@ _COUNTED = (
         _OTHER,
     )
 )
+_CLASHES = select(_SAME_NAME.exists(), _COUNTED.exists())
 
 
 def accept(tx: Transaction, desk: Desk, sender: WorkerId, checked: Checked) -> Acknowledgement:
@@ -74,12 +71,10 @@ def _accept(tx: Transaction, desk: Desk, sender: WorkerId, checked: Checked) -> 
     refusal, why = checked.refusal, checked.why
     if refusal is Reason.NONE and _is_closed(its_round, row):
         refusal, why = Reason.ROUND_CLOSED, sentence(Reason.ROUND_CLOSED)
-    if refusal is Reason.NONE and _name_taken(tx, checked, attempt):
-        refusal = Reason.STATEMENT_REFUSED
-        why = sentence(refusal, what="another partial has the same report id")
-    if refusal is Reason.NONE and _counted_already(tx, checked, attempt):
-        refusal = Reason.STATEMENT_REFUSED
-        why = sentence(refusal, what="a partial of this worker counts in this round already")
+    if refusal is Reason.NONE and checked.partial is not None:
+        clash = _clash(tx, checked.partial, attempt)
+        if clash:
+            refusal, why = Reason.STATEMENT_REFUSED, sentence(Reason.STATEMENT_REFUSED, what=clash)
     if refusal is Reason.NONE and _values_gone(desk, checked):
         refusal, why = Reason.VALUES_MISSING, sentence(Reason.VALUES_MISSING)
     effects = apply(
@@ -132,13 +127,6 @@ def _is_closed(row: RoundRow, unit: UnitRow) -> bool:
     return unit.kind == UnitKind.CONTRIBUTE.value and row.state != RoundState.OPEN.value
 
 
-def _name_taken(tx: Transaction, checked: Checked, attempt: AttemptRow) -> bool:
-    if checked.partial is None:
-        return False
-    named = {"report": str(checked.partial.report), "attempt": attempt.id}
-    return tx.session.exec(_SAME_NAME, params=named).first() is not None
-
-
 def _values_gone(desk: Desk, checked: Checked) -> bool:
     """Whether the values were swept since the check: here no sweep can come in between."""
     if checked.partial is not None:
@@ -146,22 +134,23 @@ def _values_gone(desk: Desk, checked: Checked) -> bool:
     return checked.conclusion is not None and not desk.blobs.has(checked.conclusion.result)
 
 
-def _counted_already(tx: Transaction, checked: Checked, attempt: AttemptRow) -> bool:
-    """Whether another attempt's partial of the same worker, campaign and round is accepted.
+def _clash(tx: Transaction, partial: Partial, attempt: AttemptRow) -> str:
+    """What keeps a partial from counting beside those that are accepted; "" when nothing does.
 
     Judged by what the document is, not by its envelope's digest: the same partial in another
     envelope, or another partial in its place, is still the round's second one.
     """
-    partial = checked.partial
-    if partial is None:
-        return False
     named = {
+        "report": str(partial.report),
         "campaign": str(partial.campaign),
         "round": partial.round,
         "worker": str(partial.worker),
         "attempt": attempt.id,
     }
-    return tx.session.exec(_COUNTED, params=named).first() is not None
+    same_name, counted = tx.session.exec(_CLASHES, params=named).one()
+    if same_name:
+        return "another partial has the same report id"
+    return "a partial of this worker counts in this round already" if counted else ""
 
 
 def _keep(

@@ -30,6 +30,7 @@ from scheduler.service import consents
 from scheduler.service.desk import Desk
 from scheduler.service.facts import CampaignFacts, epoch_of, facts_of
 from scheduler.service.standing import Standing
+from scheduler.service.units import ITS_ROUND
 from scheduler.store.store import Transaction
 from scheduler.store.tables import AuthorisationRow, CampaignRow, RoundRow, UnitRow
 from trust.documents import signed
@@ -49,11 +50,7 @@ _WITHOUT_STATEMENT = {
 _ORDERED = (
     select(UnitRow, RoundRow, CampaignRow, AuthorisationRow)
     .join(CampaignRow, col(CampaignRow.id) == col(UnitRow.campaign))
-    .join(
-        RoundRow,
-        (col(RoundRow.campaign) == col(UnitRow.campaign))
-        & (col(RoundRow.number) == col(UnitRow.round)),
-    )
+    .join(RoundRow, ITS_ROUND)
     .join(AuthorisationRow, col(AuthorisationRow.id) == col(CampaignRow.authorisation))
     .where(UnitRow.id == bindparam("unit"))
 )

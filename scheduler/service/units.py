@@ -16,11 +16,14 @@ from scheduler.domain.units import Attempt, Unit, transition
 from scheduler.service.bell import ANY_WORKER, PACE, for_campaign, for_worker
 from scheduler.service.desk import Desk
 from scheduler.store.store import Transaction
-from scheduler.store.tables import AttemptRow, UnitRow, WorkerRow
+from scheduler.store.tables import AttemptRow, RoundRow, UnitRow, WorkerRow
 from trust.documents.campaign import UnitKind
 from trust.ids import AttemptId, Digest, FencingToken, UnitId, WorkerId
 
 _DAY = 86_400
+ITS_ROUND = (col(RoundRow.campaign) == col(UnitRow.campaign)) & (
+    col(RoundRow.number) == col(UnitRow.round)
+)
 _ATTEMPTS = (
     select(AttemptRow).where(AttemptRow.unit == bindparam("unit")).order_by(col(AttemptRow.number))
 )
