@@ -52,7 +52,7 @@ class Watch:
     ) -> None:
         self.thresholds = thresholds
         self._desk = desk
-        self._documents = documents
+        self.documents = documents
         self._absent = absent
         self._memory = Memory()
         self._lock = threading.Lock()
@@ -95,7 +95,7 @@ class Watch:
             witnesses=[Waits(one.witness, one.since, one.reason) for one in self._absent()],
             proof=_proof(tx),
             disk_free=disk_free,
-            budgets=_budgets(tx, self._documents),
+            budgets=_budgets(tx, self.documents),
             clocks=_clocks(tx, self._desk),
         )
 

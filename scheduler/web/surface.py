@@ -114,10 +114,9 @@ def surface(
     factors, and `watch` is who judges by them: its memory of since when is the program's own.
     """
     doing, judged = hands or Hands(), judged or Judging()
-    documents = Documents(desk)
-    watch = watch or Watch(desk, documents, absent, judged.alerts)
+    watch = watch or Watch(desk, Documents(desk), absent, judged.alerts)
     router, live = pages(kit, desk, absent, watch)
-    resources, moving = resource_pages(kit, desk, documents, watch, judged)
+    resources, moving = resource_pages(kit, desk, watch, judged)
     acts, news = actions(kit, desk, doing)
     app = application(
         kit,

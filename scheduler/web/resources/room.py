@@ -6,7 +6,6 @@ from fastapi import APIRouter
 
 from scheduler.judging import Judging
 from scheduler.service.desk import Desk
-from scheduler.views.voted import Documents
 from scheduler.views.watching import Watch
 from scheduler.web.resources.alert_pages import alert_pages
 from scheduler.web.resources.budget_pages import budget_pages
@@ -20,7 +19,7 @@ from web.live.broadcast import Broadcast
 
 
 def resource_pages(
-    kit: Kit, desk: Desk, documents: Documents, watch: Watch, judging: Judging
+    kit: Kit, desk: Desk, watch: Watch, judging: Judging
 ) -> tuple[list[APIRouter], list[Broadcast]]:
     """The routers, reading only, and the live parts that the server's end has to close."""
     queue, live = queue_pages(kit, desk)
@@ -28,8 +27,8 @@ def resource_pages(
         queue,
         worker_pages(kit, desk, judging.sites),
         timeline_pages(kit, desk),
-        bundle_pages(kit, desk, documents),
-        budget_pages(kit, desk, documents),
+        bundle_pages(kit, desk, watch.documents),
+        budget_pages(kit, desk, watch.documents),
         alert_pages(kit, watch),
         energy_pages(kit, desk, judging.energy),
     ], [live]
