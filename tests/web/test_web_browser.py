@@ -226,15 +226,13 @@ def test_new_files_on_the_server_are_said(browse: Watch, sample: Running) -> Non
     assert "rechargez" in page.inner_text("[data-live-word]")
 
 
-def test_no_stream_is_opened_before_its_listeners_are_there(
-    browse: Watch, sample: Running
-) -> None:
+def test_no_stream_is_opened_before_its_listeners_are_there(browse: Watch, sample: Running) -> None:
     """The server greets once: a page whose script came after it never knew that it was old."""
     page = browse.open(sample.address + "/workers")
     asked: list[str] = []
     held: list[Any] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.route("**/kit*.js", lambda route: held.append(route))
+    page.route("**/kit*.js", held.append)
     with page.expect_response("**/hx-sse*.js"):
         page.goto(sample.address, wait_until="commit")
     page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")

@@ -148,6 +148,7 @@ def _chart(
             *([say("low"), say("high")] if banded else []),
         ],
         rows=rows,
+        unit=unit,
     )
 
 

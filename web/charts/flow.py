@@ -80,6 +80,7 @@ def flow(
         ),
         headings=[*headings, unit or say("value")],
         rows=rows,
+        unit=unit,
     )  # fmt: skip
 
 
