@@ -232,7 +232,7 @@ def test_no_stream_is_opened_before_its_listeners_are_there(browse: Watch, sampl
     asked: list[str] = []
     held: list[Any] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.route("**/kit*.js", held.append)
+    page.route("**/kit*.js", lambda route: held.append(route))  # noqa: PLW0108 - playwright marks it
     with page.expect_response("**/hx-sse*.js"):
         page.goto(sample.address, wait_until="commit")
     page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
