@@ -208,6 +208,8 @@ def test_a_curve_needs_two_rounds(speech: Speech) -> None:
     assert plots.curves(once, speech) == []
     (curve,) = plots.curves([*once, Told(2, {"loss": 0.5, "late": 1.0})], speech)
     assert [list(row) for row in curve.rows] == [[1, 1.0], [2, 0.5]]
+    (curve,) = plots.curves([*once, Told(2, {"loss": 0.5})], speech, {"loss": "nats"})
+    assert ">nats</text>" in curve.svg
 
 
 def test_a_label_that_looks_like_markup_stays_text(speech: Speech) -> None:

@@ -29,6 +29,7 @@ MOST_CURVES = 8
 MOST_SERIES = 8  # histograms that one matrix becomes
 Places = Mapping[str, tuple[float, float]]  # longitude and latitude by label, in degrees
 NOWHERE: Places = MappingProxyType({})
+NO_UNITS: Mapping[str, str] = MappingProxyType({})
 COEFFICIENTS = frozenset({"coefficient", "coefficients", "score", "scores", "log-odds"})
 _PER_LABEL = "per the label's"  # how a bundle says the unit of coefficients that each have another
 
@@ -124,15 +125,19 @@ def scalars(arrays: Sequence[Array]) -> list[list[Cell]]:
     ]
 
 
-def curves(told: Sequence[Told], speech: Speech) -> list[Chart]:
-    """A training curve per number that two rounds or more told, by name."""
+def curves(
+    told: Sequence[Told], speech: Speech, units: Mapping[str, str] = NO_UNITS
+) -> list[Chart]:
+    """A training curve per number that two rounds or more told, by name, in its unit."""
     by_name: dict[str, list[Point]] = defaultdict(list)
     for one in told:
         for name, value in one.values.items():
             by_name[name].append(Point(one.round, value))
     lines = [Line(name, points) for name, points in sorted(by_name.items()) if len(points) > 1]
     return [
-        charts.training(f"curve-{line.name}", line.name, [line], speech)
+        charts.training(
+            f"curve-{line.name}", line.name, [line], speech, unit=units.get(str(line.name), "")
+        )
         for line in lines[:MOST_CURVES]
     ]
 
