@@ -269,6 +269,7 @@ def test_flows_are_as_high_as_their_sums() -> None:
     chart = charts.flow("x", "x", streams, ["from", "to"], FRENCH)
     heights = sorted(float(one.attrib["height"]) for one in sound(chart).iter("rect"))
     assert heights[1] == pytest.approx(3 * heights[0], rel=0.01)
+    assert "a (30)" in texts(sound(chart))  # "secteur 1 711" was read as one number
     assert chart.rows == [["a", "x", 30.0], ["b", "x", 10.0]]
 
 

@@ -93,7 +93,7 @@ def _bars(column: Stage, called: Mapping[str, str], scale: float, speech: Speech
     for one, amount in column.sums.items():
         height = amount * scale
         lowest = max(column.tops[one] + height / 2 + 4, lowest + _LINE)
-        label = f"{_short(called.get(one, one))} {speech.number(amount)}"
+        label = f"{_short(called.get(one, one))} ({speech.number(amount)})"
         found += [
             svg.element("rect", x=column.x, y=column.tops[one], width=_BAR,
                         height=max(height, 0.5), class_="bar-end"),
