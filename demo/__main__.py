@@ -46,7 +46,8 @@ def main() -> int:
     home.chmod(0o711)
     processes = Processes(OUT / "logs", narrator.detail)
     processes.watch_footprint()
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # stop as by Ctrl-C
+    # Stop as by Ctrl-C, also where a shell put us in the background and told us not to heed that.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         chosen = [story for name, story in VARIANTS.items() if os.environ.get(name)]
         story = chosen[0] if chosen else Commuters

@@ -25,6 +25,7 @@ class Visitor:
     tag: str = ""  # the same for the same person, and tells nobody who that is
     sign_in: str = ""  # path of the sign-in page; "" where there is none
     sign_out: str = ""  # path that a POST signs out at
+    account: str = ""  # path of their own page: sessions, keys, tokens
 
     @property
     def known(self) -> bool:

@@ -121,6 +121,10 @@ def _monitor(arguments: argparse.Namespace) -> int:
     return _code(report)
 
 
+def _counted(alarms: int) -> str:
+    return "1 alarm" if alarms == 1 else f"{alarms} alarms"
+
+
 def _tell(report: Report, output: Output) -> None:
     for note in report.notes:
         output.note(f"note: {note}")
@@ -128,7 +132,7 @@ def _tell(report: Report, output: Output) -> None:
         output.line(f"ALARM {alarm.kind.value}: {alarm.sentence}")
         for name in alarm.names:
             output.line(f"  kept: {name}")
-    verdict = "ok" if report.ok else f"{len(report.alarms)} alarms"
+    verdict = "ok" if report.ok else _counted(len(report.alarms))
     output.line(
         f"{report.checked_at} {report.log or 'no log yet'}: {report.size} entries, {verdict}"
     )

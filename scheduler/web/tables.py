@@ -141,7 +141,14 @@ MACHINES: Table[Machine] = Table(
             schema="integer",
         ),
         Column("leases", say("At work"), lambda row: row.leases, number=True, schema="integer"),
-        Column("slots", say("Free slots"), lambda row: row.slots, number=True, schema="integer"),
+        Column(
+            "slots",
+            say("Free slots"),
+            lambda row: row.slots,
+            number=True,
+            schema="integer",
+            page=False,
+        ),
     ],
     sorts=[
         Sort("operator", lambda row: (row.operator, row.worker), (str, str)),

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from cryptography import x509
@@ -75,6 +76,14 @@ def test_the_command_of_a_unit_is_one_that_the_program_knows(unit: Path) -> None
     assert user
     kept = Path(arguments.state)  # a folder, or the monitor's one file in it
     assert str(kept.parent if kept.suffix else kept) == f"/var/lib/{user[1]}"
+
+
+def test_the_monitor_asks_the_name_that_has_the_log() -> None:
+    """The proxy shows pages and log under two names; a checkpoint has one of them."""
+    _, *words = command(DEPLOY / "auditor" / "cadastre-monitor.service")
+    servers = (DEPLOY / "advanced" / "nginx.conf").read_text("utf-8").split("\nserver {")
+    (log,) = (one for one in servers if "proxy_pass http://127.0.0.1:7480;" in one)
+    assert f"server_name {urlsplit(parsed(words).url).hostname};" in log
 
 
 def test_a_wrong_word_would_be_found() -> None:

@@ -50,6 +50,7 @@ def test_exit_codes_words_and_json(scene: Scene, capsys: pytest.CaptureFixture[s
     assert cadastre.main(command(scene)) == 3
     out = capsys.readouterr().out
     assert "ALARM split-view" in out
+    assert "1 alarm\n" in out
     assert "kept: " in out
 
 

@@ -185,6 +185,16 @@ def fits(page: Any) -> bool:
     return bool(wide[0] <= wide[1])
 
 
+def cut_off(page: Any) -> list[str]:
+    """Names of the tables of which this window shows a part alone; folded ones do not count."""
+    found: list[str] = page.evaluate(
+        """[...document.querySelectorAll("main .table-room:not(details .table-room)")]
+          .filter((room) => room.scrollWidth > room.clientWidth + 1)
+          .map((room) => `${room.getAttribute("aria-label")}: ${room.scrollWidth} units`)"""
+    )
+    return found
+
+
 def reachable(page: Any) -> list[str]:
     """What is wrong with the Tab key's way through a page that was just loaded, one line each.
 

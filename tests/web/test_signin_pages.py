@@ -48,6 +48,13 @@ def test_the_first_operator_comes_in_by_the_printed_token_and_makes_a_key(site: 
     assert other.get("/workers").text == "twelve workers"
 
 
+def test_every_page_leads_to_ones_account(site: Site) -> None:
+    """Keys and tokens are made there: who signed in with a key never came past it again."""
+    there = '<a href="/account"'
+    assert there in site.enter(Role.AUTHOR).get("/mine").text
+    assert there not in site.browser().get("/sign-in").text
+
+
 def test_signing_out_ends_the_session_on_the_server_too(site: Site) -> None:
     browser = site.enter(Role.OPERATOR)
     page = browser.get("/mine")

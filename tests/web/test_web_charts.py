@@ -75,6 +75,28 @@ def test_every_chart_is_sound_and_the_same_each_time(chart: int) -> None:
     assert french.rows
 
 
+def test_a_picture_of_quantities_says_what_they_are_counted_in() -> None:
+    """Beside its name, where eyes look: what a pointer or the table tells does not count."""
+    lone = [Bar("a", 1)]
+    drawn = [
+        charts.bars("x", "x", lone, FRENCH, unit="Wh"),
+        charts.histogram("x", "x", lone, FRENCH, unit="Wh"),
+        charts.flow("x", "x", {("a", "b"): 1.0}, ["from", "to"], FRENCH, unit="Wh"),
+        charts.journeys("x", "x", {"a": (0, 0), "b": (1, 1)}, {("a", "b"): 1.0}, FRENCH, unit="Wh"),
+    ]
+    for chart in drawn:
+        assert captioned(chart).endswith('<span class="chart-unit">(Wh)</span>')
+    assert captioned(charts.bars("x", "x", lone, FRENCH)) == "x"
+    curve = charts.training("x", "x", [Line("a", [Point(1, 0.5), Point(2, 0.4)])], FRENCH)
+    assert "tour" in texts(sound(curve))
+
+
+def captioned(chart: Chart) -> str:
+    words = {"speech": FRENCH, "_": FRENCH.message}
+    page = str(KIT.environment.get_template("web/macros.html").make_module(words).chart(chart))
+    return page.partition("<figcaption>")[2].partition("</figcaption>")[0]
+
+
 def test_ids_are_apart_on_one_page() -> None:
     ids = [
         one.attrib["id"]
@@ -247,6 +269,7 @@ def test_flows_are_as_high_as_their_sums() -> None:
     chart = charts.flow("x", "x", streams, ["from", "to"], FRENCH)
     heights = sorted(float(one.attrib["height"]) for one in sound(chart).iter("rect"))
     assert heights[1] == pytest.approx(3 * heights[0], rel=0.01)
+    assert "a (30)" in texts(sound(chart))  # "secteur 1 711" was read as one number
     assert chart.rows == [["a", "x", 30.0], ["b", "x", 10.0]]
 
 

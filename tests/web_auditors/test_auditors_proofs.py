@@ -50,10 +50,30 @@ def test_a_good_proof_holds_under_a_policy_or_a_root(grid: Grid) -> None:
     assert "this server verifies what you send: then you trust its answer" in page
 
 
+def test_a_receipt_brings_its_own_document(grid: Grid) -> None:
+    """What the page of an entry offers first is enough: nobody cuts it up before it is pasted."""
+    receipt, own = (grid.enter().get(f"/log/2/{one}").text for one in ("receipt", "document"))
+    page = paste(grid, proof=receipt, document="").text
+    assert HOLDS in page
+    assert Digest.of(own.encode()) in page
+    assert FAILS in paste(grid, proof=receipt, document="sha256:" + "0" * 64).text
+    assert "does not carry the document" in paste(grid, document=" ").text
+
+
+def test_the_server_says_why_in_the_readers_language(grid: Grid) -> None:
+    browser = grid.enter()
+    page = browser.get("/log/verify")  # in French
+    fields = {"proof": "x", "document": "y", "trust": grid.world.desk.root.document.log_policy}
+    told = browser.send(page, "/log/verify", **fields).text
+    assert "Elle ne tient pas" in told
+    said = told.partition("verdict")[2].partition('<span lang="en">')[0]
+    assert "ont pas la forme" in said
+
+
 def test_nothing_is_called_verified_before_it_was(grid: Grid) -> None:
     page = grid.enter().get("/log/verify", headers={"accept-language": "fr"}).text
     assert "tone-good" not in page
-    assert 'class="tile edge-good" data-part="good" hidden' in page
+    assert 'class="tile verdict edge-good" data-part="good" hidden' in page
     assert "Vérifié" not in page
     for will in ("Ce navigateur la vérifiera", "Ce serveur la vérifiera"):
         assert will in page

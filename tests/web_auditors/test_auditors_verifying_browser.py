@@ -108,6 +108,13 @@ def test_good_and_bad_proofs_on_the_page_and_no_request(
         good, told = tried(**{"document": document.decode(), **fields})
         assert not good, fields
         assert said in told, (fields, told)
+    receipt = page.context.request.get(f"{served.origin}/log/2/receipt").text()
+    good, told = tried(proof=receipt, document="")
+    assert good, told
+    assert Digest.of(document) in told
+    good, told = tried(document="")
+    assert not good
+    assert "The document is missing" in told
     kept = tmp_path / "entry-2.json"
     kept.write_bytes(document)
     page.set_input_files("#verify-document-file", str(kept))

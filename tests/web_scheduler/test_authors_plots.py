@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import math
+import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -177,12 +178,24 @@ def test_the_noises_bands_are_for_the_opened_sum_alone() -> None:
     assert shifted.low == ()  # computed from it: the noise's width is not this number's
 
 
-def test_what_is_withheld_is_said_and_never_drawn(speech: Speech) -> None:
+def test_what_is_withheld_keeps_its_place_and_tells_no_number(speech: Speech) -> None:
+    """Left out, the bins beside it stood beside each other: 16, 23, 32 at equal distances."""
     found = shown(value(3, cells=[30.0, "<20", None], low=(20.0, None, None),
                         high=(40.0, None, None)), speech)  # fmt: skip
     (chart,) = found.charts
-    assert [row[0] for row in chart.rows] == ["a0"]
-    assert [row[1] for row in found.rows] == ["<20", None]
+    assert [row[:2] for row in chart.rows] == [["a0", 30.0], ["a1", "<20"], ["a2", "\u2013"]]
+    assert found.rows == ()
+    places = [
+        (float(one["x"]), one["class"])
+        for one in (
+            dict(re.findall(r'(\w+)="([^"]*)"', rect))
+            for rect in re.findall("<rect [^>]*>", chart.svg)
+        )
+    ]
+    xs = [x for x, _ in places]
+    assert [kind for _, kind in places] == ["f1", "withheld", "withheld"]
+    assert xs[2] - xs[1] == pytest.approx(xs[1] - xs[0])
+    assert chart.svg.count("whisker") == 3  # three strokes of one
     assert any("withheld" in speech.text(note) for note in found.notes)
 
 
@@ -216,6 +229,8 @@ def test_a_curve_needs_two_rounds(speech: Speech) -> None:
     assert plots.curves(once, speech) == []
     (curve,) = plots.curves([*once, Told(2, {"loss": 0.5, "late": 1.0})], speech)
     assert [list(row) for row in curve.rows] == [[1, 1.0], [2, 0.5]]
+    (curve,) = plots.curves([*once, Told(2, {"loss": 0.5})], speech, {"loss": "nats"})
+    assert ">nats</text>" in curve.svg
 
 
 def test_a_label_that_looks_like_markup_stays_text(speech: Speech) -> None:

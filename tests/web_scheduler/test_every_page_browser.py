@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from scheduler.store.tables import SampleRow
-from tests.web.browser import AXE, LANGUAGES, PHONE, SCHEMES, Watch, axe, fits, reachable
+from tests.web.browser import AXE, LANGUAGES, PHONE, SCHEMES, Watch, axe, cut_off, fits, reachable
 from tests.web_scheduler.pictures import SCREENS, draw
 from tests.web_scheduler.test_pictures import pages
 from tests.web_scheduler.town import AUTHOR, NOBODY, OPERATOR, Town, town_in
@@ -200,7 +200,7 @@ def test_no_route_is_forgotten(town: Town) -> None:
 
 @pytest.mark.parametrize("name", SIGHTS)
 def test_a_page_is_for_everybody(eyes: Eyes, name: str) -> None:
-    """axe in both languages and schemes, 360 px in both, every stop of the keyboard."""
+    """axe in both languages and schemes, 360 px in both, no list cut off, every stop of the key."""
     sight, town = SIGHTS[name], eyes.town
     if sight.status != 200:
         eyes.watch.expect(f"status of {sight.status}")
@@ -209,7 +209,7 @@ def test_a_page_is_for_everybody(eyes: Eyes, name: str) -> None:
     if SCREENS:
         return
     lost = reachable(page) if sight.fresh else []
-    wrong, wide = [], []
+    wrong, wide, cut = [], [], []
     for language in LANGUAGES:
         if language != LANGUAGES[0]:
             page.emulate_media(color_scheme=SCHEMES[0])
@@ -224,8 +224,11 @@ def test_a_page_is_for_everybody(eyes: Eyes, name: str) -> None:
         page.set_viewport_size({"width": PHONE, "height": 740})  # the second language begins so
         page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
         wide += [language] * (not fits(page))
+        page.set_viewport_size({"width": LONG, "height": 900})
+        cut += cut_off(page)
+        page.set_viewport_size({"width": PHONE, "height": 740})
     assert page.locator("main :is(img, [onload])").count() == 0, "a hostile name became an element"
-    assert (lost, wrong, wide, stale) == ([], [], [], "")
+    assert (lost, wrong, wide, cut, stale) == ([], [], [], [], "")
 
 
 def arrive(page: Any, town: Town, sight: Sight, scripts: bool = True) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,16 +19,27 @@ _LETTER, _WIDEST = 7.4, 200.0  # units a letter of a name, and all of it
 _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 280.0, 60.0, 12.0, 16.0, 42.0
 _MOST_LABELS = 12  # under a histogram; more would lie on each other
 _LETTERS = 26  # of a bar's name
+_BELOW = re.compile(r"<(\d{1,9})")
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A quantity with its name, and the band that it lies in with the stated confidence."""
+    """A quantity with its name, and the band that it lies in with the stated confidence.
+
+    `withheld` stands in place of a number that nobody may know, as in "<20"; its `value` is nought.
+    """
 
     name: Words
     value: float
     low: float | None = None
     high: float | None = None
+    withheld: str = ""
+
+    @property
+    def most(self) -> float:
+        """What a withheld number is smaller than; nought where that is not said."""
+        found = _BELOW.fullmatch(self.withheld)
+        return float(found[1]) if found else 0.0
 
 
 def bars(
@@ -74,7 +86,11 @@ def histogram(
     unit: Words = "",
     confidence: float = 0.95,
 ) -> Chart:
-    """Standing bars side by side, each with the band of its noise."""
+    """Standing bars side by side, each with the band of its noise.
+
+    What is withheld keeps its place, as an outline up to what it is smaller than: left out, its
+    neighbours would stand beside each other.
+    """
     low, high = scales.rounded(_ends(items))
     up = Scale(low, high, _HEIGHT - _BOTTOM, _TOP)
     wide = (WIDTH - _LEFT - _RIGHT) / max(len(items), 1)
@@ -89,12 +105,13 @@ def histogram(
     ]
     for number, item in enumerate(items):
         x = _LEFT + wide * number
-        top, base = sorted((up(item.value), up(0)))
+        top, base = sorted((up(item.most or item.value), up(0)))
         told = f"{speech.text(item.name)}: {_told(item, speech)} {speech.text(unit)}".strip()
         gap = min(wide * 0.12, 6)
         content.append(
             svg.titled("rect", told, x=x + gap, y=top, width=wide - 2 * gap,
-                       height=max(base - top, 1), rx=2, class_="f1")
+                       height=max(base - top, 1), rx=2,
+                       class_="withheld" if item.withheld else "f1")
         )  # fmt: skip
         if item.low is not None and item.high is not None:
             content.append(_whisker(up(item.low), up(item.high), x + wide / 2, lying=False))
@@ -108,6 +125,11 @@ def histogram(
             "lines: bands that hold with {share} confidence", share=speech.percent(confidence)
         )
         content.append(svg.text(speech.text(words), x=_LEFT, y=_HEIGHT - 4))
+    if any(item.withheld for item in items):
+        words = say("outlines: withheld because small")
+        content.append(
+            svg.text(speech.text(words), x=WIDTH - _RIGHT, y=_HEIGHT - 4, text_anchor="end")
+        )
     return _chart(name, caption, items, speech, (_HEIGHT, content), unit=unit)
 
 
@@ -123,9 +145,11 @@ def _chart(
     height, content = drawing
     banded = any(item.low is not None for item in items)
     rows: list[list[Cell]] = [
-        [item.name, item.value, *([item.low, item.high] if banded else [])] for item in items
+        [item.name, item.withheld or item.value, *([item.low, item.high] if banded else [])]
+        for item in items
     ]
-    largest = max(items, key=lambda item: item.value, default=None)
+    told = [item for item in items if not item.withheld]
+    largest = max(told, key=lambda item: item.value, default=None)
     about = (
         speech.text(say("No values yet."))
         if largest is None
@@ -148,6 +172,7 @@ def _chart(
             *([say("low"), say("high")] if banded else []),
         ],
         rows=rows,
+        unit=unit,
     )
 
 
@@ -162,12 +187,15 @@ def _whisker(start: float, end: float, across: float, *, lying: bool) -> str:
 
 def _ends(items: Sequence[Bar]) -> list[float]:
     return [
-        value for item in items for value in (item.value, item.low, item.high) if value is not None
+        value
+        for item in items
+        for value in (item.most or item.value, item.low, item.high)
+        if value is not None
     ]
 
 
 def _told(item: Bar, speech: Speech) -> str:
-    text = speech.number(item.value)
+    text = item.withheld or speech.number(item.value)
     if item.low is None or item.high is None:
         return text
     return f"{text} [{speech.number(item.low)} \u2013 {speech.number(item.high)}]"

@@ -17,12 +17,16 @@ Words = Sentence | str
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture for `ui.chart`. The first of `headings` is the column that names each row."""
+    """A picture for `ui.chart`. The first of `headings` is the column that names each row.
+
+    `unit` is that of all its numbers, where the picture itself does not write it.
+    """
 
     caption: Words
     svg: Markup
     headings: Sequence[Words]
     rows: Sequence[Sequence[Cell]]
+    unit: Words = ""
 
 
 def picture(

@@ -82,6 +82,7 @@ def flow(
         ),
         headings=[*headings, unit or say("value")],
         rows=rows,
+        unit=unit,
     )  # fmt: skip
 
 
@@ -94,7 +95,7 @@ def _bars(column: Stage, called: Mapping[str, str], scale: float, speech: Speech
     for one, amount in column.sums.items():
         height = amount * scale
         lowest = max(column.tops[one] + height / 2 + 4, lowest + _LINE)
-        label = f"{_short(called.get(one, one))} {speech.number(amount)}"
+        label = f"{_short(called.get(one, one))} ({speech.number(amount)})"
         found += [
             svg.element("rect", x=column.x, y=column.tops[one], width=_BAR,
                         height=max(height, 0.5), class_="bar-end"),

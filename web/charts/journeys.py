@@ -87,6 +87,7 @@ def journeys(
         ),
         headings=[say("from"), say("to"), unit or say("value")],
         rows=rows,
+        unit=unit,
     )
 
 

@@ -130,6 +130,8 @@ def _drawn(
         ),
         *_names(lines, up, speech),
     ]
+    if points and not isinstance(points[0].at, datetime):
+        content.append(svg.text(speech.text(manner.along), x=WIDTH - _RIGHT + 10, y=_HEIGHT - 10))
     if manner.unit:
         content.append(svg.text(speech.text(manner.unit), x=_LEFT, y=10, class_="unit"))
     return Chart(

@@ -5,7 +5,7 @@ Four kinds of one thing, all shown once and stored hashed:
 - `start`: printed when the program starts and nobody can sign in yet; once, 15 minutes.
 - `invitation`: made for somebody by whoever administers the machine; once, some days.
 - `key`: what a person without an identity provider signs in with from then on; often, a year.
-- `api`: what a program sends as a Bearer, with some of its owner's roles; often, 90 days.
+- `api`: what a program sends as a Bearer, with some of its owner's roles; often, 30 days.
 """
 
 from __future__ import annotations

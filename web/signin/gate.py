@@ -45,7 +45,7 @@ from web.signin.tickets import SECRET_BYTES, Ticket, from_letters, to_letters
 from web.signin.visits import Visit
 from web.visitors import Visitor
 
-SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
+SIGN_IN, SIGN_OUT, ACCOUNT = "/sign-in", "/sign-out", "/account"
 _UNSAFE_FORM_BYTES = forms.LARGEST
 _TLS_ONLY = "max-age=31536000; includeSubDomains"
 _log = logging.getLogger("cadastre.web.sign-in")
@@ -147,6 +147,7 @@ class Gate:
             tag=visit.person.tag,
             sign_in=SIGN_IN,
             sign_out=SIGN_OUT,
+            account=ACCOUNT,
         )
 
     def _at_the_door(self, visit: Visit) -> Visitor:

@@ -29,14 +29,13 @@ from web.signin.errors import (
     TooManySessions,
     TooManyTries,
 )
-from web.signin.gate import SIGN_IN, SIGN_OUT, client
+from web.signin.gate import ACCOUNT, SIGN_IN, SIGN_OUT, client
 from web.signin.local_path import local_path
 from web.signin.roles import LONGEST_NAME, Role, in_order
 from web.signin.sessions import Means
 from web.signin.tickets import CredentialId, SessionId
 from web.signin.visits import Visit
 
-ACCOUNT = "/account"
 _AWAY = "/sign-in/away"
 ROLES: Mapping[str, str] = {
     Role.OPERATOR: mark("operator"),

@@ -303,7 +303,7 @@ def _offer_facts(found: Offer) -> list[tuple[Sentence, Cell]]:
         (say("Authorised until"), found.not_after),
         (say("Campaigns left"), say("{left} of {most}", left=found.left, most=found.campaigns)),
         (say("Cost of a campaign (zCDP)"), Exact(found.rho)),
-        (say("The same as epsilon, at delta 1e-6"), found.epsilon),
+        (say("The same as epsilon, at delta 10⁻⁶"), found.epsilon),
         (say("Budget of all of them together (zCDP)"), Exact(found.rho_budget)),
         (say("Tables that it reads"), ", ".join(found.tables) or None),
     ]

@@ -18,7 +18,7 @@ from trust.log.entry import Kind
 from web import forms
 from web.cells import Cell, Ident
 from web.kit import Kit
-from web.sentences import Sentence, mark, say
+from web.sentences import Foreign, Sentence, Value, mark, say
 from web.signin.access import anybody
 
 # Why a proof does not hold, by the codes of assets/tlog-proof.js.
@@ -28,6 +28,7 @@ REASONS: Mapping[str, str] = {
     "key": mark("It was signed by another log than the one that you trust."),
     "signature": mark("A signature does not hold: the checkpoint was altered."),
     "quorum": mark("Too few of the witnesses that you trust have cosigned it."),
+    "document": mark("The document is missing: paste it too, or a receipt, which brings its own."),
     "inclusion": mark("It is no proof of this document at this place: one of them was altered."),
 }
 
@@ -38,7 +39,7 @@ def proof_pages(kit: Kit, desk: Desk) -> APIRouter:
 
     @router.get("/log/verify", dependencies=[anybody(forms=True)], include_in_schema=False)
     def blank(request: Request) -> Response:
-        return kit.page(request, "auditors/verify.html", **_model({}, desk), found=None)
+        return kit.page(request, "auditors/verify.html", **_model({}, desk), found=None, why="")
 
     @router.post("/log/verify", dependencies=[anybody(forms=True)], include_in_schema=False)
     async def judged(request: Request) -> Response:
@@ -51,10 +52,17 @@ def proof_pages(kit: Kit, desk: Desk) -> APIRouter:
         found = await run_in_threadpool(proofs.judge, **given)
         return await run_in_threadpool(
             kit.page, request, "auditors/verify.html", **_model(given, desk), found=found,
-            facts=[] if found.refused else _facts(found),
+            facts=[] if found.refused else _facts(found), why=_why(kit, found),
         )  # fmt: skip
 
     return router
+
+
+def _why(kit: Kit, found: Judged) -> Value:
+    if found.refused is None:
+        return ""
+    worded = kit.worded(found.refused) if kit.worded else None
+    return worded.cause if worded else Foreign(found.refused.sentence)
 
 
 def _facts(found: Judged) -> list[tuple[Sentence, Cell]]:

@@ -44,7 +44,7 @@ def of_dossier(found: DossierDetail) -> Facts:
         facts += [
             (say("Libraries"), ", ".join(found.libraries)),
             (say("Privacy cost of a campaign (zCDP)"), Exact(found.rho)),
-            (say("The same as epsilon, at delta 1e-6"), found.epsilon),
+            (say("The same as epsilon, at delta 10⁻⁶"), found.epsilon),
             (say("Budget of all its campaigns (zCDP)"), Exact(found.rho_budget)),
         ]
     return facts
@@ -85,7 +85,7 @@ def of_release(source: Provenance) -> Facts:
             say("Privacy spent, of each {unit} (zCDP)", unit=_unit(source.unit)),
             Exact(source.rho),
         ),
-        (say("The same as epsilon, at delta 1e-6"), source.epsilon),
+        (say("The same as epsilon, at delta 10⁻⁶"), source.epsilon),
         (say("Contributions, in tens"), source.contributions_rounded),
         (
             say("Rounds"),

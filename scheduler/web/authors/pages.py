@@ -175,7 +175,9 @@ def _releases(router: APIRouter, kit: Kit, desk: Desk, places: Places) -> None:
                 for array in found.arrays
                 if plots.plot_of(array) is not plots.Plot.SCALAR
             ],
-            curves=plots.curves(found.told, speech),
+            curves=plots.curves(
+                found.told, speech, {array.name: array.unit for array in found.arrays}
+            ),
             facts=facts.of_release(source),
             name=_name(found),
             parquet=downloads.writes_parquet(),

@@ -29,7 +29,9 @@ MOST_CURVES = 8
 MOST_SERIES = 8  # histograms that one matrix becomes
 Places = Mapping[str, tuple[float, float]]  # longitude and latitude by label, in degrees
 NOWHERE: Places = MappingProxyType({})
+NO_UNITS: Mapping[str, str] = MappingProxyType({})
 COEFFICIENTS = frozenset({"coefficient", "coefficients", "score", "scores", "log-odds"})
+_NOTHING = "\u2013"  # where a bundle told no number
 _PER_LABEL = "per the label's"  # how a bundle says the unit of coefficients that each have another
 
 T = TypeVar("T")
@@ -88,19 +90,23 @@ def shown(array: Array, speech: Speech, places: Places = NOWHERE) -> Shown:
     match plot:
         case Plot.HISTOGRAM:
             drawn = [_histogram(array, f"plot-{array.name}", speech)]
-            return Shown(array.name, plot, drawn, *_withheld_rows(array), notes)
+            return Shown(array.name, plot, drawn, notes=notes)
         case Plot.HISTOGRAMS:
             drawn = [
                 _histogram(one, f"plot-{array.name}-{at}", speech)
                 for at, one in enumerate(_series(array))
             ]
-            return Shown(array.name, plot, drawn, *_withheld_rows(array), notes)
+            return Shown(array.name, plot, drawn, notes=notes)
         case Plot.REGRESSION:
             # Coefficients with units of their own share no axis: the table tells them alone.
             if len(array.cells) <= MOST_BARS and not _mixed(array):
                 drawn.append(
                     charts.bars(
-                        f"plot-{array.name}", array.name, _bars(array), speech, unit=array.unit
+                        f"plot-{array.name}",
+                        array.name,
+                        [one for one in _bars(array) if not one.withheld],
+                        speech,
+                        unit=array.unit,
                     )
                 )
             return Shown(array.name, plot, drawn, *_estimates(array), notes)
@@ -124,15 +130,19 @@ def scalars(arrays: Sequence[Array]) -> list[list[Cell]]:
     ]
 
 
-def curves(told: Sequence[Told], speech: Speech) -> list[Chart]:
-    """A training curve per number that two rounds or more told, by name."""
+def curves(
+    told: Sequence[Told], speech: Speech, units: Mapping[str, str] = NO_UNITS
+) -> list[Chart]:
+    """A training curve per number that two rounds or more told, by name, in its unit."""
     by_name: dict[str, list[Point]] = defaultdict(list)
     for one in told:
         for name, value in one.values.items():
             by_name[name].append(Point(one.round, value))
     lines = [Line(name, points) for name, points in sorted(by_name.items()) if len(points) > 1]
     return [
-        charts.training(f"curve-{line.name}", line.name, [line], speech)
+        charts.training(
+            f"curve-{line.name}", line.name, [line], speech, unit=units.get(str(line.name), "")
+        )
         for line in lines[:MOST_CURVES]
     ]
 
@@ -157,6 +167,8 @@ def _bars(array: Array) -> list[Bar]:
             low = array.low[at] if array.low else None
             high = array.high[at] if array.high else None
             bars.append(Bar(" / ".join(words), float(cell), low, high))
+        else:
+            bars.append(Bar(" / ".join(words), 0.0, withheld=cell or _NOTHING))
     return bars
 
 
@@ -267,17 +279,6 @@ def _long(array: Array) -> tuple[list[Sentence | str], list[list[Cell]]]:
         for at, (words, cell) in enumerate(first)
     ]
     return [say("name"), array.unit, *([say("low"), say("high")] if banded else [])], rows
-
-
-def _withheld_rows(array: Array) -> tuple[list[Sentence | str], list[list[Cell]]]:
-    """What a histogram cannot draw: cells that are withheld or no numbers."""
-    rows: list[list[Cell]] = [
-        [" / ".join(words), cell]
-        for words, cell in zip(labels(array), array.cells, strict=True)
-        if not isinstance(cell, int | float)
-    ]
-    headings: list[Sentence | str] = [say("name"), array.unit]
-    return (headings, rows) if rows else ([], [])
 
 
 def _notes(array: Array) -> list[Sentence]:

@@ -44,7 +44,7 @@ BUNDLES: Table[Dossier] = Table(
         Column("started", say("Campaigns"), lambda row: row.started, number=True, schema="integer"),
         Column("campaigns", say("of"), lambda row: row.campaigns, number=True, schema="integer"),
         Column("newest", say("Newest campaign"), lambda row: _newest(row.newest)),
-        Column("bundle", say("Bundle"), lambda row: bundle_ident(row.bundle)),
+        Column("bundle", say("Bundle"), lambda row: bundle_ident(row.bundle), page=False),
         Column("submitted_at", say("Submitted"), lambda row: row.submitted_at, sort="submitted_at"),
     ],
     sorts=[
@@ -68,7 +68,7 @@ OWN_RUNS: Table[OwnRun] = Table(
         Column("round", say("Round"), lambda row: row.round, number=True, schema="integer"),
         Column("rounds", say("of"), lambda row: row.rounds, number=True, schema="integer"),
         Column("created_at", say("Started"), lambda row: row.created_at, sort="created_at"),
-        Column("updated_at", say("Last change"), lambda row: row.updated_at),
+        Column("updated_at", say("Last change"), lambda row: row.updated_at, page=False),
         Column("release", say("Release"), release_link),
     ],
     sorts=[

@@ -110,7 +110,7 @@ def _source(factors: Factors) -> Sentence:
         return say("{text}", text=factors.source)
     return say(
         "built in: a guess of 10 W for one busy core, and the electricity of mainland France in "
-        "the years 2022 to 2024. Set your own with --web-judging"
+        "the years 2022 to 2024. Set your own with `--web-judging`"
     )
 
 

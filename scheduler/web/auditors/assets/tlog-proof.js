@@ -95,15 +95,21 @@ export function parseProof(text) {
   if (note === null) refuse("malformed", "no blank line before the checkpoint");
   if (/[^\u0000-\u007f]/.test(head)) refuse("malformed", "the head is not ASCII");
   const lines = head.split("\n");
+  let extra = null;
   if (lines.shift() !== HEADER) refuse("malformed", `a proof starts with the line ${HEADER}`);
   if (lines.length && lines[0].startsWith("extra ")) {
-    const extra = base64(lines.shift().slice("extra ".length));
+    extra = base64(lines.shift().slice("extra ".length));
     if (!extra.length || extra.length > EXTRA_LIMIT) refuse("malformed", "its extra data");
   }
   if (!lines.length || !lines[0].startsWith("index ")) refuse("malformed", "no index line");
   const index = decimal(lines.shift().slice("index ".length));
   if (lines.length > PROOF_LIMIT) refuse("malformed", "too many hashes");
-  return { index, hashes: lines.map(hash), note: parseNote(note) };
+  return { index, hashes: lines.map(hash), note: parseNote(note), extra };
+}
+
+// The document that a receipt brings along, which nobody has verified yet.
+export function carried(text) {
+  return parseProof(text).extra ?? refuse("document", "this proof does not carry its document");
 }
 
 function parseNote(data) {
