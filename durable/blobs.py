@@ -65,6 +65,13 @@ class BlobFolder:
         """Whether a blob is filed under `digest` (its bytes are checked on `get`)."""
         return self.path(digest).exists()
 
+    def size(self, digest: Digest) -> int | None:
+        """Bytes filed under `digest` (unchecked, as for `has`); None where there are none."""
+        try:
+            return self.path(digest).stat().st_size
+        except OSError:
+            return None
+
     def get(self, digest: Digest) -> bytes:
         """The blob. Raises BlobMissing, BlobCorrupted or StorageFailed."""
         path = self.path(digest)

@@ -21,7 +21,6 @@ from scheduler.store.store import Transaction
 from scheduler.store.tables import (
     AttemptRow,
     AuthorisationRow,
-    BlobRow,
     BundleRow,
     CampaignRow,
     MemberRow,
@@ -57,9 +56,6 @@ _SHOWN = (
     .join(AuthorisationRow, col(AuthorisationRow.id) == col(CampaignRow.authorisation))
     .join(BundleRow, col(BundleRow.digest) == col(CampaignRow.bundle))
     .where(CampaignRow.id == bindparam("campaign"), RoundRow.number == bindparam("round"))
-)
-_SMALL = select(BlobRow.digest).where(
-    col(BlobRow.digest).in_(bindparam("digests", expanding=True)), BlobRow.size <= INLINE_BYTES
 )
 
 
@@ -107,8 +103,8 @@ def answer(
     for _, exhibits in orders:
         shown.update(exhibits)
     response.exhibits.extend(shown.values())
+    response.blobs.extend(_small_blobs(desk, [order for order, _ in orders]))
     with tx.session.no_autoflush:  # nothing that is asked for here was changed above
-        response.blobs.extend(_small_blobs(tx, desk, [order for order, _ in orders]))
         for row, raw in consents.undelivered(tx, worker.name):
             response.consents.append(raw)
             row.delivering = document.sequence
@@ -149,7 +145,7 @@ def _keep(tx: Transaction, desk: Desk, batch: OrderBatch, envelope: bytes) -> No
             about.add(unit.campaign)
     if about:
         campaign = about.pop() if len(about) == 1 else None
-        committing.keep(tx, desk, committing.ORDERS, envelope, campaign)
+        committing.keep_new(tx, desk, committing.ORDERS, envelope, campaign)
 
 
 def _cancellations(tx: Transaction, document: ReportBatch) -> list[Cancellation]:
@@ -283,18 +279,17 @@ def _exhibits(tx: Transaction, desk: Desk, unit: UnitRow) -> dict[str, work_pb2.
         return {}
 
 
-def _small_blobs(tx: Transaction, desk: Desk, orders: Sequence[Order]) -> list[bytes]:
+def _small_blobs(desk: Desk, orders: Sequence[Order]) -> list[bytes]:
     """What the orders name and is small enough to go with them; the rest is fetched."""
     named = {order.parameters for order in orders}
     named |= {order.aggregate for order in orders if order.aggregate is not None}
-    small: list[str] = []
-    if named:
-        small = sorted(tx.session.exec(_SMALL, params={"digests": list(named)}))
     found: list[bytes] = []
-    for digest in small:
-        # Damaged here, it is fetched in vain: the refusal is the fetch's then, in its own words.
-        with contextlib.suppress(Problem):
-            found.append(desk.blobs.get(Digest(digest)))
+    for digest in sorted(named):
+        size = desk.blobs.size(digest)
+        if size is not None and size <= INLINE_BYTES:
+            # Damaged here, it is fetched in vain: then the fetch is refused, in its own words.
+            with contextlib.suppress(Problem):
+                found.append(desk.blobs.get(digest))
     return found
 
 

@@ -33,23 +33,34 @@ def keep(tx: Transaction, desk: Desk, kind: str, envelope: bytes, campaign: str 
     return digest
 
 
+def keep_new(tx: Transaction, desk: Desk, kind: str, envelope: bytes, campaign: str | None) -> None:
+    """Keep a restricted document of our own that was signed in this transaction, so for once."""
+    tx.session.add(_row(tx, desk, kind, envelope, campaign))
+
+
 def keep_all(
     tx: Transaction, desk: Desk, kind: str, envelopes: Mapping[str, bytes], campaign: str | None
 ) -> list[RestrictedRow]:
     """Rows for those of `envelopes` (by digest) that are not kept yet; the caller adds them."""
     known = set(tx.session.exec(_KEPT, params={"digests": list(envelopes)}))
     return [
-        RestrictedRow(
-            digest=digest,
-            kind=kind,
-            campaign=campaign,
-            envelope=envelope,
-            salt=desk.entropy(SALT_BYTES),
-            created_at=tx.now,
-        )
+        _row(tx, desk, kind, envelope, campaign)
         for digest, envelope in envelopes.items()
         if digest not in known
     ]
+
+
+def _row(
+    tx: Transaction, desk: Desk, kind: str, envelope: bytes, campaign: str | None
+) -> RestrictedRow:
+    return RestrictedRow(
+        digest=Digest.of(envelope),
+        kind=kind,
+        campaign=campaign,
+        envelope=envelope,
+        salt=desk.entropy(SALT_BYTES),
+        created_at=tx.now,
+    )
 
 
 def commit_campaign(tx: Transaction, desk: Desk, campaign: str) -> None:

@@ -30,14 +30,14 @@ from test_agent import Stage
 
 from capsule_runtime.broker.channel import Channel
 from capsule_runtime.broker.errors import MessageRefused
-from capsule_runtime.broker.messages import Advanced, KeyWanted, encode
+from capsule_runtime.broker.messages import Advanced, Inspected, KeyWanted, encode
 from capsule_runtime.errors import RuntimeUnreadable
 from durable.errors import DiskFull
 from trust.documents import signed
 from trust.documents.campaign import Cancellation
 from trust.documents.reporting import Outcome
 from trust.entropy import SYSTEM, seeded
-from trust.ids import AttemptId, CapsuleId, UnitId, WorkerId
+from trust.ids import AttemptId, CapsuleId, Digest, UnitId, WorkerId
 from trust.policy import verify_orders
 from trust.policy.errors import StatusStale
 from trust.problem import Problem
@@ -244,6 +244,38 @@ def test_a_broker_that_was_taken_over_by_a_bundle_gets_no_key_before_the_order_i
 
     asyncio.run(scenario())
     assert asked == []
+
+
+def test_what_a_bundle_was_inspected_as_is_never_said_of_another(tmp_path: Path) -> None:
+    """The newest one's inspection stays at hand, as long as its bytes are the same."""
+
+    def inspected(run: int, bundle: bytes) -> Inspected:
+        return Inspected(
+            run=run,
+            bundle=Digest.of(bundle),
+            manifest=Digest.of(b"its manifest"),
+            name="flows",
+            version="1.0.0",
+            rules=(),
+            tables={},
+            bounds={},
+            libraries=(),
+            rounds=1,
+            charge="0",
+        )
+
+    async def scenario() -> None:
+        wired = Wired(tmp_path, lambda capsule: None)
+        answers = [inspected(1, b"voted"), inspected(2, b"other"), inspected(3, b"voted")]
+        wired.theirs.send(answers[0])
+        assert await wired.inspect(b"voted") == answers[0]
+        assert await wired.inspect(b"voted") == answers[0]  # nobody answers a second question
+        for bundle, answer in ((b"other", answers[1]), (b"voted", answers[2])):
+            wired.theirs.send(answer)
+            assert await wired.inspect(bundle) == answer
+        wired.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))
 
 
 @pytest.mark.parametrize("packet", [b"", b"{", b"\xff" * 200, b"[]" * 40_000])
