@@ -16,14 +16,14 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection, Engine, bindparam, event, update
+from sqlalchemy import Connection, Engine, bindparam, update
 from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.orm.session import JoinTransactionMode
 from sqlmodel import Session
@@ -32,7 +32,9 @@ from scheduler.domain.time import SteadyClock
 from scheduler.errors import ClockBehind, Conflict, SchemaRefused, StoreFailed
 from scheduler.meters import Meters
 from scheduler.store import engine as specifics
+from scheduler.store.faults import Faults, NoFaults
 from scheduler.store.schema import prepare
+from scheduler.store.session import HoldingSession
 from scheduler.store.tables import InstallationRow
 from trust.clock import Clock, to_text
 
@@ -49,36 +51,6 @@ RETRIES = 3
 # A wall clock this far behind the mark was set wrong (or the mark was): a person must look.
 MAXIMUM_BEHIND = timedelta(minutes=10)
 _MARK = update(InstallationRow).values(clock_mark=bindparam("now"), clock_held=False)
-
-
-class Faults(Protocol):
-    """Where tests make a commit fail: before it is stored, or after."""
-
-    def before_commit(self, names: Sequence[str]) -> None: ...
-    def after_commit(self, names: Sequence[str]) -> None: ...
-
-
-class NoFaults:
-    """Nothing is made to fail."""
-
-    def before_commit(self, names: Sequence[str]) -> None:
-        del names
-
-    def after_commit(self, names: Sequence[str]) -> None:
-        del names
-
-
-class _Session(Session):
-    """Remembers what it loaded until it ends: asking for a row again costs no statement.
-
-    SQLAlchemy lets go of rows that nobody holds, and one exchange asks for some of them five times.
-    """
-
-
-@event.listens_for(_Session, "loaded_as_persistent")
-@event.listens_for(_Session, "pending_to_persistent")
-def _hold(session: Any, row: object) -> None:
-    session.info.setdefault("rows", []).append(row)
 
 
 @dataclass(frozen=True)
@@ -144,7 +116,7 @@ class Store:
     def read(self, name: str, work: Callable[[Transaction], T]) -> T:
         """Run `work` on a snapshot; it must not write."""
         try:
-            with _Session(self._engine, expire_on_commit=False) as session:
+            with HoldingSession(self._engine, expire_on_commit=False) as session:
                 return work(Transaction(session, self.clock.now(), name))
         except DatabaseError as error:
             raise specifics.explain(error) from error
@@ -267,7 +239,7 @@ class Store:
     ) -> _Outcome:
         # One that shares its commit with nobody takes everything back where it fails.
         mode: JoinTransactionMode = "rollback_only" if alone else "create_savepoint"
-        session = _Session(connection, join_transaction_mode=mode, expire_on_commit=False)
+        session = HoldingSession(connection, join_transaction_mode=mode, expire_on_commit=False)
         try:
             result = call.work(Transaction(session, now, call.name))
             session.commit()

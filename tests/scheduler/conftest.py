@@ -28,7 +28,8 @@ from scheduler.service.bell import Bell
 from scheduler.service.desk import Authority, Desk, Limits
 from scheduler.service.pace import turn
 from scheduler.service.standing import Standing
-from scheduler.store.store import Faults, Transaction, open_store
+from scheduler.store.faults import Faults
+from scheduler.store.store import Transaction, open_store
 from scheduler.store.tables import AttemptRow, InstallationRow
 from trust import certificates
 from trust.certificates import Peer, Role
