@@ -79,7 +79,8 @@ class BrokerProcess:
         self._withdrawals = 0
         self._tokens = b""
         self._restart = RESTART
-        # Of the newest bundle, which every round of a campaign runs: what its bytes declare.
+        # Of the newest bundle, which every round of a campaign runs: what its bytes declare. This
+        # broker's word: should it have been taken over, the next one's is asked for.
         self._inspected: tuple[bytes, Inspected] | None = None
 
     @property
@@ -156,7 +157,7 @@ class BrokerProcess:
                 self._proven.life.say(Withdraw(self._withdrawals), (tokens,))
 
     async def stop(self) -> None:
-        proven, self._proven = self._proven, None
+        proven, self._proven, self._inspected = self._proven, None, None
         if proven is not None:
             await proven.life.end()
 

@@ -205,6 +205,10 @@ class Wired(BrokerProcess):
             clock=None,  # type: ignore[arg-type]
             entropy=SYSTEM,
         )
+        self.wire()
+
+    def wire(self) -> None:
+        """The line to the next broker."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.ours, self.theirs, self.raw = Channel(ours), Channel(theirs), theirs
 
@@ -246,23 +250,24 @@ def test_a_broker_that_was_taken_over_by_a_bundle_gets_no_key_before_the_order_i
     assert asked == []
 
 
+def inspected(run: int, bundle: bytes) -> Inspected:
+    return Inspected(
+        run=run,
+        bundle=Digest.of(bundle),
+        manifest=Digest.of(b"its manifest"),
+        name="flows",
+        version="1.0.0",
+        rules=(),
+        tables={},
+        bounds={},
+        libraries=(),
+        rounds=1,
+        charge="0",
+    )
+
+
 def test_what_a_bundle_was_inspected_as_is_never_said_of_another(tmp_path: Path) -> None:
     """The newest one's inspection stays at hand, as long as its bytes are the same."""
-
-    def inspected(run: int, bundle: bytes) -> Inspected:
-        return Inspected(
-            run=run,
-            bundle=Digest.of(bundle),
-            manifest=Digest.of(b"its manifest"),
-            name="flows",
-            version="1.0.0",
-            rules=(),
-            tables={},
-            bounds={},
-            libraries=(),
-            rounds=1,
-            charge="0",
-        )
 
     async def scenario() -> None:
         wired = Wired(tmp_path, lambda capsule: None)
@@ -273,6 +278,25 @@ def test_what_a_bundle_was_inspected_as_is_never_said_of_another(tmp_path: Path)
         for bundle, answer in ((b"other", answers[1]), (b"voted", answers[2])):
             wired.theirs.send(answer)
             assert await wired.inspect(bundle) == answer
+        wired.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))
+
+
+def test_what_a_broker_said_of_a_bundle_ends_with_the_broker(tmp_path: Path) -> None:
+    """Found by review: the lie of one that was taken over outlived it, as long as the agent."""
+
+    async def scenario() -> None:
+        wired = Wired(tmp_path, lambda capsule: None)
+        lie = replace(inspected(1, b"voted"), charge="1")
+        wired.theirs.send(lie)
+        assert await wired.inspect(b"voted") == lie
+        await wired.stop()
+        wired.theirs.close()
+        wired.wire()
+        truth = inspected(2, b"voted")
+        wired.theirs.send(truth)
+        assert await wired.inspect(b"voted") == truth
         wired.close()
 
     asyncio.run(asyncio.wait_for(scenario(), 10))
