@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam
@@ -108,7 +108,7 @@ def answer(
         for row, raw in consents.undelivered(tx, worker.name):
             response.consents.append(raw)
             row.delivering = document.sequence
-        _keep(tx, desk, batch, envelope.raw)
+        _keep(tx, desk, batch, envelope.raw, committing.keep_new)
     return response.SerializeToString(deterministic=True)
 
 
@@ -127,12 +127,19 @@ def sign_again(tx: Transaction, desk: Desk, stored: bytes) -> bytes:
     response = work_pb2.ExchangeResponse.FromString(stored)
     batch = schema.decode(OrderBatch, Envelope.parse(response.orders).payload)
     envelope = signed.sign(batch, [desk.orders]).envelope
-    _keep(tx, desk, batch, envelope.raw)
+    # Perhaps not for the first time: a key that was replaced may have come back.
+    _keep(tx, desk, batch, envelope.raw, committing.keep)
     response.orders = envelope.raw
     return response.SerializeToString(deterministic=True)
 
 
-def _keep(tx: Transaction, desk: Desk, batch: OrderBatch, envelope: bytes) -> None:
+def _keep(
+    tx: Transaction,
+    desk: Desk,
+    batch: OrderBatch,
+    envelope: bytes,
+    keep: Callable[[Transaction, Desk, str, bytes, str | None], object],
+) -> None:
     """Keep a batch that orders or acknowledges something, in its campaign's restricted list.
 
     One about several campaigns goes into the list of no campaign, which every campaign's auditor
@@ -145,7 +152,7 @@ def _keep(tx: Transaction, desk: Desk, batch: OrderBatch, envelope: bytes) -> No
             about.add(unit.campaign)
     if about:
         campaign = about.pop() if len(about) == 1 else None
-        committing.keep_new(tx, desk, committing.ORDERS, envelope, campaign)
+        keep(tx, desk, committing.ORDERS, envelope, campaign)
 
 
 def _cancellations(tx: Transaction, document: ReportBatch) -> list[Cancellation]:

@@ -495,6 +495,21 @@ def test_an_answer_under_a_replaced_orders_key_is_signed_again(world):
     asyncio.run(scenario())
 
 
+def test_an_answer_is_signed_again_when_the_replaced_orders_key_comes_back(world):
+    """Found by review: its bytes are then those that were kept at first, a conflict for ever."""
+
+    async def scenario():
+        _, (worker, _), _ = await leased(world)
+        raw, order = worker.last, worker.held[0]
+        first, second = world.desk.orders, PrivateKey.generate(world.desk.entropy)
+        for key in (second, first, second):
+            world.desk.orders = key
+            batch = await worker.send(raw)
+            assert [item.token for item in batch.orders] == [order.token]
+
+    asyncio.run(scenario())
+
+
 # --- exclusions, suspensions and races ---
 
 
