@@ -168,6 +168,7 @@ def _keep(
         unit.done = unit.capsules
     if checked.conclusion is not None:
         attempt.values_digest = str(checked.conclusion.result)
+        tx.session.flush()  # what is filed here may have come with this very batch
         # The release names its conclusion: whoever audits it renders the report again.
         outbox.keep_blob(tx, desk, statement)
         _publish_result(tx, desk, checked.conclusion.result)
@@ -175,7 +176,6 @@ def _keep(
 
 def _publish_result(tx: Transaction, desk: Desk, digest: Digest) -> None:
     """The conclusion's arrays are the release: public from now on."""
-    tx.session.flush()  # they may have come with this very batch
     row = tx.session.get(BlobRow, str(digest))
     size = row.size if row is not None else len(desk.blobs.get(digest))
     outbox.register_blob(tx, digest, size, public=True, giver="")

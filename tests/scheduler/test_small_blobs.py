@@ -79,6 +79,28 @@ def test_values_that_are_not_due_are_left_out_and_their_report_refused(world, ru
     run(story())
 
 
+def test_a_conclusion_may_come_with_itself_beside_its_report(world, run):
+    """It is filed as a blob too: whoever brings it need not know that the scheduler does that."""
+
+    async def story():
+        members, judge, _ = await gathered(world)
+        await world.turn()
+        for worker in members:
+            await worker.exchange()
+            await worker.exchange([worker.report(order) for order in list(worker.held)])
+        await world.turn()
+        await judge.exchange()
+        report = judge.report(judge.held.pop())
+        batch, _ = await sent(world, judge, judge.batch([report]), [report.statement])
+        assert batch.acknowledgements[0].accepted
+        row = await world.desk.look(
+            "x", lambda tx: tx.session.get(BlobRow, Digest.of(report.statement))
+        )
+        assert row.public
+
+    run(story())
+
+
 @pytest.mark.parametrize("values", [[b"a", b"b"], [bytes(INLINE_BYTES + 1)]], ids=["many", "large"])
 def test_more_than_a_small_blob_for_each_report_is_refused(world, run, values):
     async def story():
