@@ -108,7 +108,9 @@ def gantt(
             say("ended"),
             say("took"),
         ],
-        rows=[_row(lane, span, speech, bool(grouped)) for lane in lanes for span in lane.spans],
+        rows=[
+            _row(lane, span, speech, grouped=bool(grouped)) for lane in lanes for span in lane.spans
+        ],
     )
 
 
@@ -141,7 +143,7 @@ def _bar(lane: Lane, span: Span, y: float, across: Scale, speech: Speech) -> str
                      tone=span.status.tone, href=span.href)  # fmt: skip
 
 
-def _row(lane: Lane, span: Span, speech: Speech, grouped: bool) -> list[Cell]:
+def _row(lane: Lane, span: Span, speech: Speech, *, grouped: bool) -> list[Cell]:
     group = lane.group.name if lane.group else None
     return [
         lane.name,
