@@ -30,11 +30,6 @@ __all__ = ["lonely"]
 WHOLE = Slice(201)
 
 
-def grid_of(world: World, campaign: str) -> Grid:
-    """Its pages."""
-    return Grid(world, campaign, campaign, "")
-
-
 def speech(world: World) -> Speech:
     return room(world.desk).speech(Language.EN)
 
@@ -65,16 +60,16 @@ async def _rounds(world: World) -> str:
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, str]]:
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
     """A campaign of three rounds that is over, for all who only look."""
     world = build(tmp_path_factory.mktemp("rounds"))
-    yield world, asyncio.run(_rounds(world))
-    world.desk.store.close()
-    world.desk.log.close()  # type: ignore[attr-defined]
+    made = Grid(world, "", asyncio.run(_rounds(world)), "")
+    yield made
+    made.close()
 
 
-def test_each_round_has_its_own_attempts(played: tuple[World, str]) -> None:
-    world, campaign = played
+def test_each_round_has_its_own_attempts(played: Grid) -> None:
+    world, campaign = played.world, played.moving
     seen = set()
     for number in (1, 2, 3):
         found = timeline(world.desk, campaign, WHOLE, number=number)
@@ -90,10 +85,10 @@ def test_each_round_has_its_own_attempts(played: tuple[World, str]) -> None:
 
 
 def test_the_whole_campaign_is_one_picture_with_its_rounds_apart(
-    played: tuple[World, str], monkeypatch: pytest.MonkeyPatch
+    played: Grid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Attempt by attempt while they fit, a line per round beyond, with the same counts."""
-    world, campaign = played
+    world, campaign = played.world, played.moving
     found = timeline(world.desk, campaign, WHOLE)
     assert (found.number, found.hidden, len(found.rows)) == (0, 0, 9)
     assert not found.rounds
@@ -129,9 +124,9 @@ def test_the_whole_campaign_is_one_picture_with_its_rounds_apart(
 
 
 def test_a_round_that_was_not_read_to_its_end_is_drawn_and_not_counted(
-    played: tuple[World, str], monkeypatch: pytest.MonkeyPatch
+    played: Grid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world, campaign = played
+    world, campaign = played.world, played.moving
     monkeypatch.setattr("scheduler.views.stretches.MOST_READ", 5)
     first, second, third = stretches(world.desk, campaign, WHOLE)
     assert (third.attempts, second.attempts, first.attempts) == (3, None, None)
@@ -141,9 +136,9 @@ def test_a_round_that_was_not_read_to_its_end_is_drawn_and_not_counted(
     assert [one.attempts for one in stretches(world.desk, campaign, Slice(1))] == [3]
 
 
-def test_all_attempts_go_on_from_page_to_page_over_the_rounds(played: tuple[World, str]) -> None:
-    world, campaign = played
-    browser = grid_of(world, campaign).enter(Role.VIEWER)
+def test_all_attempts_go_on_from_page_to_page_over_the_rounds(played: Grid) -> None:
+    world, campaign = played.world, played.moving
+    browser = played.enter(Role.VIEWER)
     place, seen = f"/api/v1/campaigns/{campaign}/timeline?size=2", []
     asked = place
     while asked:
@@ -162,10 +157,10 @@ def test_all_attempts_go_on_from_page_to_page_over_the_rounds(played: tuple[Worl
 
 
 def test_the_page_of_a_whole_campaign_leads_to_its_rounds_in_both_languages(
-    played: tuple[World, str], monkeypatch: pytest.MonkeyPatch
+    played: Grid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world, campaign = played
-    browser = grid_of(world, campaign).enter(Role.VIEWER)
+    campaign = played.moving
+    browser = played.enter(Role.VIEWER)
     here = f"/campaigns/{campaign}/timeline"
     page = browser.get(f"{here}?lang=fr").text
     assert "Toute la campagne : 3 tours." in page
