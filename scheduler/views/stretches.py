@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import sqlalchemy
 from sqlalchemy import case
 from sqlmodel import col, func, select
 
@@ -115,8 +116,8 @@ def _counted(
         .subquery()
     )
     one = read.c
-    rows = tx.session.exec(
-        select(
+    rows = tx.session.connection().execute(
+        sqlalchemy.select(
             one["round"],
             func.count(),
             func.sum(case((among(one.state, IN_VAIN), 1), else_=0)),
