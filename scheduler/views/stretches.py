@@ -18,7 +18,8 @@ from scheduler.store.tables import AttemptRow, RoundRow, UnitRow
 from scheduler.views.slices import Slice, among
 
 MOST_ROUNDS = 1_000  # of a picture: at the height of a mark, that is ten screens of scrolling
-# Attempts that are read to count them, from the newest round back: a few hundredths of a second.
+# Attempts that are read to count them, from the newest round back: a picture costs no more then,
+# however many a campaign has.
 MOST_READ = 20_000
 IN_VAIN = (AttemptState.REJECTED, AttemptState.EXPIRED, AttemptState.ABANDONED)
 
