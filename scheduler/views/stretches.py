@@ -117,18 +117,22 @@ def _counted(
         .subquery()
     )
     one = read.c
-    rows = tx.session.connection().execute(
-        sqlalchemy.select(
-            one["round"],
-            func.count(),
-            func.sum(case((among(one.state, IN_VAIN), 1), else_=0)),
-            func.sum(case((among(one.state, sorted(LIVE_ATTEMPT)), 1), else_=0)),
-            func.min(one.leased_at),
-            func.max(one.over_at),
+    rows = (
+        tx.session.connection()
+        .execute(
+            sqlalchemy.select(
+                one["round"],
+                func.count(),
+                func.sum(case((among(one.state, IN_VAIN), 1), else_=0)),
+                func.sum(case((among(one.state, sorted(LIVE_ATTEMPT)), 1), else_=0)),
+                func.min(one.leased_at),
+                func.max(one.over_at),
+            )
+            .group_by(one["round"])
+            .order_by(one["round"])
         )
-        .group_by(one["round"])
-        .order_by(one["round"])
-    ).all()
+        .all()
+    )
     found = {number: _Counted(*of_it) for number, *of_it in rows}
     cut_short = sum(one.attempts for one in found.values()) >= MOST_READ
     return found, min(found) + 1 if cut_short else first

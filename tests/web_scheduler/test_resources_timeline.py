@@ -217,6 +217,7 @@ def test_the_page_says_which_round_and_leads_to_the_others(grid: Grid) -> None:
     assert browser.get(f"/campaigns/{grid.moving}/timeline?format=csv").text.startswith("unit,")
     campaign = browser.get(f"/campaigns/{grid.moving}").text
     assert f'href="/campaigns/{grid.moving}/timeline?round=1"' in campaign
+    assert f'href="/campaigns/{grid.moving}/timeline"' in campaign
 
 
 @pytest.mark.parametrize(
