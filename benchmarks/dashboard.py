@@ -61,6 +61,12 @@ def _paths(filled: Filled) -> dict[str, str]:
         "units": units,
         "units, deep in": f"{units}?cursor={deep}",
         "a unit": f"/units/{filled.unit}",
+        "a round's timeline": f"/campaigns/{filled.running}/timeline?round={filled.middle}",
+        "all units": "/units",
+        "workers": "/workers",
+        "sites": "/sites",
+        "energy": "/energy",
+        "log": "/log",
     }
 
 

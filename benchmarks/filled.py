@@ -7,6 +7,7 @@ the units belong to one campaign that still runs, the others to campaigns that h
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -88,6 +89,7 @@ def fill(folder: Path, units: int, clock: Clock, entropy: Entropy) -> Filled:
             for number in range(ENDED):
                 rows.campaign(connection, each, age=number + 1)
             running, unit, middle = rows.campaign(connection, units // 2, age=0)
+            rows.sampled(connection)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.execute("PRAGMA optimize")
     return Filled(state, running, unit, middle)
@@ -140,7 +142,7 @@ class _Rows:
                 updated_at=_moment(self._now - timedelta(days=age)), updated_by="fill",
                 waits_since=_moment(began),
                 release=None if moving else f"sha256:release{age}")  # fmt: skip
-        middle, unit = (rounds + 1) // 2, ""
+        middle, unit, ended = (rounds + 1) // 2, "", Counter[int]()
         for number in range(1, rounds + 1):
             newest = moving and number == rounds
             issued = began + number * APART
@@ -150,7 +152,17 @@ class _Rows:
             to.executemany(_ATTEMPTS, self._attempts(ids, issued, newest=newest))
             if number == middle:
                 unit = ids[0]
+            if not newest:
+                ended[(issued + APART / 2 - _EPOCH).days] += wide
+        for day, count in ended.items():
+            _insert(to, "effort", campaign=name, day=day, attempts=count, answered=count,
+                    busy=count * (APART // 2 // timedelta(milliseconds=1)))  # fmt: skip
         return name, unit, middle
+
+    def sampled(self, to: sqlite3.Connection) -> None:
+        """The queue at the end: what ended before is counted in the days of `campaign`."""
+        _insert(to, "sample", at=_moment(self._now), waiting=0, ready=0, leased=WORKERS,
+                accepted=0, failed=0)  # fmt: skip
 
     def _round(
         self, to: sqlite3.Connection, name: str, number: int, issued: datetime, *, newest: bool

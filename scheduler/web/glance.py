@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ from scheduler.web.resources.alert_words import Told
 from scheduler.web.tables import campaign_ident, unit_ident, worker_ident
 from web import charts
 from web.cells import Cell, Exact, Ident, Link, Status, Tone
-from web.charts import Chart, Lane, Span
+from web.charts import Chart, Group, Lane, Span
 from web.sentences import Sentence, plural, say
 from web.speech import Speech
 
@@ -196,15 +196,20 @@ def attempts_chart(found: RunDetail, speech: Speech) -> Chart | None:
 
 
 def lanes_chart(
-    lanes: Sequence[tuple[Work, tuple[Try, ...]]], caption: Sentence, speech: Speech
+    lanes: Sequence[tuple[Work, tuple[Try, ...]]],
+    caption: Sentence,
+    speech: Speech,
+    *,
+    grouped: Sentence | str = "",
+    group: Callable[[Work], Group | None] = lambda _: None,
 ) -> Chart | None:
     """The attempts of some units, a line for each; None where there is none yet."""
     drawn = [
-        Lane(work.unit[:13], [_span(one) for one in tries], f"/units/{work.unit}")
+        Lane(work.unit[:13], [_span(one) for one in tries], f"/units/{work.unit}", group(work))
         for work, tries in lanes
         if tries
     ]
-    return charts.gantt("attempts", caption, drawn, speech) if drawn else None
+    return charts.gantt("attempts", caption, drawn, speech, grouped=grouped) if drawn else None
 
 
 def unit_chart(found: UnitDetail, speech: Speech) -> Chart | None:

@@ -7,6 +7,7 @@ disk's library names, say) the code tells what it is, and its English words foll
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -169,6 +170,7 @@ CODES: Mapping[str, tuple[str, str]] = {
     ),
 }
 _LIST = "  - "
+_QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 
 
 def worded(problem: Problem) -> Worded | None:
@@ -203,7 +205,11 @@ def _value(name: str, part: str) -> Value:
         return CAMPAIGNS[part].word
     if name == "lines":
         return _listed([own(line) or Foreign(line) for line in part.split("\n" + _LIST)])
-    return (own(part) or Foreign(part)) if name == "what" else part
+    if name == "what":
+        return own(part) or Foreign(part)
+    # What is quoted as Python does it: each language has its own marks.
+    quoted = _QUOTED.fullmatch(part)
+    return say("“{text}”", text=quoted[1] or quoted[2] or "") if quoted else part
 
 
 def _listed(lines: Sequence[Value]) -> Value:

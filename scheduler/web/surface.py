@@ -78,10 +78,10 @@ def room(desk: Desk, zone: str = "UTC") -> Kit:
         navigation=[
             Entry(say("Health"), "/", watchers),
             Entry(say("Alerts"), "/alerts", watchers),
-            Entry(say("Campaigns"), "/campaigns", watchers, ("/units",)),
+            Entry(say("Campaigns"), "/campaigns", watchers, ("/units", "/runs", "/releases")),
             Entry(say("Workers"), "/workers", watchers, ("/sites",)),
             Entry(say("Queue"), "/queue", watchers),
-            Entry(say("Bundles"), "/bundles", watchers),
+            Entry(say("Bundles"), "/bundles", watchers, ("/mine",)),
             Entry(
                 say("My bundles"),
                 "/mine",

@@ -30,7 +30,8 @@ def test_the_group_for_real() -> None:
     # The one figure that no other work on this machine can spoil.
     weight = found["dashboard.first_load_kib"]
     assert TARGETS[weight.name].met(weight.value)
-    for page in ("health", "campaigns", "units", "units, deep in", "a unit"):
+    for page in ("health", "campaigns", "units", "units, deep in", "a unit", "a round's timeline",
+                 "all units", "workers", "sites", "energy", "log"):  # fmt: skip
         assert page in found["dashboard.page_ratio"].how
 
 
@@ -44,5 +45,18 @@ def test_a_filled_store_is_one_that_the_scheduler_opens(tmp_path: Path) -> None:
             connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
             for table in ("unit", "attempt", "campaign", "worker")
         ]
+        lists = [
+            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("effort", "log_entry", "sample")
+        ]
+        told = connection.execute("SELECT sum(attempts) FROM effort").fetchone()[0]
+        over = connection.execute(
+            "SELECT count(*) FROM attempt WHERE ended_at IS NOT NULL"
+        ).fetchone()[0]
     assert broken <= {"consent"}, "their envelopes, which no page reads"
     assert counts == [1_000, 1_000, ENDED + 1, WORKERS]
+    # Whole pages of each list, or a page over many would be compared with an empty one.
+    assert lists[0] >= ENDED
+    assert lists[1] >= ENDED
+    assert lists[2] == 1
+    assert told == over

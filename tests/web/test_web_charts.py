@@ -15,7 +15,7 @@ from tests.web.sample import surface
 from tests.web.sample.surface import BUSY, GOOD, HOSTILE, START
 from trust.clock import ManualClock
 from web import charts
-from web.charts import Area, Bar, Chart, Lane, Line, Point, Span, Tile, scales
+from web.charts import Area, Bar, Chart, Group, Lane, Line, Point, Span, Stretch, Tile, scales
 from web.charts.chart import WIDTH
 from web.languages import Language
 from web.sentences import say
@@ -125,6 +125,8 @@ Empty = Callable[[Speech], Chart]
         lambda speech: charts.gantt("x", "x", [], speech),
         lambda speech: charts.gantt("x", "x", [Lane("a", [])], speech),
         lambda speech: charts.gantt("x", "x", [Lane("a", [Span(START, START, GOOD)])], speech),
+        lambda speech: charts.stretches("x", "x", [], "round", speech),
+        lambda speech: charts.stretches("x", "x", [Stretch("1", START, START, GOOD)], "x", speech),
         lambda speech: charts.territory("x", "x", [], speech),
         lambda speech: charts.territory("x", "x", [Tile("a", 0, 0, None)], speech),
         lambda speech: charts.territory("x", "x", [Area("a", [(0, 0), (1, 1)], 1)], speech),
@@ -145,6 +147,21 @@ def test_little_or_nothing_is_drawn_too(draw: Empty) -> None:
         lambda: charts.histogram("x", HOSTILE, [Bar(HOSTILE, 1, 0, 2)], FRENCH, unit=HOSTILE),
         lambda: charts.gantt(
             "x", HOSTILE, [Lane(HOSTILE, [Span(START, None, BUSY, HOSTILE, "/x")], "/y")], FRENCH
+        ),
+        lambda: charts.gantt(
+            "x",
+            "x",
+            [Lane("a", [Span(START, None, BUSY)], group=Group(HOSTILE, "/x"))],
+            FRENCH,
+            grouped=HOSTILE,
+        ),
+        lambda: charts.stretches(
+            "x",
+            HOSTILE,
+            [Stretch(HOSTILE, START, None, BUSY, [HOSTILE], "/x", [HOSTILE])],
+            HOSTILE,
+            FRENCH,
+            further=[HOSTILE],
         ),
         lambda: charts.territory("x", HOSTILE, [Tile(HOSTILE, 0, 0, 1, HOSTILE, "/x")], FRENCH),
         lambda: charts.flow("x", HOSTILE, {(HOSTILE, "b"): 1.0}, [HOSTILE, "b"], FRENCH),
@@ -236,6 +253,57 @@ def test_a_key_tells_what_the_colours_of_attempts_mean() -> None:
     assert [text for text in texts(root) if text in {*words, "now"}] == [*words, "now"]
     lowest = max(float(one.attrib["y"]) for one in root.iter("text"))
     assert lowest < float(root.attrib["viewBox"].split()[3])
+
+
+def test_a_group_begins_with_its_name_and_moves_what_follows() -> None:
+    span = [Span(START - timedelta(minutes=9), START, GOOD)]
+    one, two = Group("Round 1", "/r/1"), Group("Round 2", "/r/2")
+    lanes = [Lane("a", span, group=one), Lane("b", span, group=one), Lane("c", span, group=two)]
+    chart = charts.gantt("x", "x", lanes, ENGLISH, grouped="round")
+    root = sound(chart)
+    assert [row[:2] for row in chart.rows] == [["a", "Round 1"], ["b", "Round 1"], ["c", "Round 2"]]
+    assert [texts(root).count(name) for name in ("Round 1", "Round 2")] == [1, 1]
+    heads = [link for link in root.iter("a") if link.attrib["href"] == "/r/2"]
+    assert [link.find("text") is not None for link in heads] == [True]
+    tops = [float(one.attrib["y"]) for one in root.iter("rect")][:3]
+    assert tops[1] - tops[0] < tops[2] - tops[1]
+    told = [one.text for one in root.iter("title")][1]
+    assert told is not None
+    assert told.startswith("Round 1, a, ")
+    plain = charts.gantt("x", "x", [Lane("a", span)], ENGLISH)
+    assert len(plain.headings) == len(chart.headings) - 1
+
+
+@pytest.mark.parametrize(("number", "named"), [(3, 3), (40, 40), (41, 21), (1000, 500)])
+def test_stretches_stay_apart_however_many(number: int, named: int) -> None:
+    hour = timedelta(hours=1)
+    many = [
+        Stretch(
+            f"{place}", START + place * hour, START + (place + 1) * hour, GOOD, ["n"], "/x", [7]
+        )
+        for place in range(number)
+    ]
+    root = sound(chart := charts.stretches("x", "x", many, "round", ENGLISH, further=["f"]))
+    bars = list(root.iter("rect"))[:number]
+    ends = [float(one.attrib["y"]) + float(one.attrib["height"]) for one in bars]
+    assert all(end < float(one.attrib["y"]) for end, one in zip(ends, bars[1:], strict=False))
+    words = set(texts(root))
+    assert len([one for one in many if one.name in words]) == named
+    assert len(chart.rows) == number
+    assert float(root.attrib["viewBox"].split()[3]) > ends[-1]
+
+
+def test_a_stretch_that_lasts_tells_its_notes_and_reaches_to_now() -> None:
+    one = Stretch("Round 7", START - timedelta(hours=1), None, BUSY, ["2 failed"], "/r/7")
+    root = sound(charts.stretches("x", "x", [one], "round", ENGLISH))
+    bar, now = root.find(".//rect"), root.find(".//line[@class='now']")
+    assert bar is not None
+    assert now is not None
+    end = float(bar.attrib["x"]) + float(bar.attrib["width"])
+    assert end == pytest.approx(float(now.attrib["x1"]), abs=0.05)
+    link = root.findall(".//a")[-1]
+    assert link.attrib["aria-label"].startswith("Round 7, ")
+    assert link.attrib["aria-label"].endswith(", 1\u00a0h, 2 failed")
 
 
 def test_whole_numbers_have_whole_shades() -> None:

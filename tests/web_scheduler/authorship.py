@@ -133,14 +133,17 @@ async def vote(world: World, **changes: object) -> Digest:
     return document.bundle
 
 
-async def play(world: World, request: str, workers: Sequence[FakeWorker], rounds: int = 1) -> str:
-    """A campaign of the world's bundle, to its release."""
+async def play(
+    world: World, request: str, workers: Sequence[FakeWorker], rounds: int = 1, seconds: float = 0
+) -> str:
+    """A campaign of the world's bundle, to its release. Each attempt takes `seconds`."""
     campaign = await world.start(request)
     await world.turn()
     for _ in range(2 * rounds):
         for worker in workers:
             await worker.exchange()
             for order in tuple(worker.held):
+                world.clock.advance(seconds)
                 await worker.exchange([worker.report(order)])
             world.clock.advance(7)
             await world.turn()
@@ -188,7 +191,7 @@ async def _played(world: World) -> Authors:
     found["model"] = await submit(world, ADA, "3.0.0")
     await vote(world, title="Modèle")
     await _consent(world, workers, found["model"])
-    trained = await play(world, "two", everybody, rounds=3)
+    trained = await play(world, "two", everybody, rounds=3, seconds=25)
 
     anew(MANIFEST + PICTURES)
     found["pictured"] = await submit(world, ADA, "3.5.0")

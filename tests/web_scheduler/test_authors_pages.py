@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import tomllib
 from collections.abc import Iterator
 from typing import Any
@@ -73,6 +74,25 @@ def test_a_list_has_ones_own_bundles_and_no_others(authors: Authors) -> None:
     assert authors.others not in {row["campaign"] for row in ask(ada, "/api/v1/runs")["items"]}
     both = authors.enter(ADA, BOB)
     assert len(ask(both, "/api/v1/mine")["items"]) == len(authors.bundles)
+
+
+def test_what_is_everybodys_is_not_called_ones_own(authors: Authors) -> None:
+    """Words and menu by role, in the heading, on the way there and on the pages behind."""
+    watcher, ada = authors.grid.enter(Role.VIEWER), authors.enter(ADA)
+    places = {
+        "/runs": "campaigns", "/mine": "bundles", f"/runs/{authors.trained}": "campaigns",
+        f"/releases/{authors.trained}": "campaigns", f"/mine/{authors.bundles['done']}": "bundles",
+        f"/runs/{authors.trained}/rounds": "campaigns",
+    }  # fmt: skip
+    for path, entry in places.items():
+        theirs, own = watcher.get(f"{path}?lang=fr").text, ada.get(f"{path}?lang=fr").text
+        assert "de tous les auteurs" in theirs, path
+        assert not re.search(r">\s*Mes (dossiers|campagnes)", theirs), path
+        assert f'<a href="/{entry}" aria-current="true">' in theirs, path
+        assert "de tous les auteurs" not in own, path
+        assert re.search(r">\s*Mes (dossiers|campagnes)", own), path
+    assert "<h1>Campaigns of all authors</h1>" in watcher.get("/runs?lang=en").text
+    assert "<h1>My campaigns</h1>" in ada.get("/runs?lang=en").text
 
 
 def test_anothers_bundle_is_as_unknown_as_none(authors: Authors) -> None:

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from scheduler.store.tables import SampleRow
+from scheduler.views import timeline
 from tests.web.browser import AXE, LANGUAGES, PHONE, SCHEMES, Watch, axe, cut_off, fits, reachable
 from tests.web_scheduler.pictures import SCREENS, draw
 from tests.web_scheduler.test_pictures import pages
-from tests.web_scheduler.town import AUTHOR, NOBODY, OPERATOR, Town, town_in
+from tests.web_scheduler.town import AUTHOR, NOBODY, OPERATOR, WATCHER, Town, town_in
 from web import languages
 
 LONG = 1280  # of the window, before it becomes a phone's
@@ -59,6 +61,14 @@ def too_late(page: Any, town: Town, scripts: bool) -> None:
     page.wait_for_selector("main .problem")
 
 
+def too_many_attempts(page: Any, town: Town, scripts: bool) -> None:
+    """The same page as if its attempts were more than its picture holds."""
+    with patch.object(timeline, "MOST_BARS", 2):
+        page.reload()
+    assert page.locator("main .chart a rect").count() > 1
+    assert "vain" in page.inner_text("main")  # as both languages have it
+
+
 def proof_that_holds(page: Any, town: Town, scripts: bool) -> None:
     """Verified by the browser, or by the server where no scripts run."""
     _verified(page, town, scripts, altered="index 2")
@@ -95,9 +105,7 @@ PAGES: dict[str, Sight] = {
     "/campaigns": Sight(OPERATOR, "/campaigns", "campaigns"),
     "/campaigns/{prefix}": Sight(OPERATOR, "/campaigns/{moving}", "campaign"),
     "/campaigns/{prefix}/rounds": Sight(OPERATOR, "/campaigns/{moving}/rounds", "rounds"),
-    "/campaigns/{prefix}/timeline": Sight(
-        OPERATOR, "/campaigns/{moving}/timeline?round=1", "timeline"
-    ),
+    "/campaigns/{prefix}/timeline": Sight(WATCHER, "/campaigns/{trained}/timeline", "timeline"),
     "/campaigns/{prefix}/units": Sight(OPERATOR, "/campaigns/{moving}/units", "units"),
     "/energy": Sight(OPERATOR, "/energy", "energy"),
     "/log": Sight(NOBODY, "/log", "log"),
@@ -128,6 +136,8 @@ PAGES: dict[str, Sight] = {
 }
 # The same routes where they look otherwise, and pages that are no route's.
 FURTHER: dict[str, Sight] = {
+    "the timeline of a round": Sight(OPERATOR, "/campaigns/{moving}/timeline?round=1"),
+    "a timeline by rounds": Sight(WATCHER, "/campaigns/{trained}/timeline", then=too_many_attempts),
     "late units": Sight(OPERATOR, "/units?late=yes&dir=asc"),
     "what may be started": Sight(OPERATOR, "/actions/start-campaign"),
     "to exclude": Sight(OPERATOR, "/actions/exclude-worker/{worker}"),
@@ -242,7 +252,7 @@ def arrive(page: Any, town: Town, sight: Sight, scripts: bool = True) -> None:
             page.wait_for_selector("[data-series][data-drawn] canvas")
 
 
-@pytest.mark.parametrize("who", [NOBODY, OPERATOR, AUTHOR])
+@pytest.mark.parametrize("who", [NOBODY, OPERATOR, AUTHOR, WATCHER])
 def test_a_page_stands_without_scripts(browse: Watch, town: Town, who: str) -> None:
     browse.expect("status of 4")
     page = town.open(browse, who, "/sign-out", scripts=False)

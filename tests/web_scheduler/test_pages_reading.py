@@ -214,12 +214,15 @@ def test_the_api_describes_itself(grid: Grid) -> None:
 @pytest.mark.parametrize(
     ("path", "cause"),
     [
-        ("/campaigns/camp_zzzzzzzz", "Aucune campagne &#39;camp_zzzzzzzz&#39; n\u2019est connue"),
-        ("/units/zzzzzzzz", "Aucune unité de travail &#39;zzzzzzzz&#39; n\u2019est connue ici"),
-        ("/workers/zzzzzzzz", "Aucun nœud &#39;zzzzzzzz&#39; n\u2019est connu ici"),
-        ("/log/9999", "Rien ne s\u2019appelle &#39;9999&#39; dans le journal"),
+        (
+            "/campaigns/camp_zzzzzzzz",
+            "Aucune campagne «\u00a0camp_zzzzzzzz\u00a0» n\u2019est connue",
+        ),
+        ("/units/zzzzzzzz", "Aucune unité de travail «\u00a0zzzzzzzz\u00a0» n\u2019est connue ici"),
+        ("/workers/zzzzzzzz", "Aucun nœud «\u00a0zzzzzzzz\u00a0» n\u2019est connu ici"),
+        ("/log/9999", "Rien ne s\u2019appelle «\u00a09999\u00a0» dans le journal"),
         ("/releases/{moving}", "La campagne est dans l\u2019état «\u00a0en cours\u00a0»"),
-        ("/log/authors/nobody", "&#39;nobody&#39; n\u2019est pas la clé d\u2019un auteur"),
+        ("/log/authors/nobody", "«\u00a0nobody\u00a0» n\u2019est pas la clé d\u2019un auteur"),
     ],
 )
 def test_a_mistyped_name_is_refused_in_the_readers_language(

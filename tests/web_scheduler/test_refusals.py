@@ -196,3 +196,18 @@ def test_a_state_in_a_sentence_is_a_word_too() -> None:
         "la campagne est dans l\u2019état «\u00a0en cours\u00a0»\u00a0: "
         "il n\u2019y a pas de publication"
     )
+
+
+@pytest.mark.parametrize("name", ["camp_x", "d'été", "", "a b"])
+def test_what_is_quoted_is_quoted_as_the_language_does(name: str) -> None:
+    found = refusals.own(f"no campaign {name!r} is known here")
+    assert found is not None
+    assert f"aucune campagne «\u00a0{name}\u00a0» " in speech().text(found)
+    assert f"no campaign “{name}” is" in speech(Language.EN).text(found)
+
+
+@pytest.mark.parametrize("name", ["camp_x", "'a', 'b'", "it's"])
+def test_what_is_not_quoted_whole_stays_as_it_is(name: str) -> None:
+    found = refusals.own(f"no campaign {name} is known here")
+    assert found is not None
+    assert f"aucune campagne {name} " in speech().text(found)

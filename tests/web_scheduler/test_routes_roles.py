@@ -55,6 +55,7 @@ WHO: Mapping[str, set[str]] = {
             "alerts", "energy",
         )),
         "/api/v1/health", "/api/v1/budgets/territory", "/api/v1/energy/days",
+        "/api/v1/campaigns/{prefix}/timeline/rounds",
         "/find", "/live/health", "/live/campaigns/{prefix}", "/live/queue/{span}",
     },
     # Reasons about a worker are about its keeper.

@@ -27,6 +27,7 @@ from tests.web_scheduler.test_resources_queue import seed
 from web.signin.roles import Role
 
 NOBODY, OPERATOR, AUTHOR = "nobody", "operator", "author"
+WATCHER = "watcher"  # a viewer of the authors' world, where campaigns have several rounds
 ALIKE = "c0ffee00"  # how the digests of two bundles begin
 
 
@@ -41,7 +42,7 @@ class Town:
 
     def origin(self, who: str) -> str:
         """Where `who` looks."""
-        return self.authors.grid.origin if who == AUTHOR else self.grid.origin
+        return self.authors.grid.origin if who in {AUTHOR, WATCHER} else self.grid.origin
 
     def address(self, who: str, path: str, language: str = "") -> str:
         """`path` with the names filled in, in the browser's language or another one."""
@@ -102,7 +103,10 @@ def _prepared(grid: Grid, authors: Authors) -> Town:
         "trained": authors.trained, "pictured": authors.pictured, "done": authors.released,
         **{f"my_{name}": digest for name, digest in authors.bundles.items()},
     }  # fmt: skip
-    sessions = {NOBODY: {}, OPERATOR: operator.jar, AUTHOR: authors.enter(ADA).jar}
+    sessions = {
+        NOBODY: {}, OPERATOR: operator.jar, AUTHOR: authors.enter(ADA).jar,
+        WATCHER: authors.grid.enter(Role.VIEWER).jar,
+    }  # fmt: skip
     return Town(grid, authors, sessions, names)
 
 

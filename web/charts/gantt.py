@@ -8,18 +8,17 @@ from datetime import datetime, timedelta
 
 from graph.pictures import svg
 from web.cells import Cell, Status
-from web.charts import marks, scales
+from web.charts import hours
 from web.charts.chart import WIDTH, Chart, Words, line, picture
 from web.charts.scales import Scale
 from web.sentences import say
 from web.speech import Speech
 
-_ROW, _BAR, _HEAD, _FOOT, _RIGHT = 28.0, 18.0, 6.0, 28.0, 22.0
+_ROW, _BAR, _HEAD, _RIGHT = 28.0, 18.0, 6.0, 22.0
+_GROUP = 30.0  # a group's line with its name
 _LETTER, _WIDEST = 7.4, 160.0  # units a letter of a lane's name, and all of it
-_NARROWEST = 3.0
-_ROOM_FOR_MARK = 16.0
 _LETTERS = 20
-_KEY, _KEY_SIDE, _KEY_GAP = 26.0, 14.0, 26.0  # a line of the key, where it begins, between two
+_SIDE = 14.0  # where a group's name begins
 
 
 @dataclass(frozen=True)
@@ -34,16 +33,30 @@ class Span:
 
 
 @dataclass(frozen=True)
+class Group:
+    """What some lanes beside each other have in common: a round, a day."""
+
+    name: str
+    href: str = ""
+
+
+@dataclass(frozen=True)
 class Lane:
     """A line of the chart."""
 
     name: str
     spans: Sequence[Span]
     href: str = ""
+    group: Group | None = None
 
 
-def gantt(name: str, caption: Words, lanes: Sequence[Lane], speech: Speech) -> Chart:
-    """Bars from their start to their end, or to now. A lane's name and a bar may be links."""
+def gantt(
+    name: str, caption: Words, lanes: Sequence[Lane], speech: Speech, *, grouped: Words = ""
+) -> Chart:
+    """Bars from their start to their end, or to now. A lane's name and a bar may be links.
+
+    `grouped` says what groups are, for the table; where one begins, a line with its name stands.
+    """
     spans = [span for lane in lanes for span in lane.spans]
     first = min((span.start for span in spans), default=speech.now - timedelta(hours=1))
     last = max((span.end or speech.now for span in spans), default=speech.now)
@@ -51,22 +64,22 @@ def gantt(name: str, caption: Words, lanes: Sequence[Lane], speech: Speech) -> C
     longest = max((len(lane.name) for lane in lanes), default=0)
     left = min(24 + _LETTER * longest, _WIDEST)
     across = Scale(first.timestamp(), last.timestamp(), left, WIDTH - _RIGHT)
-    foot = _HEAD + _ROW * len(lanes) + _FOOT
-    key, height = _key(spans, foot, speech)
-    content = []
-    for tick in scales.moments(first, last, speech):
-        x = across(tick.timestamp())
-        content.append(line(x, 0, x, foot - _FOOT, "grid"))
-        words = scales.label(tick, speech, last - first)
-        content.append(svg.text(words, x=x, y=foot - 9, text_anchor="middle"))
-    for number, lane in enumerate(lanes):
-        y = _HEAD + _ROW * number
+    places, ground = _places(lanes)
+    lasting = any(span.end is None for span in spans)
+    states = {span.status.code: span.status for span in spans}
+    key, height = hours.key(list(states.values()), ground + hours.FOOT, speech, now=lasting)
+    content = hours.ticks(first, last, across, ground, speech)
+    for lane, y, begins in places:
+        if begins and lane.group is not None:
+            content.append(line(_SIDE, y - _GROUP + 4, WIDTH - _RIGHT, y - _GROUP + 4, "axis"))
+            title = svg.text(_short(lane.group.name), x=_SIDE, y=y - 8, class_="strong halo")
+            content.append(hours.linked(title, lane.group.href))
         named = svg.text(_short(lane.name), x=left - 10, y=y + 14, text_anchor="end", class_="name")
-        content.append(_linked(named, lane.href))
+        content.append(hours.linked(named, lane.href))
         content += [_bar(lane, span, y, across, speech) for span in lane.spans]
-    if any(span.end is None for span in spans):
+    if lasting:
         x = across(speech.now.timestamp())
-        content.append(line(x, 0, x, foot - _FOOT, "now"))
+        content.append(line(x, 0, x, ground, "now"))
     content += key
     return Chart(
         caption=caption,
@@ -88,48 +101,36 @@ def gantt(name: str, caption: Words, lanes: Sequence[Lane], speech: Speech) -> C
         ),
         headings=[
             say("line"),
+            *([grouped] if grouped else []),
             say("attempt"),
             say("state"),
             say("begun"),
             say("ended"),
             say("took"),
         ],
-        rows=[_row(lane, span, speech) for lane in lanes for span in lane.spans],
+        rows=[
+            _row(lane, span, speech, grouped=bool(grouped)) for lane in lanes for span in lane.spans
+        ],
     )
 
 
-def _key(spans: Sequence[Span], top: float, speech: Speech) -> tuple[list[str], float]:
-    """What the colours and marks stand for, below `top`, and where the picture ends then."""
-    drawn: list[str] = []
-    x, y = _KEY_SIDE, top + _KEY
-    states = {span.status.code: span.status for span in spans}
-    for word, status in [
-        *((speech.text(one.word), one) for one in states.values()),
-        *([(speech.text(say("now")), None)] if any(span.end is None for span in spans) else []),
-    ]:
-        wide = _BAR + _KEY_GAP + _LETTER * len(word)
-        if x > _KEY_SIDE and x + wide > WIDTH - _RIGHT:
-            x, y = _KEY_SIDE, y + _KEY
-        if status is None:
-            drawn.append(line(x + _BAR / 2, y - 14, x + _BAR / 2, y + 4, "now"))
-        else:
-            drawn.append(
-                svg.element("rect", x=x, y=y - 14, width=_BAR, height=_BAR, rx=3,
-                            class_=f"fill-{status.tone}")
-            )  # fmt: skip
-            drawn.append(marks.drawn(x + 9, y - 14 + _BAR / 2, status.tone))
-        drawn.append(svg.text(word, x=x + _BAR + 6, y=y, class_="name"))
-        x += wide
-    return drawn, y + 10 if drawn else top
+def _places(lanes: Sequence[Lane]) -> tuple[list[tuple[Lane, float, bool]], float]:
+    """Where each lane's bars stand and whether its group begins there, and where all end."""
+    found, y, before = [], _HEAD, None
+    for lane in lanes:
+        begins = lane.group is not None and lane.group != before
+        y += _GROUP * begins
+        found.append((lane, y, begins))
+        y, before = y + _ROW, lane.group
+    return found, y
 
 
 def _bar(lane: Lane, span: Span, y: float, across: Scale, speech: Speech) -> str:
     end = span.end or speech.now
-    x = across(span.start.timestamp())
-    width = max(across(end.timestamp()) - x, _NARROWEST)
     told = ", ".join(
         part
         for part in (
+            lane.group.name if lane.group else "",
             lane.name,
             span.label,
             speech.text(span.status.word),
@@ -138,25 +139,15 @@ def _bar(lane: Lane, span: Span, y: float, across: Scale, speech: Speech) -> str
         )
         if part
     )
-    drawn = svg.titled(
-        "rect", told, x=x, y=y, width=width, height=_BAR, rx=3, class_=f"fill-{span.status.tone}"
-    )
-    if width >= _ROOM_FOR_MARK:
-        drawn += marks.drawn(x + 9, y + _BAR / 2, span.status.tone)
-    return _linked(drawn, span.href, told)
+    return hours.bar(told, (span.start, end), across, y=y, height=_BAR,
+                     tone=span.status.tone, href=span.href)  # fmt: skip
 
 
-def _linked(drawn: str, href: str, told: str = "") -> str:
-    if not href:
-        return drawn
-    if told:
-        return svg.element("a", [drawn], href=href, aria_label=told)
-    return svg.element("a", [drawn], href=href)
-
-
-def _row(lane: Lane, span: Span, speech: Speech) -> list[Cell]:
+def _row(lane: Lane, span: Span, speech: Speech, *, grouped: bool) -> list[Cell]:
+    group = lane.group.name if lane.group else None
     return [
         lane.name,
+        *([group] if grouped else []),
         span.label or None,
         span.status,
         span.start,

@@ -28,8 +28,9 @@ from web.signin.roles import Role
 API = "/api/v1"
 SEES_ALL = frozenset({Role.OPERATOR, Role.AUDITOR, Role.VIEWER})
 READERS = (Role.AUTHOR, *sorted(SEES_ALL))
-_MINE = Crumb(say("My bundles"), "/mine")
-_RUNS = Crumb(say("My campaigns"), "/runs")
+# Nothing of it is an operator's own: what they see is everybody's, and called so.
+_MINE, _RUNS = say("My bundles"), say("My campaigns")
+_ALL, _ALL_RUNS = say("Bundles of all authors"), say("Campaigns of all authors")
 _BYTES = "application/octet-stream"
 _PARQUET = "application/vnd.apache.parquet"
 
@@ -41,6 +42,18 @@ def reach_of(desk: Desk, request: Request) -> Reach:
         return Reach(everything=True)
     keys = desk.store.read("author-keys", lambda tx: authorship.keys_of(tx, person.subject))
     return Reach(keys)
+
+
+def _all(request: Request) -> bool:
+    return bool(visits.person(request).roles & SEES_ALL)
+
+
+def _bundles_of(request: Request) -> Crumb:
+    return Crumb(_ALL if _all(request) else _MINE, "/mine")
+
+
+def _runs_of(request: Request) -> Crumb:
+    return Crumb(_ALL_RUNS if _all(request) else _RUNS, "/runs")
 
 
 def author_pages(kit: Kit, desk: Desk, places: Places = plots.NOWHERE) -> APIRouter:
@@ -70,6 +83,8 @@ def _bundles(router: APIRouter, kit: Kit, desk: Desk) -> None:
             request,
             "authors/listing.html",
             of(BUNDLES, state, rows, why),
+            title=_bundles_of(request).text,
+            runs=_runs_of(request),
             keys=reach.keys,
             everything=reach.everything,
             subject=subject,
@@ -83,7 +98,7 @@ def _bundles(router: APIRouter, kit: Kit, desk: Desk) -> None:
             request,
             "authors/dossier.html",
             title=say("{name} {version}", name=line.name, version=line.version),
-            trail=[_MINE],
+            trail=[_bundles_of(request)],
             data=lambda: plainly.answer(found),
             found=found,
             standing=words.STANDINGS[line.standing],
@@ -115,7 +130,11 @@ def _runs(router: APIRouter, kit: Kit, desk: Desk) -> None:
         if state.filters:
             why = say("No campaign matches these filters.")
         return kit.listing(
-            request, "authors/listing.html", of(OWN_RUNS, state, rows, why), trail=[_MINE]
+            request,
+            "authors/listing.html",
+            of(OWN_RUNS, state, rows, why),
+            title=_runs_of(request).text,
+            trail=[_bundles_of(request)],
         )
 
     @router.get("/runs/{prefix}", include_in_schema=False)
@@ -126,7 +145,7 @@ def _runs(router: APIRouter, kit: Kit, desk: Desk) -> None:
             request,
             "authors/run.html",
             title=found.run.title or found.run.campaign,
-            trail=[_MINE, _RUNS],
+            trail=[_bundles_of(request), _runs_of(request)],
             data=lambda: plainly.answer(found),
             found=found,
             facts=facts.of_run(found),
@@ -151,7 +170,11 @@ def _rounds(router: APIRouter, kit: Kit, desk: Desk) -> None:
             request,
             "authors/rounds.html",
             of(table, state, rows, say("The first round is not planned yet.")),
-            trail=[_MINE, _RUNS, Crumb(run.title, f"/runs/{run.campaign}")],
+            trail=[
+                _bundles_of(request),
+                _runs_of(request),
+                Crumb(run.title, f"/runs/{run.campaign}"),
+            ],
         )
 
 
@@ -166,7 +189,11 @@ def _releases(router: APIRouter, kit: Kit, desk: Desk, places: Places) -> None:
             request,
             "authors/release.html",
             title=found.titles.get(language.value) or source.title or source.campaign,
-            trail=[_MINE, _RUNS, Crumb(source.title, f"/runs/{source.campaign}")],
+            trail=[
+                _bundles_of(request),
+                _runs_of(request),
+                Crumb(source.title, f"/runs/{source.campaign}"),
+            ],
             data=lambda: _told(found),
             found=found,
             scalars=plots.scalars(found.arrays),

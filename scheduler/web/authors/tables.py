@@ -34,7 +34,7 @@ def release_link(row: OwnRun) -> Link | None:
 
 BUNDLES: Table[Dossier] = Table(
     name="bundles",
-    caption=say("My bundles"),
+    caption=say("Bundles"),
     columns=[
         Column("name", say("Name"), lambda row: Link(f"/mine/{row.bundle}", row.name)),
         Column("version", say("Version"), lambda row: row.version),
@@ -58,7 +58,7 @@ BUNDLES: Table[Dossier] = Table(
 )
 OWN_RUNS: Table[OwnRun] = Table(
     name="runs",
-    caption=say("My campaigns"),
+    caption=say("Campaigns"),
     columns=[
         Column("title", say("Title"), lambda row: Link(f"/runs/{row.campaign}", row.title)),
         Column("campaign", say("Campaign"), lambda row: run_ident(row.campaign)),
