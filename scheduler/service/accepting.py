@@ -148,9 +148,10 @@ def _clash(tx: Transaction, partial: Partial, attempt: AttemptRow) -> str:
         "attempt": attempt.id,
     }
     same_name, counted = tx.session.exec(_CLASHES, params=named).one()
+    what = "a partial of this worker counts in this round already" if counted else ""
     if same_name:
-        return "another partial has the same report id"
-    return "a partial of this worker counts in this round already" if counted else ""
+        what = "another partial has the same report id"
+    return what
 
 
 def _keep(
