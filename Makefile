@@ -46,7 +46,7 @@ bench: setup
 	.venv/bin/cadastre bench --write docs/benchmarks.md
 
 bench-learning: setup
-	OMP_NUM_THREADS=1 $(PYTHON) -m benchmarks.learning $(if $(ALL),--all)
+	OMP_NUM_THREADS=1 $(PYTHON) -m benchmarks.learning $(if $(ALL),--all) $(if $(GRID),--only cora.grid)
 
 soak: setup
 	.venv/bin/pytest -m soak -q -o faulthandler_timeout=3600

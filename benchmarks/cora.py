@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks import federations
+from benchmarks import cora_grid, federations
 from benchmarks.errors import MeasurementFailed
 from benchmarks.federations import Federation
 from capsule_runtime.sandbox import Zygote
@@ -44,11 +44,12 @@ class Line:
     seeds: range
     run: Run
     beside: bool = False  # measured although nothing is asked of it: what others are read beside
+    apart: bool = False  # by programs that need every core: one at a time, and only when named
 
     @property
     def usual(self) -> bool:
         """Whether `make bench-learning` measures it without being told to measure everything."""
-        return self.asked is not None or self.beside
+        return not self.apart and (self.asked is not None or self.beside)
 
 
 def _louvain(*, room: int | None = None, **chosen: object) -> Run:
@@ -57,6 +58,10 @@ def _louvain(*, room: int | None = None, **chosen: object) -> Run:
         return _trained(zygote, clients, federations.settings(seed=seed, **chosen), room)
 
     return run
+
+
+def _grid(_zygote: Zygote, graph: Citations, seed: int) -> Numbers:
+    return cora_grid.trained(graph, seed)
 
 
 def _local(_zygote: Zygote, graph: Citations, seed: int) -> Numbers:
@@ -117,6 +122,15 @@ LINES = (
         (86.5, 100),
         SEEDS,
         _louvain(),
+    ),
+    Line(
+        "cora.grid",
+        "the same over a whole grid: every program a process",
+        "87.32 +- 1.49",
+        (86.5, 100),
+        SEEDS,
+        _grid,
+        apart=True,
     ),
     Line("cora.local", "the same, each alone", "65.08 +- 2.39", (62.69, 67.47), SEEDS, _local),
     Line(

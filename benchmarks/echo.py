@@ -12,8 +12,9 @@ from pathlib import Path
 
 # The longest state there is (jobs/admission.py): 8 MiB to every worker.
 STATE_CELLS = 1 << 20
-# 10 MiB from every worker, in outputs of at most 8 MiB each.
-VALUE_CELLS = (1 << 20, 1 << 18)
+# 12 MiB from every worker, in outputs of at most 8 MiB each: with its state each of them moves the
+# 20 MiB that Flower's node moves, which is sent 10 and sends 10.
+VALUE_CELLS = (1 << 20, 1 << 19)
 BOUND = 1000
 MOST = 100_000
 

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from functools import cached_property, partial
+from itertools import chain
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from multiprocessing.util import Finalize
@@ -84,7 +85,12 @@ def main() -> int:
     todo = missing(chosen(arguments.only, everything=arguments.all), record)
     with ExitStack() as stack:
         _look(todo, _Tools(arguments.data, stack))
-    for name, seed, numbers in _measured(arguments.data, todo, arguments.processes):
+    apart = {one.name for one in LINES if one.apart}
+    at_once = _measured(
+        arguments.data, [it for it in todo if it[0] not in apart], arguments.processes
+    )
+    one_by_one = _measured(arguments.data, [it for it in todo if it[0] in apart], processes=1)
+    for name, seed, numbers in chain(at_once, one_by_one):
         record.setdefault(name, {})[str(seed)] = numbers
         # A crash from here on costs the models that were being trained, nothing else.
         arguments.record.parent.mkdir(parents=True, exist_ok=True)

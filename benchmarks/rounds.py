@@ -16,12 +16,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks import deployment, figures
+from benchmarks import deployment, figures, town
 from benchmarks.deployment import NODES, Deployment
 from benchmarks.echo import STATE_CELLS, VALUE_CELLS, Echo
 from benchmarks.figures import Figure
 from benchmarks.house import SCRATCH
-from loopback.processes import Processes
 from loopback.territory import Site, Territory
 
 SITES = [
@@ -71,10 +70,10 @@ class Round:
 def measure_rounds(*, quick: bool) -> list[Figure]:
     """A round of two messages, tiny and large, beside Flower where that is installed."""
     tiny, big, gnn = (_shortened(one, quick=quick) for one in (TINY, BIG, GNN))
-    with _town() as town:
+    with _town() as made:
         # One capsule each, as Flower's nodes hold one client each.
-        town.host("alone", 1)
-        small, large, learnt = town.run(tiny), town.run(big), town.run(gnn)
+        made.host("alone", 1)
+        small, large, learnt = made.run(tiny), made.run(big), made.run(gnn)
     moved = f"{big.bytes_down >> 20} MiB to each of two workers, {big.bytes_up >> 20} MiB back"
     found = [
         _median(
@@ -118,9 +117,9 @@ def measure_rounds(*, quick: bool) -> list[Figure]:
 
 def measure_tasks(*, quick: bool) -> list[Figure]:
     """How often an algorithm runs in a second, beside Flower where that is installed."""
-    with _town() as town:
-        town.host("many", MANY)
-        runs = town.run(_shortened(TASKS, quick=quick))
+    with _town() as made:
+        made.host("many", MANY)
+        runs = made.run(_shortened(TASKS, quick=quick))
     rate = figures.median(
         "tasks.per_second",
         [NODES * MANY / one.whole for one in runs],
@@ -177,38 +176,21 @@ def _bytes(name: str, rounds: list[Round]) -> Figure:
 class _Town:
     """A founded territory on which echo campaigns run."""
 
-    def __init__(self, grid: Territory, home: Path) -> None:
-        self._grid, self._home = grid, home
+    def __init__(self, grid: Territory) -> None:
+        self._grid, self._home = grid, grid.home
         self._folders: dict[str, list[Path]] = {}
-
-    def found(self) -> None:
-        """Everything up to the first capsule."""
-        self._grid.found()
-        self._grid.enrol(SITES)
-        (self._home / "owners").mkdir(mode=0o700)
-        self._grid.start_workers()
 
     def host(self, table: str, count: int) -> None:
         """`count` capsules on each worker, for the bundles that read `table`."""
-        self._folders[table] = [self._seal(host, table, count) for host in range(NODES)]
+        self._folders[table] = [self._seal(worker, table, count) for worker in range(NODES)]
 
     def run(self, echo: Echo) -> list[Round]:
         """One campaign of `echo` from vote to release; its rounds but the first ones."""
         run, operator = self._grid.processes.run, self._grid.operator
-        source, packed = self._home / echo.name, self._home / f"signed-{echo.name}"
-        packed.mkdir()
+        source = self._home / echo.name
         echo.write(source, NODES)
-        image = run("worker", "image", "--state", self._grid.workers[0])["image"]
-        author = ("--key", packed / "author", "--new-key", "--out", packed)
-        signed = run("bundle", "sign", source, *author)
-        archive = Path(signed["bundle"])
-        run("bundle", "submit", archive, "--as", operator)
-        self._grid.authorise(archive, image, campaigns=1, rho="0.5")
-        for folder in self._folders[echo.table]:
-            run("consent", "grant", folder, "--bundle", signed["digest"])
-            registry = ("--registry", self._grid.registry)
-            run("consent", "submit", folder, *registry, "--as", operator)
-        campaign = run("campaign", "start", signed["digest"], "--as", operator)["campaign"]
+        bundle = town.admit(self._grid, source, self._folders[echo.table])
+        campaign = run("campaign", "start", bundle, "--as", operator)["campaign"]
         run("campaign", "watch", campaign, "--as", operator)
         return self._rounds(str(campaign))[WARMING:]
 
@@ -232,27 +214,15 @@ class _Town:
             for (_, out, kept, fetched, sent), (_, following, *_) in itertools.pairwise(rows)
         ]
 
-    def _seal(self, host: int, table: str, count: int) -> Path:
-        owners, state = self._home / "owners", self._grid.workers[host]
-        plan, rows = owners / f"{table}.toml", owners / f"{table}-{host}.csv"
-        folder = rows.with_suffix("")
+    def _seal(self, worker: int, table: str, count: int) -> Path:
+        plan, rows = self._home / f"{table}.toml", self._home / f"{table}-{worker}.csv"
         plan.write_text(MAPPING.format(table=table))
         rows.write_text("number\n" + "".join(f"{number}\n" for number in range(count)))
-        run, card = self._grid.processes.run, ("--worker", state / "card.json")
-        run("capsule", "seal", rows, "--mapping", plan, "--out", folder, *card)
-        run("capsule", "host", folder, "--state", state)
-        return folder
+        return town.host(self._grid, worker, rows, plan, f"{table}-{worker}")
 
 
 @contextmanager
 def _town() -> Iterator[_Town]:
-    with tempfile.TemporaryDirectory(prefix="cadastre-bench-", dir=SCRATCH) as home:
-        # Workers that root starts run as their own user.
-        Path(home).chmod(0o711)
-        processes = Processes(Path(home) / "logs", lambda _: None)
-        town = _Town(Territory(processes, Path(home)), Path(home))
-        try:
-            town.found()
-            yield town
-        finally:
-            processes.stop_all()
+    with town.founded(SITES) as grid:
+        grid.start_workers()
+        yield _Town(grid)

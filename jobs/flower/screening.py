@@ -62,7 +62,7 @@ def _check(where: str, name: str, full: str) -> None:
     if any(full.startswith(("flwr.", "flwr_")) and word in full for word in _SECURE):
         raise FlowerAppRefused(
             "secure-aggregation",
-            f"{where} imports {full}; Flower's SecAgg+ derives its masks from 32-bit seeds and "
+            f"{where} imports {full}; Flower's SecAgg+ derives its masks from 28-bit seeds and "
             "needs single replies in four stages",
             remedy='leave it out: protection = "shared" does this with the grid\'s own shares',
         )

@@ -19,10 +19,11 @@ import client.models
 from client import identity
 from client.errors import CampaignEnded, InputRefused, ModelNotReady, ModelUnverified
 from durable.errors import StorageFailed
+from jobs import archive, model_card
 from jobs import model as models
-from jobs import model_card
 from jobs.errors import LineageBroken, NoModel
 from jobs.lineage import Lineage
+from jobs.opening import built_in, built_in_folder
 from protos.cadastre.v1 import audit_pb2, campaigns_pb2
 from scheduler.rpc import people
 from scheduler.service import campaigns, outbox
@@ -621,6 +622,15 @@ def test_the_card_quotes_the_limits_that_the_author_wrote():
     )
     assert model_card.limits_of(readme + "## LIMITES\nRien.", ("limites", "limits")) == "Rien."
     assert model_card.limits_of("# b\nno limits\n", ("limits",)) == ""
+
+
+@pytest.mark.parametrize("name", built_in())
+def test_every_built_in_bundle_that_trains_a_model_names_its_limits(name: str) -> None:
+    """Two of them had limits in prose, and the card of their models said that there were none."""
+    folder = built_in_folder(name)
+    if archive.pack_folder(folder).manifest.state:
+        readme = (folder / "README.md").read_text("utf-8")
+        assert model_card.limits_of(readme, ("limites", "limits"))
 
 
 def rounds_with(metrics):

@@ -191,7 +191,7 @@ async def _played(world: World) -> Authors:
     found["model"] = await submit(world, ADA, "3.0.0")
     await vote(world, title="Modèle")
     await _consent(world, workers, found["model"])
-    trained = await play(world, "two", everybody, rounds=3, seconds=25)
+    trained = await play(world, "two", everybody, rounds=3, seconds=12)
 
     anew(MANIFEST + PICTURES)
     found["pictured"] = await submit(world, ADA, "3.5.0")
