@@ -38,8 +38,8 @@ from web.signin.roles import Role
 # lists that a query brings along, and indexes over what has not ended yet alone.
 _SHORT = re.compile(
     r"SCAN ((worker|bundle|authorisation)( USING INDEX \S+)?$|CONSTANT ROW|\(subquery-\d+\)|"
-    r"anon_\d+$|\S+ USING (COVERING )?INDEX (unit_moving|unit_to_lease|attempt_of_worker|attempt_expiry|"
-    r"log_to_do|campaign_moving|sqlite_autoindex_worker_1)(?!\w))"
+    r"anon_\d+$|\S+ USING (COVERING )?INDEX (unit_moving|unit_to_lease|attempt_of_worker|"
+    r"attempt_expiry|log_to_do|campaign_moving|sqlite_autoindex_worker_1)(?!\w))"
 )
 _IN_ORDER = {"SCAN log_checkpoint"}  # its key is the row's own number
 FEW, MANY = 1_000, 10_000
