@@ -16,7 +16,8 @@ help:
 	@echo "make package  the offline tar for city computers"
 	@echo "make bench    measure, and write docs/benchmarks.md"
 	@echo "make bench-learning   federated learning beside published figures (below an hour on two"
-	@echo "              cores, goes on where it was; ALL=1: lines of which nothing is asked too)"
+	@echo "              cores, goes on where it was; ALL=1: lines of which nothing is asked too;"
+	@echo "              GRID=1: Cora with every program a process, half an hour)"
 
 setup: .venv/ready
 
