@@ -18,7 +18,7 @@ from benchmarks.errors import MeasurementFailed
 from benchmarks.federations import Federation
 from graph.learning import partitions
 from graph.learning.citations import Citations
-from jobs import archive, description
+from jobs import description
 from loopback.territory import Site, Territory
 from terminal import exits
 
@@ -53,14 +53,16 @@ def trained(graph: Citations, seed: int) -> dict[str, float]:
         campaign = _start(grid, bundle, seed)
         _follow(grid, campaign)
         lasted = time.monotonic() - began
+        # While the territory's folder is there, which goes with its processes.
         model = _export(grid, campaign)
-    judged = clients.judged(federations.settings(seed=seed), load_file(model)["kept"])
-    rounds = json.loads((model.parent / "provenance.json").read_text("utf-8"))["rounds"]
+        kept = load_file(model / "model.safetensors")["kept"]
+        rounds = json.loads((model / "provenance.json").read_text("utf-8"))["rounds"]
+    judged = clients.judged(federations.settings(seed=seed), kept)
     return {"test": judged.test, "rounds": len(rounds), "campaign_seconds": round(lasted, 1)}
 
 
 def _start(grid: Territory, bundle: str, seed: int) -> str:
-    manifest = archive.pack_folder(federations.BUNDLE).manifest
+    manifest = federations.program().bundle_file.manifest
     values = {**description.defaults(manifest), "seed": str(seed)}
     chosen = [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
     started = grid.processes.run("campaign", "start", bundle, *chosen, "--as", grid.operator)
@@ -81,7 +83,7 @@ def _follow(grid: Territory, campaign: str) -> None:
 
 
 def _export(grid: Territory, campaign: str) -> Path:
-    """The released model's file; the command verifies every round of it."""
+    """The released model's folder; the command verifies every round of it."""
     out = grid.home / "model"
     deadline = time.monotonic() + PROOF_SECONDS
     while True:
@@ -89,7 +91,7 @@ def _export(grid: Territory, campaign: str) -> Path:
             "model", "export", campaign, "--out", out, "--as", grid.operator
         )
         if ended.returncode == exits.OK:
-            return out / "model.safetensors"
+            return out
         if ended.returncode != exits.NOT_READY or time.monotonic() > deadline:
             raise MeasurementFailed(f"the model cannot be exported: {ended.stderr.strip()[-400:]}")
         time.sleep(1)
