@@ -16,8 +16,7 @@ help:
 	@echo "make package  the offline tar for city computers"
 	@echo "make bench    measure, and write docs/benchmarks.md"
 	@echo "make bench-learning   federated learning beside published figures (below an hour on two"
-	@echo "              cores, goes on where it was; ALL=1: lines of which nothing is asked too;"
-	@echo "              GRID=1: Cora with every program a process, half an hour)"
+	@echo "              cores, goes on where it was; ALL=1: lines of which nothing is asked too)"
 
 setup: .venv/ready
 
@@ -47,7 +46,7 @@ bench: setup
 	.venv/bin/cadastre bench --write docs/benchmarks.md
 
 bench-learning: setup
-	OMP_NUM_THREADS=1 $(PYTHON) -m benchmarks.learning $(if $(ALL),--all) $(if $(GRID),--only cora.grid)
+	OMP_NUM_THREADS=1 $(PYTHON) -m benchmarks.learning $(if $(ALL),--all)
 
 soak: setup
 	.venv/bin/pytest -m soak -q -o faulthandler_timeout=3600

@@ -57,6 +57,9 @@ def trained(graph: Citations, seed: int) -> dict[str, float]:
         model = _export(grid, campaign)
         kept = load_file(model / "model.safetensors")["kept"]
         rounds = json.loads((model / "provenance.json").read_text("utf-8"))["rounds"]
+    if short := [one["number"] for one in rounds if one["workers"] < len(clients.capsules)]:
+        # On a machine that is too busy a worker may run out of its time: that is another setting.
+        raise MeasurementFailed(f"clients were lost in the rounds {short}")
     judged = clients.judged(federations.settings(seed=seed), kept)
     return {"test": judged.test, "rounds": len(rounds), "campaign_seconds": round(lasted, 1)}
 

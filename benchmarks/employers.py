@@ -25,6 +25,7 @@ ONCE = range(1, 2)
 DEVIATIONS = 2  # issue 4, Acceptance: better by more than so many, in log-loss
 BETTER_THAN = (ROOM + "majority", ROOM + "alone")
 CENTRAL = ROOM + "central"
+UNPROTECTED = ROOM + "without_noise"
 Numbers = dict[str, float]
 Found = Mapping[str, Mapping[str, Mapping[str, float]]]  # line -> seed -> what was measured
 
@@ -51,19 +52,22 @@ def staff(data: Path) -> Staff:
     return learning_data.read(path) if path.exists() else learning_data.fetch(CACHE)
 
 
-def _federated(people: Staff, seed: int) -> Numbers:
-    from demo import learning_model, learning_rehearsal  # noqa: PLC0415 - torch
-    from trust.entropy import seeded  # noqa: PLC0415
+def _federated(*, noise: bool) -> Callable[[Staff, int], Numbers]:
+    def run(people: Staff, seed: int) -> Numbers:
+        from demo import learning_model, learning_rehearsal  # noqa: PLC0415 - torch
+        from trust.entropy import seeded  # noqa: PLC0415
 
-    rounds = 0
+        rounds = 0
 
-    def hear(number: int, _told: object) -> None:
-        nonlocal rounds
-        rounds = number
+        def hear(number: int, _told: object) -> None:
+            nonlocal rounds
+            rounds = number
 
-    noise = seeded(f"{OURS} {seed}".encode())
-    weights = learning_rehearsal.trained(people, seed, noise, hear)
-    return {**asdict(learning_model.judged(weights, people)), "rounds": rounds}
+        entropy = seeded(f"{OURS} {seed}".encode())
+        weights = learning_rehearsal.trained(people, seed, entropy, hear, noise=noise)
+        return {**asdict(learning_model.judged(weights, people)), "rounds": rounds}
+
+    return run
 
 
 def _other(name: str) -> Callable[[Staff, int], Numbers]:
@@ -88,7 +92,13 @@ MODELS = (
         ONCE,
         _other("alone"),
     ),
-    Model(OURS, "this bundle: rho = 0.5, epsilon = 5.22 per person", SEEDS, _federated),
+    Model(OURS, "this bundle: rho = 0.5, epsilon = 5.22 per person", SEEDS, _federated(noise=True)),
+    Model(
+        UNPROTECTED,
+        "the same rounds, draws and clipping without noise, not private",
+        SEEDS,
+        _federated(noise=False),
+    ),
     Model(
         ROOM + "logistic",
         "logistic regression on everybody's records, not private",
@@ -113,13 +123,16 @@ def render(record: Found) -> str:
     if told is not None:
         losses = ", ".join(f"{loss:.3f}" for loss in _losses(record, OURS))
         below = " and ".join(f"{told[name]:.1f} below `{name}`" for name in BETTER_THAN)
-        cost = statistics.fmean(_losses(record, OURS)) - statistics.fmean(_losses(record, CENTRAL))
+        ours, central, unprotected = (
+            statistics.fmean(_losses(record, name)) for name in (OURS, CENTRAL, UNPROTECTED)
+        )
         verdict = "met" if met(record) else "missed"
         page += [
             "",
             f"Log-loss of the {len(SEEDS)} seeds: {losses}. In standard deviations of these, their",
             f"mean is {below} (asked: more than",
-            f"{DEVIATIONS}; {verdict}), and {cost:.3f} nats above `{CENTRAL}`.",
+            f"{DEVIATIONS}; {verdict}), and {ours - central:.3f} nats above `{CENTRAL}`, of which",
+            f"noise costs {ours - unprotected:.3f}.",
         ]
     return "\n".join(page) + "\n"
 

@@ -85,11 +85,11 @@ def main() -> int:
     todo = missing(chosen(arguments.only, everything=arguments.all), record)
     with ExitStack() as stack:
         _look(todo, _Tools(arguments.data, stack))
-    apart = {one.name for one in LINES if one.apart}
+    whole = {one.name for one in LINES if one.whole_machine}
     at_once = _measured(
-        arguments.data, [it for it in todo if it[0] not in apart], arguments.processes
+        arguments.data, [it for it in todo if it[0] not in whole], arguments.processes
     )
-    one_by_one = _measured(arguments.data, [it for it in todo if it[0] in apart], processes=1)
+    one_by_one = _measured(arguments.data, [it for it in todo if it[0] in whole], processes=1)
     for name, seed, numbers in chain(at_once, one_by_one):
         record.setdefault(name, {})[str(seed)] = numbers
         # A crash from here on costs the models that were being trained, nothing else.
