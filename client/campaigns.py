@@ -62,6 +62,13 @@ def add_campaign(verbs: Verbs) -> None:
         parser.add_argument("campaign", help="its id, or a unique prefix")
         if name == "report":
             parser.add_argument("--out", type=Path, help="also write release and report there")
+        if name == "watch":
+            parser.add_argument(
+                "--until",
+                default="",
+                metavar="WORD",
+                help="stop as soon as its state, its reason or a unit's reason has this word in it",
+            )
     parser = remote(
         verbs,
         "cancel",
@@ -118,12 +125,13 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def watch(arguments: argparse.Namespace) -> int:
-    """Follow one campaign; exit 0 once it is released, 1 when it ends otherwise."""
+    """Follow one campaign; exit 0 once it is released or says `--until`, 1 if it ends without."""
 
     async def visit(session: Session) -> Any:
-        return await _follow(session, arguments.campaign)
+        return await _follow(session, arguments.campaign, arguments.until)
 
-    return _finish(arguments, within(arguments.identity, visit), waited=True)
+    view = within(arguments.identity, visit)
+    return _finish(arguments, view, waited=not _says(view, arguments.until))
 
 
 def cancel(arguments: argparse.Namespace) -> int:
@@ -201,7 +209,7 @@ async def _call(session: Session, method: str, campaign: str) -> Any:
     return await session.call(getattr(stub, method), request)
 
 
-async def _follow(session: Session, campaign: str) -> Any:
+async def _follow(session: Session, campaign: str, until: str = "") -> Any:
     stub = campaigns_pb2_grpc.CampaignsStub(session.channel)
     request = campaigns_pb2.ShowCampaignRequest(campaign=campaign)
     view: Any = None
@@ -210,11 +218,16 @@ async def _follow(session: Session, campaign: str) -> Any:
             done, label = rounds.progress_of(view)
             bar.say(label)
             bar.reach(round(1000 * done))
-            if _state(view) in _ENDED:
+            if _state(view) in _ENDED or _says(view, until):
                 break
     if view is None:
         raise Unreachable("the scheduler ended the watch without a word", remedy="ask again")
     return view
+
+
+def _says(view: Any, word: str) -> bool:
+    reasons = [unit.reason for entry in view.rounds for unit in entry.units]
+    return bool(word) and any(word in said for said in (_state(view), view.reason, *reasons))
 
 
 def _parameters(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -120,7 +120,7 @@ class Commuters(Steps):
         """A bought scheduler serves an altered algorithm under the true authorisation."""
         self.grid.replace_scheduler(("-m", "demo.bought_scheduler"))
         campaign = self.start(STATISTICS)
-        view = self.follow(campaign, lambda view: bool(_refusal(view) or view["release"]))
+        view = self.until(campaign, "refused")
         self.tell.check(
             "a bought scheduler serves an altered algorithm: a worker refuses it",
             held=bool(_refusal(view)),

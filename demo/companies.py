@@ -129,10 +129,15 @@ class Companies(Steps):
                     f"         {entry['indicator']}: {entry['value']} [{entry['low']}, "
                     f"{entry['high']}] {entry['unit']}"
                 )
+        held = ", ".join(
+            f"{one['dimension']} {one['status']}"
+            for one in told["doughnut"]
+            if one["status"] in {"within", "beyond"}
+        )
         for picture in ("map", "flows"):
             out = self.out / f"{picture}.svg"
             self.run("graph", "draw", picture, graph, "--out", out, *anchor)
-        self.tell.say(f"  graph {graph}, map.svg and flows.svg beside it")
+        self.tell.say(f"  graph {graph}, map.svg and flows.svg beside it; cited limits: {held}")
 
 
 def read_figures() -> tuple[list[str], list[Row]]:

@@ -13,7 +13,6 @@ from loopback.territory import TRUSTEES, TRUSTEES_NEEDED
 from trust.documents.custody import AggregateOpened, EpochKey, ShareReturned
 from trust.documents.reporting import Partial
 
-ENDED = ("released", "failed", "cancelled")
 CAME = (1, 3, 5)  # the trustees who come; the others need not
 
 
@@ -27,7 +26,7 @@ class Custody:
         """One campaign of the bundle `name`: its id and its report."""
         tell, grid = self._steps.tell, self._steps.grid
         campaign = self._steps.start(name)
-        waits = self._until(campaign, "ceremony")
+        waits = self._steps.until(campaign, "ceremony")
         made = grid.hold_ceremony(campaign)
         tell.check(
             "the campaign waits until its key is made and shared among trustees, then workers "
@@ -43,21 +42,15 @@ class Custody:
     def _open(self, campaign: str) -> None:
         """Two trustees, who are not enough, then the third."""
         grid, tell = self._steps.grid, self._steps.tell
-        self._until(campaign, "trustees")
+        self._steps.until(campaign, "trustees")
         *first, last = CAME
         came = [grid.contribute(number) for number in first]
-        view = self._until(campaign, "trustees")
+        view = self._steps.until(campaign, "trustees")
         came.append(grid.contribute(last))
         tell.check(
             "two trustees open nothing; the third opens it",
             held=came == [1, 2, 3] and "trustees" in reason_of(view) and not view["release"],
             seen=f"{len(came)} of {TRUSTEES} came",
-        )
-
-    def _until(self, campaign: str, word: str) -> dict[str, Any]:
-        """The view once the campaign waits for what has `word` in it, or once it ended."""
-        return self._steps.follow(
-            campaign, lambda view: word in reason_of(view) or view["state"] in ENDED
         )
 
     def _tell_secrecy(self, campaign: str) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -107,11 +108,11 @@ class Steps:
         """Nobody consents by default."""
         campaign = self.start(name)
         # Until every worker has said what it can do, the scheduler waits for workers instead.
-        view = self.follow(campaign, lambda view: "consent" in view["reason"])
+        view = self.until(campaign, "consent")
         self.tell.check(
             "nobody consents by default: a trial is refused",
-            held=view["state"] == "draft" and "consent" in view["reason"],
-            seen=view["reason"],
+            held=view["state"] == "draft" and "consent" in (view["reason"] or ""),
+            seen=view["reason"] or "",
         )
         self.cancel(campaign, "a trial without consents")
 
@@ -157,16 +158,20 @@ class Steps:
         if ended.returncode and ENDED not in ended.stderr:
             raise CommandFailed(f"campaign cancel ended with {ended.returncode}: {ended.stderr}")
 
-    def follow(self, campaign: str, enough: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """The campaign's view once it is `enough`; bounded, and then the last one seen."""
-        deadline = time.monotonic() + WAIT_SECONDS
-        while True:
-            view: dict[str, Any] = self.run(
-                "campaign", "show", campaign, "--as", self.grid.operator
-            )
-            if enough(view) or time.monotonic() > deadline:
-                return view
-            time.sleep(POLL_SECONDS)
+    def until(self, campaign: str, word: str) -> dict[str, Any]:
+        """The campaign's view once its state or a reason has `word` in it, or once it ended.
+
+        Bounded as every command is, and then the view as it is.
+        """
+        asked, who = (campaign, "--until", word), ("--as", self.grid.operator)
+        try:
+            seen = self.grid.processes.attempt("campaign", "watch", *asked, *who).stdout
+        except subprocess.TimeoutExpired:
+            seen = ""
+        view: dict[str, Any] = (
+            json.loads(seen) if seen.strip() else self.run("campaign", "show", campaign, *who)
+        )
+        return view
 
     def wait_for_work(self) -> None:
         """Until some host runs a unit."""

@@ -61,7 +61,7 @@ def test_lines_that_are_asked_for_run_ten_seeds() -> None:
 def test_without_further_words_nothing_is_measured_that_nobody_asks_for() -> None:
     usual = [line.name for line in learning.chosen([], everything=False)]
     asked = {line.name for line in LINES if line.asked is not None}
-    assert asked - set(usual) == {"cora.grid"}, "what needs every core is measured by its name"
+    assert asked <= set(usual)
     assert {"cora.global", *(model.name for model in MODELS)} <= set(usual)
     assert "cora.sage" not in usual
     assert len(learning.chosen([], everything=True)) == len(LINES) + len(MODELS)
@@ -70,10 +70,21 @@ def test_without_further_words_nothing_is_measured_that_nobody_asks_for() -> Non
 
 
 def test_the_recorded_lines_on_cora_took_below_an_hour() -> None:
-    """What else is usual, five trainings of `mode_shift`, takes a minute of processor each."""
-    names = [line.name for line in LINES if line.usual]
-    seconds = [model["seconds"] for name in names for model in RECORD[name].values()]
-    assert sum(seconds) / CORES < HOUR * 5 / 6
+    """Those of whole grids one after the other, the others on two cores at once.
+
+    What else is usual, ten trainings of `mode_shift`, takes a minute of processor each.
+    """
+    usual = [line for line in LINES if line.usual]
+    alone, beside = (
+        sum(
+            model["seconds"]
+            for line in usual
+            if line.whole_machine is whole
+            for model in RECORD[line.name].values()
+        )
+        for whole in (True, False)
+    )
+    assert alone + beside / CORES < HOUR * 5 / 6
 
 
 def judged(loss: float) -> dict[str, float]:

@@ -14,6 +14,7 @@ from flower_campaigns import adopted, play, warm
 from capsule_runtime.adoption import ProbeSandbox, invented
 from capsule_runtime.sandbox import Zygote
 from capsule_runtime.sandbox.model import Limits
+from jobs.errors import ManifestRefused
 from jobs.flower import app as flower_apps
 from jobs.flower import choices as chosen
 from jobs.flower.errors import FlowerAppRefused
@@ -118,6 +119,26 @@ def test_strategies_that_need_single_replies_are_refused(
     with pytest.raises(FlowerAppRefused) as refused:
         probed(folder, zygote)
     assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize("data_class", ["personal", "company"])
+@pytest.mark.parametrize("strategy", ["FedMedian()", "Krum(num_malicious_nodes=0)"])
+def test_protected_data_give_no_single_replies_to_any_strategy(
+    apps: Path, tmp_path: Path, zygote: Zygote, strategy: str, data_class: str
+) -> None:
+    old = 'chosen(proximal_mu=0.5) if config["strategy"] == "FedProx" else chosen()'
+    folder = changed(apps, tmp_path, "server_app.py", old, f"strategy.{strategy}")
+    told = (folder / chosen.FILE).read_text("utf-8").replace('"public"', f'"{data_class}"')
+    priced = '[release]\nrho = "1"\nminimum_contributors = 20\n'
+    (folder / chosen.FILE).write_text(told.replace("[release]\n", priced), "utf-8")
+    with pytest.raises(FlowerAppRefused) as refused:
+        probed(folder, zygote)
+    assert refused.value.reason == "single-replies"
+    # Nor by asking for nodes one by one.
+    asked = told.replace("[data]\n", '[data]\nnode = "station"\n')
+    (folder / chosen.FILE).write_text(asked.replace("[release]\n", priced), "utf-8")
+    with pytest.raises(ManifestRefused, match="single replies are for public data"):
+        chosen.read(folder / chosen.FILE)
 
 
 def test_a_strategy_that_wants_more_nodes_is_shown_more(

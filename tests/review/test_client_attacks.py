@@ -24,7 +24,14 @@ from client import identity
 from client.errors import IdentityMissing, InputRefused
 from client.identity import Identity, Member
 from client.session import Session, require_current_root
-from protos.cadastre.v1 import audit_pb2, bundles_pb2, campaigns_pb2, consents_pb2
+from protos.cadastre.v1 import (
+    audit_pb2,
+    bundles_pb2,
+    campaigns_pb2,
+    consents_pb2,
+    states_pb2,
+)
+from terminal import exits
 from tests.audit.evidence_builder import START, TERRITORY, EvidenceBuilder, change
 from trust import certificates
 from trust import root as roots
@@ -276,7 +283,51 @@ def test_states_and_titles_from_elsewhere_do_not_crash_or_colour(
 def test_a_watch_that_ends_without_a_word_is_told(hostile: dict[str, Any]) -> None:
     hostile["Watch"] = []
     with pytest.raises(Problem, match="without a word"):
-        client.campaigns.watch(words(campaign="c"))
+        client.campaigns.watch(words(campaign="c", until=""))
+
+
+@pytest.mark.parametrize(
+    ("until", "seen"),
+    [
+        ("consents", 2),
+        ("refused", 3),
+        ("released", 4),
+        ("", 4),
+        ("nobody says this", 4),  # released all the same
+    ],
+)
+def test_a_watch_stops_at_the_first_word_that_it_waits_for(
+    hostile: dict[str, Any], until: str, seen: int
+) -> None:
+    refusal = campaigns_pb2.UnitView(reason="the worker refused: [blob-altered]")
+    said = (
+        campaigns_pb2.CampaignView(state=states_pb2.CAMPAIGN_STATE_DRAFT, reason="for workers"),
+        campaigns_pb2.CampaignView(state=states_pb2.CAMPAIGN_STATE_DRAFT, reason="for consents"),
+        campaigns_pb2.CampaignView(
+            state=states_pb2.CAMPAIGN_STATE_RUNNING,
+            rounds=[campaigns_pb2.RoundView(units=[refusal])],
+        ),
+        campaigns_pb2.CampaignView(state=states_pb2.CAMPAIGN_STATE_RELEASED),
+    )
+    heard: list[int] = []
+
+    def views() -> Iterator[Any]:
+        for number, view in enumerate((*said, None), start=1):
+            heard.append(number)
+            yield view
+
+    hostile["Watch"] = views()
+    assert client.campaigns.watch(words(campaign="c", until=until)) == exits.OK
+    assert len(heard) == seen
+
+
+def test_a_campaign_that_fails_before_it_says_the_word_ends_the_watch_with_1(
+    hostile: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = campaigns_pb2.CampaignView(state=states_pb2.CAMPAIGN_STATE_FAILED, reason="too few")
+    hostile["Watch"] = [failed]
+    assert client.campaigns.watch(words(campaign="c", until="consents")) == exits.FAILURE
+    assert "the campaign is failed: too few" in capsys.readouterr().err
 
 
 # --- bundles and members ---
