@@ -14,7 +14,6 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from fractions import Fraction
 from types import ModuleType
 from typing import Any, cast
 
@@ -33,8 +32,8 @@ from jobs.opening import built_in_folder
 from protection.columns import Tables
 from trust.entropy import Entropy
 
-# Times a rho of the bundle: the noise of a sum is then below a thousandth of a step, hence none.
-NO_NOISE = 10**9
+PRICED = re.compile(r'noise = \{ mechanism = "discrete_gaussian", rho = "[\d.]+" \}')
+UNPRICED = 'noise = { mechanism = "none" }'  # a manifest has it for public data only
 
 
 def trained(
@@ -44,7 +43,7 @@ def trained(
 
     Without `noise`, what it would release if it protected nobody: clipped and drawn all the same.
     """
-    program = _program(noise=noise)
+    program = program_of(noise=noise)
     manifest = program.bundle_file.manifest
     chosen = {**description.defaults(manifest), "seed": str(seed)}
     blob = parameters.encode(parameters.from_texts(chosen, manifest.bounds()), manifest.bounds())
@@ -59,17 +58,14 @@ def trained(
     return np.array(last["weights"])
 
 
-def _program(*, noise: bool) -> Program:
+def program_of(*, noise: bool) -> Program:
+    """The bundle; or, as it would be on public data, the same without noise."""
     folder = built_in_folder(BUNDLE)
     files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
     if not noise:
-        told, found = re.subn(
-            r'rho = "([\d.]+)"',
-            lambda one: f'rho = "{NO_NOISE * Fraction(one[1])}"',
-            files["bundle.toml"].decode(),
-        )
+        told, found = PRICED.subn(UNPRICED, files["bundle.toml"].decode())
         assert found == len(archive.pack_folder(folder).manifest.rules())
-        files["bundle.toml"] = told.encode()
+        files["bundle.toml"] = told.replace('["company"]', '["public"]').encode()
     return read_program(archive.pack(files), LIBRARIES)
 
 

@@ -42,7 +42,7 @@ class NoiseChoice(Part):
         if free and Decimal(self.rho) != 0:
             raise ValueError("a release without noise has no price; remove rho")
         if not free and not 0 < Decimal(self.rho) <= 100:
-            raise ValueError('noise has a price above 0; write rho = "0.1"')
+            raise ValueError('noise has a price above 0, at most 100; write rho = "0.1"')
         return self
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import sys
@@ -29,6 +30,7 @@ from demo import learning_data, learning_model, learning_rehearsal  # noqa: E402
 from graph.learning import mode_shift  # noqa: E402
 from jobs import archive, description, manifest, opening, parameters  # noqa: E402
 from protection.columns import Tables  # noqa: E402
+from trust.documents.rules import Mechanism  # noqa: E402
 from trust.entropy import seeded  # noqa: E402
 
 FOLDER = opening.built_in_folder("mode_shift")
@@ -384,6 +386,15 @@ def test_a_campaign_without_sandbox_gives_a_model_that_can_be_judged() -> None:
     found = learning_model.judged(weights, staff)
     assert 0 < found.loss < 20
     assert 0 <= found.macro_f1 <= 1
+
+
+def test_what_noise_costs_is_measured_with_nothing_else_changed() -> None:
+    ours, without = (learning_rehearsal.program_of(noise=noise) for noise in (True, False))
+    assert {rule.mechanism for rule in ours.rules} == {Mechanism.DISCRETE_GAUSSIAN}
+    assert without.rules == tuple(
+        dataclasses.replace(rule, mechanism=Mechanism.NONE, rho="0") for rule in ours.rules
+    )
+    assert (without.draw, without.rounds) == (ours.draw, ours.rounds)
 
 
 @pytest.mark.sandbox
