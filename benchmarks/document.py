@@ -23,6 +23,8 @@ Every figure comes from the real path in real processes; every ratio from the tw
 run. Started by root, whatever touches a capsule runs as the worker's own user. Memory of
 processes that forbid inspection is shown to root only: an ordinary user gets the upper end
 `worker.idle_rss_mib` instead of `worker.idle_pss_mib`.
+What models are worth and not what they take (Cora, travel modes) is measured by
+`make bench-learning`: [learning.md](learning.md).
 
 n is how many repetitions the value is the median of; the runs, with their machines, are below.
 """
