@@ -27,7 +27,7 @@ from protection.cohort import Cohort, check_cohort
 from protection.errors import QuantiseRefused, RingOverflow, RuleRefused
 from protection.quantise import to_steps
 from protection.ring import require_room
-from trust.documents.rules import DataClass, Protection, ReleaseRules
+from trust.documents.rules import DataClass, Mechanism, Protection, ReleaseRules
 from trust.entropy import Entropy
 
 Vectors = dict[str, NDArray[np.int64]]  # output -> whole steps in the rule's shape
@@ -93,14 +93,15 @@ def judge(rules: tuple[ReleaseRules, ...], frame: bytes | None) -> Judged:
         cells = math.prod(rule.shape)
         values = np.frombuffer(frame, _frame_dtype(rule), cells, offset).reshape(rule.shape)
         offset += 8 * cells
-        if values.dtype == np.float64 and not np.isfinite(values).all():
-            return Judged(neutral(rules), Verdict.NOT_FINITE)
         try:
             steps = to_steps(values, accounting.step_of(rule))
         except QuantiseRefused:
-            return Judged(neutral(rules), Verdict.OUT_OF_RANGE)
+            finite = values.dtype != np.float64 or np.isfinite(values).all()
+            verdict = Verdict.OUT_OF_RANGE if finite else Verdict.NOT_FINITE
+            return Judged(neutral(rules), verdict)
         inside = clip(steps, rule.norm, accounting.bound_in_steps(rule))
-        clipped = clipped or not np.array_equal(inside, steps)
+        # What is inside comes back as it is; of large outputs each pass over them is felt.
+        clipped = clipped or not (inside is steps or np.array_equal(inside, steps))
         vectors[rule.output] = inside
     return Judged(vectors, Verdict.CLIPPED if clipped else Verdict.ACCEPTED)
 
@@ -145,7 +146,7 @@ class Sum:
         # No overflow from here on: the room was checked for so many contributors at the bound.
         for judged, count in runs:
             for name, vector in judged.vectors.items():
-                self._values[name] += vector * np.int64(count)
+                self._values[name] += vector if count == 1 else vector * np.int64(count)
         self._contributors += units
         self._capsules += 1
 
@@ -192,7 +193,8 @@ def protect_clear(
     check_cohort(rules, total.cohort)
     values = total.values
     for rule in rules:
-        values[rule.output] += accounting.noise_of(rule, rounds).draw(rule.shape, entropy)
+        if rule.mechanism is not Mechanism.NONE:
+            values[rule.output] += accounting.noise_of(rule, rounds).draw(rule.shape, entropy)
     cost: Fraction = accounting.rho_of(rules) / rounds
     return ProtectedSum(
         values, accounting.variances_of(rules, rounds), total.cohort, accounting.to_text(cost)

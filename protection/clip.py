@@ -24,6 +24,8 @@ def clip(vector: NDArray[np.int64], norm: Norm, bound: Fraction) -> NDArray[np.i
     match norm:
         case Norm.LINF:
             limit = min(math.floor(bound), np.iinfo(np.int64).max)
+            if not vector.size or (vector.min() >= -limit and vector.max() <= limit):
+                return vector
             return np.clip(vector, -limit, limit)
         case Norm.L1:
             return _scaled_l1(vector, math.floor(bound))

@@ -50,13 +50,15 @@ async def put(channel: grpc.aio.Channel, data: bytes) -> Digest:
 async def get(channel: grpc.aio.Channel, digest: Digest) -> bytes:
     """The blob `digest`. Raises the remote refusal, TransferBroken or BlobAltered."""
     stub = blobs_pb2_grpc.BlobsStub(channel)
-    received = bytearray()
+    parts: list[bytes] = []
+    received = 0
     for attempt in range(ATTEMPTS):
         try:
-            request = blobs_pb2.GetRequest(digest=digest, offset=len(received))
+            request = blobs_pb2.GetRequest(digest=digest, offset=received)
             async for message in stub.Get(request, timeout=4 * CALL_TIMEOUT_SECONDS):
-                received += message.data
-                if len(received) > MAXIMUM_BLOB_BYTES:
+                parts.append(message.data)
+                received += len(message.data)
+                if received > MAXIMUM_BLOB_BYTES:
                     raise TransferBroken(
                         f"blob {digest} is larger than {MAXIMUM_BLOB_BYTES} B",
                         remedy="tell whoever runs the other program: no blob may be that large",
@@ -66,7 +68,7 @@ async def get(channel: grpc.aio.Channel, digest: Digest) -> bytes:
             problem = from_rpc_error(error)
             if not problem.retryable or attempt == ATTEMPTS - 1:
                 raise problem from error
-    data = bytes(received)
+    data = b"".join(parts)
     if Digest.of(data) != digest:
         raise BlobAltered(
             f"the bytes received for {digest} have another digest",

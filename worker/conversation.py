@@ -261,8 +261,12 @@ class Conversation:
         wanted = (
             report.statement for report in reports if report.attempt not in self.freshness.ended
         )
-        blobs = (self._journal.content(Digest.of(said)) for said in wanted if said is not None)
-        return tuple(blob for blob in blobs if len(blob) <= INLINE_BYTES)
+        blobs = (
+            self._journal.small_content(Digest.of(said), INLINE_BYTES)
+            for said in wanted
+            if said is not None
+        )
+        return tuple(blob for blob in blobs if blob is not None)
 
     # --- in ---
 

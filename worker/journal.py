@@ -33,6 +33,7 @@ from worker.journal_file import JournalFile
 from worker.retention import Retention
 
 RETENTION = Retention()
+LARGE_BYTES = 1 << 20  # a statement's blob that is copied into the database once it was told
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ class Journal:
                 ).rowcount
                 if changed:
                     run.execute("INSERT OR IGNORE INTO receipt VALUES (?,?)", (digest, orders))
+        self._file.catch_up()
 
     # --- rounds and statements ---
 
@@ -217,6 +219,8 @@ class Journal:
 
         A later one, made because we crashed or raced, is thrown away unseen.
         """
+        if len(statement.content) > LARGE_BYTES:
+            self._file.put_off()
         with self._file.transaction() as run:
             kept_now = run.execute(
                 "INSERT OR IGNORE INTO statement VALUES (?,?,?,?,?,?,?,NULL,?)",
@@ -241,6 +245,12 @@ class Journal:
         """The blob that goes with a kept statement, by its envelope's digest."""
         row = self._file.row("SELECT content FROM statement WHERE digest=?", (envelope,))
         return bytes(row[0])
+
+    def small_content(self, envelope: Digest, most: int) -> bytes | None:
+        """The same where it has at most `most` bytes; a larger one is not read."""
+        query = "SELECT content FROM statement WHERE digest=? AND length(content)<=?"
+        row = self._file.row(query, (envelope, most))
+        return None if row is None else bytes(row[0])
 
     # --- reports ---
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ from worker.errors import JournalRefused
 
 FILE_NAME = "journal.sqlite"
 BUSY_SECONDS = 10.0
+# Pages of the write-ahead log after which a commit copies them into the database (SQLite's own
+# default), and how many may wait while a large write is put off: 64 MiB.
+_USUAL_PAGES, _MOST_PAGES = 1_000, 16_384
 _APPLICATION = 0x43414405  # "CAD", file kind 5
 _VERSION = 5
 _SCHEMA = (
@@ -86,6 +89,7 @@ class JournalFile:
                 self._connection.close()
                 raise
         self._path.chmod(0o600)
+        self._behind = False
 
     def close(self) -> None:
         """Release the file."""
@@ -118,6 +122,27 @@ class JournalFile:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+
+    def put_off(self) -> None:
+        """Leave what is committed from now on in the write-ahead log, until `catch_up`.
+
+        It is on disk there. Copying megabytes into the database would take as long again, while
+        somebody waits for what was written.
+        """
+        if not self._behind:
+            self.one(f"PRAGMA wal_autocheckpoint={_MOST_PAGES}")
+            self._behind = True
+
+    def catch_up(self) -> None:
+        """Copy what was put off; if we crash before, the next opening reads it from the log.
+
+        A full disk is told by the next write: what is in the log is safe there.
+        """
+        if self._behind:
+            with suppress(StorageFailed):
+                self.rows("PRAGMA wal_checkpoint(PASSIVE)")
+                self.one(f"PRAGMA wal_autocheckpoint={_USUAL_PAGES}")
+                self._behind = False
 
     @contextmanager
     def translated(self) -> Iterator[None]:

@@ -8,9 +8,11 @@ or a fresh seed, and is not charged again.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Protocol
 
 from capsule_runtime import guard
@@ -90,6 +92,17 @@ class Sandboxed:
     zygote: Zygote
     program: Program
     parameters: bytes
+
+    def lots(self, capsule: CapsuleId) -> Digest:
+        """The seed by which persons of `capsule` are drawn: of the parameters and its id."""
+        own = self._hashed.copy()
+        own.update(capsule.encode())
+        return Digest(f"sha256:{own.hexdigest()}")
+
+    @cached_property
+    def _hashed(self) -> hashlib._Hash:
+        # Once per unit and not per capsule: with a state they have megabytes.
+        return hashlib.sha256(self.parameters)
 
 
 def contribute(
@@ -257,11 +270,9 @@ def _one_capsule(
         # As many as would have been drawn: that it failed does not show in the cohort's number.
         units = units or max(1, round(opened.units * program.draw))
         tables = columns.decode(opened.columns)
-        parts = drawn(
-            portions(tables, program.tables, program.unit),
-            program.draw,
-            Digest.of(sandboxed.parameters + capsule.encode()),
-        )
+        parts = portions(tables, program.tables, program.unit)
+        if program.draw < 1:
+            parts = drawn(parts, program.draw, sandboxed.lots(capsule))
     except (CapsuleError, ProtectionError):
         return _failed(program, units)
     return tuple(

@@ -7,6 +7,7 @@ zygote; when it does not come in time, the whole sandbox is killed.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import signal
@@ -24,7 +25,10 @@ DONE = struct.Struct("<ciBddq")
 STOP = b"S"
 FRAME_LENGTH = struct.Struct("<I")
 PACKET_BYTES = 4096
-CHUNK_BYTES = 65536
+CHUNK_BYTES = 65536  # of a pipe as the kernel makes it
+# The kernel's own limit for whoever is not root (/proc/sys/fs/pipe-max-size): a frame of many
+# megabytes then wakes its reader a sixteenth as often.
+LARGE_PIPE_BYTES = 1 << 20
 STDERR_BYTES = 4096
 # Ours: the zygote enforces the wall limit itself; this much later the host stops believing in it.
 GRACE_SECONDS = 2.0
@@ -73,7 +77,7 @@ class Inputs:
 class Written:
     """What one child wrote, cut at its caps."""
 
-    frame: bytes
+    frame: bytes | bytearray
     overflowed: bool
     stderr: bytes
 
@@ -89,6 +93,7 @@ class _Tap:
         self.descriptor = descriptor
         self._cap = cap
         self._endless = endless
+        self._chunk = CHUNK_BYTES if cap <= CHUNK_BYTES else LARGE_PIPE_BYTES
         self.content = bytearray()
         self.overflowed = False
         self.listening = True
@@ -97,7 +102,7 @@ class _Tap:
         """Take what is there now."""
         try:
             while self.listening:
-                chunk = os.read(self.descriptor, CHUNK_BYTES)
+                chunk = os.read(self.descriptor, self._chunk)
                 room = self._cap - len(self.content)
                 self.content += chunk[:room]
                 self.overflowed = len(chunk) > room and not self._endless
@@ -164,6 +169,10 @@ def exchange(
             reading, writing = os.pipe2(os.O_CLOEXEC)
             stack.callback(os.close, reading)
             os.set_blocking(reading, False)
+            if cap > CHUNK_BYTES:
+                # Where this user has no more room for pipes the frame comes in smaller pieces.
+                with contextlib.suppress(OSError):
+                    fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, LARGE_PIPE_BYTES)
             taps.append(_Tap(reading, cap, endless=bool(taps)))
             given.append(writing)
         message = RUN.pack(
@@ -180,7 +189,7 @@ def exchange(
         deadline = time.monotonic() + limits.wall_seconds + GRACE_SECONDS
         report = _Listening(control, taps).until(deadline if layers.wall else None)
     written = Written(
-        bytes(taps[0].content),
+        taps[0].content,
         taps[0].overflowed,
         bytes(taps[1].content) if inputs.keep_stderr else b"",
     )
@@ -206,7 +215,7 @@ def judge(report: Report, written: Written, frame_bytes: int, layers: Layers = A
     status = Status.refused_output if written.overflowed else _status(report)
     frame = None
     if status is Status.ok:
-        frame = written.frame[FRAME_LENGTH.size :]
+        frame = bytes(memoryview(written.frame)[FRAME_LENGTH.size :])
         exact = written.frame[: FRAME_LENGTH.size] == FRAME_LENGTH.pack(frame_bytes)
         if layers.frame_check and not (exact and len(frame) == frame_bytes):
             status, frame = Status.refused_output, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -23,7 +24,7 @@ from trust.policy import Served
 from trust.policy.errors import TwoPlans
 from worker import journal_file
 from worker.errors import JournalRefused
-from worker.journal import Journal, SeenLedger, Statement
+from worker.journal import LARGE_BYTES, Journal, SeenLedger, Statement
 
 pytestmark = pytest.mark.base
 
@@ -119,6 +120,30 @@ def test_the_first_statement_stands(journal: Journal, tmp_path: Path) -> None:
     assert Journal(tmp_path).statement(CAMPAIGN, 1, KIND) == SAID
     assert Journal(tmp_path).content(Digest.of(SAID.envelope)) == SAID.content
     assert Journal(tmp_path).statement(CAMPAIGN, 1, UnitKind.CONCLUDE) is None
+
+
+def test_a_large_statement_is_safe_at_once_and_copied_once_it_was_told(
+    journal: Journal, tmp_path: Path
+) -> None:
+    content = seeded(b"state")(LARGE_BYTES + 1)
+    large = Statement(PLAN, b"a large envelope", content)
+    journal.begin_exchange(1, b"one")
+    journal.keep_statement(CAMPAIGN, 1, KIND, large)
+    database = tmp_path / journal_file.FILE_NAME
+    assert database.stat().st_size < LARGE_BYTES  # it is in the write-ahead log alone
+    crashed = tmp_path / "crashed"
+    shutil.copytree(tmp_path, crashed, ignore=lambda *_: ["crashed"])
+    assert Journal(crashed).statement(CAMPAIGN, 1, KIND) == large
+    journal.end_exchange(1, b"orders", ())
+    assert database.stat().st_size > LARGE_BYTES
+    assert journal.statement(CAMPAIGN, 1, KIND) == large
+
+
+def test_a_large_blob_is_not_read_to_learn_that_it_is_large(journal: Journal) -> None:
+    journal.keep_statement(CAMPAIGN, 1, KIND, SAID)
+    named, size = Digest.of(SAID.envelope), len(SAID.content)
+    assert journal.small_content(named, size) == SAID.content
+    assert journal.small_content(named, size - 1) is None
 
 
 def test_reports_are_repeated_until_receipted(journal: Journal) -> None:
