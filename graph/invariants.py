@@ -1,6 +1,10 @@
 """What holds in every graph, checked before one is signed and again by whoever reads it.
 
-These checks need nothing but the document; the SHACL shapes say the same and more in RDF.
+These checks need nothing but the document. The SHACL shapes say in RDF what concerns one
+statement: its fields, their forms and ranges, the kinds of node that a relation joins. The minimum
+cohort is checked here alone, and so is what a shape cannot see or would have to list: the order of
+rows, one edition of a series, fields that stand together or not at all, ids that tell their kind,
+known codes and units, the letters of a text, the digest of what a source was read from.
 """
 
 from __future__ import annotations
