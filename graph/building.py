@@ -1,7 +1,8 @@
 """From a build plan, open tables and verified releases to one sound graph.
 
 Pure: what was read goes in, a graph comes out, the same bytes for the same input and moment.
-An edge with fewer persons than its source's minimum is left out and counted in the source.
+An edge with fewer persons than its source's minimum, or without the count that would tell, is left
+out and counted in the source.
 """
 
 from __future__ import annotations
@@ -172,13 +173,6 @@ def _own_factor(yard: Yard, own: InlineFactor) -> None:
 
 
 def _table(yard: Yard, table: Table, data: bytes) -> None:
-    counts = table.unit == invariants.PERSONS or "count" in table.columns
-    least = invariants.LEAST_PERSONS if counts else 0
-    if table.minimum is not None and table.minimum < least:
-        raise PlanRefused(
-            f"{table.file}: a minimum of {table.minimum} is under {least} persons",
-            remedy=f"leave it out, or give {least} or more",
-        )
     source = Source(
         id=f"source:{table.series}",
         kind=SourceKind.TABLE,
@@ -187,7 +181,7 @@ def _table(yard: Yard, table: Table, data: bytes) -> None:
         attribution=table.attribution,
         licence=table.licence,
         digest=Digest.of(data),
-        minimum=least if table.minimum is None else table.minimum,
+        minimum=opentables.minimum(table),
         withheld=0,
     )
     yard.add_source(source)

@@ -51,7 +51,7 @@ class ShapesRefused(GraphInvalid):
 
 
 class CohortBroken(GraphInvalid):
-    """An edge whose count is below the minimum of the source that it comes from."""
+    """An edge whose count is below its source's minimum, or is missing where there is one."""
 
     code = "graph-cohort-broken"
     kind = Kind.REFUSED

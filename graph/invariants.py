@@ -1,6 +1,10 @@
 """What holds in every graph, checked before one is signed and again by whoever reads it.
 
-These checks need nothing but the document; the SHACL shapes say the same and more in RDF.
+These checks need nothing but the document. The SHACL shapes say in RDF what concerns one
+statement: its fields, their forms and ranges, the kinds of node that a relation joins. The minimum
+cohort is checked here alone, and so is what a shape cannot see or would have to list: the order of
+rows, one edition of a series, fields that stand together or not at all, ids that tell their kind,
+known codes and units, the letters of a text, the digest of what a source was read from.
 """
 
 from __future__ import annotations
@@ -64,9 +68,10 @@ def check(graph: TerritoryGraph) -> None:
         _relation(link, nodes, sources)
         if link.relation in MOVING:
             raise GraphInvalid(f"{_name(link)} moves something: it needs a quantity")
-        if sources[link.source].kind is SourceKind.RELEASE:
+        source = sources[link.source]
+        if source.kind is SourceKind.RELEASE or source.minimum > 0:
             # A link carries no count: nobody could tell how many stand behind it.
-            raise CohortBroken(f"{_name(link)} comes from contributed data without a count")
+            raise _uncounted(link, source)
     _ordered(graph.flows, flow_key, "flows")
     for flow in graph.flows:
         _relation(flow, nodes, sources)
@@ -78,13 +83,28 @@ def check(graph: TerritoryGraph) -> None:
 
 
 def cohort(flow: Flow, source: Source) -> None:
-    """Raise CohortBroken when fewer persons stand behind `flow` than its source demands."""
+    """Raise CohortBroken when fewer persons stand behind `flow` than its source demands.
+
+    A flow that does not say how many is as one of too few. Only an open table whose source states
+    a minimum of 0 counts nobody: then the build plan said so (`minimum = 0`).
+    """
     counted = flow.quantity if flow.unit == PERSONS else flow.count
-    if source.kind is SourceKind.RELEASE and counted is None:
-        raise CohortBroken(f"{_name(flow)} comes from contributed data without a count")
+    if counted is None:
+        if source.kind is SourceKind.RELEASE or source.minimum > 0:
+            raise _uncounted(flow, source)
+        return
     least = max(source.minimum, LEAST_PERSONS if source.kind is SourceKind.TABLE else 0)
-    if counted is not None and decimals.require(counted, _name(flow)) < least:
+    if decimals.require(counted, _name(flow)) < least:
         raise CohortBroken(f"{_name(flow)} counts {counted} persons, under the minimum of {least}")
+
+
+def _uncounted(edge: Link | Flow, source: Source) -> CohortBroken:
+    if source.kind is SourceKind.RELEASE:
+        return CohortBroken(f"{_name(edge)} comes from contributed data without a count")
+    return CohortBroken(
+        f"{_name(edge)} comes without a count from {source.id}, where at least {source.minimum} "
+        "persons stand behind an edge"
+    )
 
 
 def _nodes(graph: TerritoryGraph, sources: dict[str, Source]) -> dict[str, Node]:

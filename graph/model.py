@@ -205,7 +205,7 @@ class Source:
     licence: str
     digest: Digest | None  # of the release's envelope or the table's bytes
     minimum: int  # persons behind an edge, at least; 0 where no persons are counted
-    withheld: int  # edges left out because they were below it
+    withheld: int  # edges left out because they were below it, or did not say
 
 
 Node = Territory | Place | Actor | Resource | Action | Objective

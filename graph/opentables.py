@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from graph import decimals
+from graph import decimals, invariants
 from graph.errors import PlanRefused, TableRefused
 from graph.model import (
     ENDS,
@@ -60,8 +60,49 @@ def nodes(table: Table, data: bytes, source: str) -> Iterator[Node]:
         yield kind(id=identifier, name=row["name"], source=source, **fields)
 
 
+def minimum(table: Table) -> int:
+    """Persons behind each edge of `table`, at least; 0 where its edges count nobody.
+
+    Raises PlanRefused when the plan does not tell which of the two it is.
+    """
+    if holds_nodes(table) or _RELATIONS[table.holds] not in MOVING:
+        if table.minimum:
+            raise PlanRefused(
+                f"{table.file}: rows of {table.holds} count nobody, a minimum says nothing of them",
+                remedy="leave `minimum` out: it is of flows",
+            )
+        return 0
+    unit, counts = _unit(table), "count" in table.columns
+    in_persons = unit == invariants.PERSONS
+    if in_persons and counts:
+        raise PlanRefused(
+            f"{table.file}: the quantity itself counts persons, a count beside it is one too many",
+            remedy="leave the column `count` out",
+        )
+    if in_persons or counts:
+        least = invariants.LEAST_PERSONS
+        if table.minimum is not None and table.minimum < least:
+            raise PlanRefused(
+                f"{table.file}: a minimum of {table.minimum} is under {least} persons",
+                remedy=f"leave it out, or give {least} or more",
+            )
+        return least if table.minimum is None else table.minimum
+    if table.minimum != 0:
+        # Who stands behind a kilowatt-hour cannot be seen in it: the plan's author answers for it.
+        raise PlanRefused(
+            f"{table.file}: rows in {unit[:40]} do not say how many persons stand behind them",
+            remedy="name its column of persons as `count`; or, if they need no floor, say so: "
+            "write `minimum = 0`",
+        )
+    return 0
+
+
 def edges(table: Table, data: bytes, source: str) -> tuple[list[Link], list[Flow]]:
-    """The edges that the rows of `table` state; rows of one edge are added up."""
+    """The edges that the rows of `table` state; rows of one edge are added up.
+
+    An edge has a count when each of its rows has one; `graph.invariants.cohort` tells what becomes
+    of the others.
+    """
     relation = _RELATIONS[table.holds]
     if relation not in MOVING:
         _require_columns(table, ("origin", "target"), ())
@@ -72,8 +113,7 @@ def edges(table: Table, data: bytes, source: str) -> tuple[list[Link], list[Flow
     gate = relation in {Relation.CONSUMPTION, Relation.PRODUCTION}
     needed = ("origin", "resource", "quantity") + (() if gate else ("target",))
     _require_columns(table, needed, ("count",))
-    if table.unit is None or len(table.period) != 2:
-        raise PlanRefused(f"{table.file}: flows need a unit and a period of two days")
+    unit = _unit(table)
     sums: dict[tuple[str, str, str], tuple[Decimal, Decimal | None]] = {}
     for row in _rows(table, data):
         resource = _node(table, row, "resource")
@@ -96,7 +136,7 @@ def edges(table: Table, data: bytes, source: str) -> tuple[list[Link], list[Flow
             target=target,
             resource=resource,
             quantity=decimals.canonical(quantity),
-            unit=table.unit,
+            unit=unit,
             begins=begins,
             ends=ends,
             source=source,
@@ -117,6 +157,12 @@ def holds_nodes(table: Table) -> bool:
         return False
     known = ", ".join([*_NODES, *_RELATIONS])
     raise PlanRefused(f"{table.file} holds {table.holds[:40]!r}; known are {known}")
+
+
+def _unit(table: Table) -> str:
+    if table.unit is None or len(table.period) != 2:
+        raise PlanRefused(f"{table.file}: flows need a unit and a period of two days")
+    return table.unit
 
 
 def _rows(table: Table, data: bytes) -> Iterator[dict[str, str]]:

@@ -119,7 +119,7 @@ class Table:
     within: str | None = None  # a node that every row of nodes belongs to
     unit: str | None = None
     period: tuple[str, ...] = ()
-    minimum: int | None = None  # persons behind an edge, at least
+    minimum: int | None = None  # persons behind a flow, at least; 0 where its rows count nobody
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from graph import building, releases
 from graph import plan as plans
@@ -16,10 +18,11 @@ def built(
     *,
     plan: str = PLAN,
     places: str = PLACES,
+    more: Mapping[str, bytes] = MappingProxyType({}),
 ) -> TerritoryGraph:
     given = [town.publish(a_report(CELLS))] if folders is None else folders
     found = releases.verified(releases.gather(given), town.trusted())
     return building.build(
-        plans.read(plan.encode()), plan.encode(), {"places.csv": places.encode()}, found,
+        plans.read(plan.encode()), plan.encode(), {"places.csv": places.encode(), **more}, found,
         territory=NAME, dated=NOW,
     )  # fmt: skip

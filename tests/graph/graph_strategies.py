@@ -48,6 +48,11 @@ def graphs(draw: st.DrawFn, territory: str = NAME) -> TerritoryGraph:
         "source:table", SourceKind.TABLE, "a table", draw(TEXTS), draw(TEXTS), "L",
         Digest.of(b"t"), draw(st.integers(20, 40)), draw(st.integers(0, 9)),
     )  # fmt: skip
+    # One that counts nobody: it states no minimum, and its edges have no count.
+    bare = Source(
+        "source:open", SourceKind.TABLE, "an open table", draw(TEXTS), draw(TEXTS), "L",
+        Digest.of(b"o"), 0, 0,
+    )  # fmt: skip
     release = Source(
         "source:release", SourceKind.RELEASE, "a release", draw(TEXTS), draw(TEXTS), "L",
         Digest.of(draw(st.binary(max_size=2))), draw(st.integers(20, 40)), 3,
@@ -88,12 +93,12 @@ def graphs(draw: st.DrawFn, territory: str = NAME) -> TerritoryGraph:
     links = {
         link_key(link): link
         for link in [
-            Link(Relation.BELONGING, places[0].id, "territory:t", table.id),
-            Link(Relation.PARTICIPATION, draw(st.sampled_from(actors)).id, action.id, table.id),
-            Link(Relation.INTEREST, action.id, objectives[0].id, table.id),
+            Link(Relation.BELONGING, places[0].id, "territory:t", bare.id),
+            Link(Relation.PARTICIPATION, draw(st.sampled_from(actors)).id, action.id, bare.id),
+            Link(Relation.INTEREST, action.id, objectives[0].id, bare.id),
         ][: draw(st.integers(0, 3))]
     }
-    flows = [_flow(draw, release, table, places, actors, resources) for _ in range(5)]
+    flows = [_flow(draw, (release, table, bare), places, actors, resources) for _ in range(5)]
     kept = {flow_key(flow): flow for flow in flows}
     factors = [
         Factor(resources[0].id, "0.2", "0.1", "0.30001", "kgCO2e/km", cited.id)
@@ -105,22 +110,22 @@ def graphs(draw: st.DrawFn, territory: str = NAME) -> TerritoryGraph:
         actions=(action,), objectives=_sorted(objectives),
         links=tuple(links[key] for key in sorted(links)),
         flows=tuple(kept[key] for key in sorted(kept)), factors=tuple(factors),
-        sources=_sorted([table, release, cited]),
+        sources=_sorted([table, release, bare, cited]),
     )  # fmt: skip
 
 
 coordinates = st.decimals(-90, 90, places=4, allow_nan=False).map(decimals.canonical)
 
 
-def _flow(draw, release, table, places, actors, resources) -> Flow:  # type: ignore[no-untyped-def]
+def _flow(draw, sources, places, actors, resources) -> Flow:  # type: ignore[no-untyped-def]
     # Who trades does so with another one.
     moving = sorted(MOVING - (set() if len(actors) > 1 else {Relation.TRANSACTION}))
     relation = draw(st.sampled_from(moving))
     resource = draw(st.sampled_from(resources)).id
     quantity = draw(amounts(40))
     commuting = relation is Relation.COMMUTING
-    source = draw(st.sampled_from([release, table]))
-    half = draw(st.none() | amounts(0, 40)) if source is release else None
+    source = draw(st.sampled_from(sources))
+    half = draw(st.none() | amounts(0, 40)) if source.kind is SourceKind.RELEASE else None
     match relation:
         case Relation.COMMUTING:
             origin, target = (draw(st.sampled_from(places)).id for _ in range(2))
@@ -141,7 +146,7 @@ def _flow(draw, release, table, places, actors, resources) -> Flow:  # type: ign
         source=source.id,
         lower=None if half is None else decimals.canonical(quantity - half),
         upper=None if half is None else decimals.canonical(quantity + half),
-        count=None if commuting else draw(counts if source is release else st.none() | counts),
+        count=None if commuting or not source.minimum else draw(counts),
     )
 
 

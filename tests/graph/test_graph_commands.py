@@ -30,6 +30,7 @@ title = "Électricité"
 attribution = "essai"
 licence = "Licence Ouverte 2.0"
 unit = "MWh"
+minimum = 0
 period = ["2026-01-01", "2026-12-31"]
 columns = { origin = "place", resource = "what", quantity = "mwh" }
 """

@@ -4,25 +4,30 @@ import csv
 import enum
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from rdflib import DCTERMS, OWL, RDF, RDFS, SKOS, XSD, Graph, Literal, URIRef
+from rdflib import DCTERMS, OWL, RDF, RDFS, SH, SKOS, XSD, Graph, Literal, URIRef
+from rdflib.collection import Collection
+from rdflib.term import Node
 
-from graph import concepts, nomenclatures, ontology, rdf, rows, shapes
+from graph import concepts, model, nomenclatures, ontology, rdf, rows, shapes
 from graph.errors import ShapesRefused
 from graph.model import ENDS, MOVING, Relation, ResourceKind, Side, SourceKind, TerritoryGraph
 from graph.rdf import CAD, QUDT
 from tests.graph.graph_built import built
+from tests.graph.graph_relations import PARTIES, RELATIONS, TABLES, files
 from tests.graph.graph_strategies import graphs
-from tests.graph.graph_territory import CELLS, Town, a_report
+from tests.graph.graph_territory import CELLS, PLAN, Town, a_report
 from trust.ids import Digest
 
 VOCABULARY = Graph().parse(data=ontology.read(ontology.VOCABULARY), format="turtle")
 CLASSES = set(VOCABULARY.subjects(RDF.type, OWL.Class))
+KINDS = frozenset(kind.KIND for kind in get_args(model.Node))
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "ontology.md"
 
 
@@ -79,13 +84,24 @@ def test_sound_graphs_conform(graph: TerritoryGraph) -> None:
     shapes.require(graph)
 
 
-def store(tmp_path: Path) -> Graph:
-    town = Town(tmp_path)
-    return rdf.to_rdf(built(town, [town.publish(a_report(CELLS))]))
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Graph:
+    """A graph with every relation, which the shapes accept as it is."""
+    town = Town(tmp_path_factory.mktemp("town"))
+    plan = PLAN + PARTIES + RELATIONS
+    graph = rdf.to_rdf(built(town, [town.publish(a_report(CELLS))], plan=plan, more=files(TABLES)))
+    assert all((None, RDF.type, CAD[one.value.capitalize()]) in graph for one in Relation)
+    assert shapes.faults_of(graph) == []
+    return graph
 
 
 def _any(store: Graph, cls: URIRef) -> URIRef:
     return next(URIRef(str(one)) for one in sorted(store.subjects(RDF.type, cls), key=str))
+
+
+def _to_itself(store: Graph, cls: URIRef) -> None:
+    edge = _any(store, cls)
+    store.set((edge, CAD.target, store.value(edge, CAD.origin)))
 
 
 def decimal(text: str) -> Literal:
@@ -105,9 +121,12 @@ BAD: dict[str, Callable[[Graph], object]] = {
         (_any(s, CAD.Commuting), CAD.target, _any(s, CAD.Resource))
     ),
     "commuting in tonnes": lambda s: s.set((_any(s, CAD.Commuting), CAD.unit, Literal("t"))),
+    "commuting from nowhere": lambda s: s.set((_any(s, CAD.Commuting), CAD.origin, CAD.nowhere)),
     "an end that is a text": lambda s: s.set(
         (_any(s, CAD.Commuting), CAD.origin, Literal("place:a"))
     ),
+    "belonging to itself": lambda s: _to_itself(s, CAD.Belonging),
+    "trading with itself": lambda s: _to_itself(s, CAD.Transaction),
     "a place off the Earth": lambda s: s.set((_any(s, CAD.Place), CAD.latitude, decimal("91"))),
     "a place without a name": lambda s: s.remove((_any(s, CAD.Place), CAD.name, None)),
     "an unknown side": lambda s: s.set((_any(s, CAD.Objective), CAD.side, Literal("middle"))),
@@ -117,11 +136,44 @@ BAD: dict[str, Callable[[Graph], object]] = {
 
 
 @pytest.mark.parametrize("fault", BAD)
-def test_the_shapes_refuse(tmp_path: Path, fault: str) -> None:
-    whole = store(tmp_path)
-    assert shapes.faults_of(whole) == []
-    BAD[fault](whole)
-    assert shapes.faults_of(whole)
+def test_the_shapes_refuse(whole: Graph, fault: str) -> None:
+    changed = Graph() + whole
+    BAD[fault](changed)
+    assert shapes.faults_of(changed)
+
+
+@pytest.mark.parametrize("side", [0, 1], ids=["origin", "target"])
+@pytest.mark.parametrize("relation", Relation)
+def test_the_shapes_refuse_an_end_of_another_kind(
+    whole: Graph, relation: Relation, side: int
+) -> None:
+    end = (CAD.origin, CAD.target)[side]
+    other = min(KINDS - ENDS[relation][side])
+    changed = Graph() + whole
+    edge = _any(changed, CAD[relation.value.capitalize()])
+    changed.set((edge, end, _any(changed, CAD[other.capitalize()])))
+    assert any(str(edge) in fault and str(end) in fault for fault in shapes.faults_of(changed))
+
+
+def test_the_shapes_join_the_kinds_that_the_typed_view_joins() -> None:
+    rules = Graph().parse(data=ontology.read(ontology.SHAPES), format="turtle")
+    for relation, ends in ENDS.items():
+        for end, kinds in zip((CAD.origin, CAD.target), ends, strict=True):
+            told = [
+                set(_classes(rules, rule))
+                for shape in rules.subjects(SH.targetClass, CAD[relation.value.capitalize()])
+                for rule in rules.objects(shape, SH.property)
+                if rules.value(rule, SH.path) == end
+            ]
+            expected = {CAD[kind.capitalize()] for kind in kinds}
+            assert [classes for classes in told if classes] == [expected], (relation, end)
+
+
+def _classes(rules: Graph, rule: Node) -> Iterator[Node]:
+    yield from rules.objects(rule, SH["class"])
+    for choices in rules.objects(rule, SH["or"]):
+        for choice in Collection(rules, choices):
+            yield from rules.objects(choice, SH["class"])
 
 
 def test_a_graph_of_another_ontology_is_refused(tmp_path: Path) -> None:
