@@ -67,7 +67,8 @@ def add_campaign(verbs: Verbs) -> None:
                 "--until",
                 default="",
                 metavar="WORD",
-                help="stop as soon as its state, its reason or a unit's reason has this word in it",
+                help="stop as soon as its state has this word in it, or why it or a unit waits "
+                "(waiting-for-trustees)",
             )
     parser = remote(
         verbs,
@@ -226,8 +227,12 @@ async def _follow(session: Session, campaign: str, until: str = "") -> Any:
 
 
 def _says(view: Any, word: str) -> bool:
-    reasons = [unit.reason for entry in view.rounds for unit in entry.units]
-    return bool(word) and any(word in said for said in (_state(view), view.reason, *reasons))
+    """Whether `word` came true: why a campaign ended without a release may name it as well."""
+    said = [_state(view)]
+    if said[0] not in _ENDED:
+        for one in (view, *(unit for entry in view.rounds for unit in entry.units)):
+            said += (one.reason, one.reason_code)
+    return bool(word) and any(word in each for each in said)
 
 
 def _parameters(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from jobs import archive, description
 from loopback.processes import CommandFailed
 from loopback.territory import Site, Territory
 from protection import accounting
+from terminal import exits
 from trust.documents.aggregation import AggregateShare, Side
 from trust.documents.rules import ReleaseRules
 from trust.documents.signed import Document
@@ -38,6 +40,7 @@ GRAMS_PER_KWH = 52
 WATTS_PER_CORE = 10
 POLL_SECONDS = 0.5
 WAIT_SECONDS = 120.0
+OVER = ("released", "failed", "cancelled")
 ENDED = "already-ended"  # the code of the refusal to cancel what is over
 
 
@@ -159,18 +162,19 @@ class Steps:
             raise CommandFailed(f"campaign cancel ended with {ended.returncode}: {ended.stderr}")
 
     def until(self, campaign: str, word: str) -> dict[str, Any]:
-        """The campaign's view once its state or a reason has `word` in it, or once it ended.
+        """The campaign's view once why it waits has `word` in it, or once it ended.
 
-        Bounded as every command is, and then the view as it is.
+        Bounded, and then the view as it is.
         """
-        asked, who = (campaign, "--until", word), ("--as", self.grid.operator)
-        try:
-            seen = self.grid.processes.attempt("campaign", "watch", *asked, *who).stdout
-        except subprocess.TimeoutExpired:
-            seen = ""
-        view: dict[str, Any] = (
-            json.loads(seen) if seen.strip() else self.run("campaign", "show", campaign, *who)
-        )
+        who, deadline = ("--as", self.grid.operator), time.monotonic() + WAIT_SECONDS
+        watch = ("campaign", "watch", campaign, "--until", word)
+        view: dict[str, Any] = {}
+        while not view or (view["state"] not in OVER and time.monotonic() < deadline):
+            with suppress(subprocess.TimeoutExpired):
+                seen = self.grid.processes.attempt(*watch, *who)
+                if seen.returncode == exits.OK:
+                    return dict(json.loads(seen.stdout))
+            view = self.run("campaign", "show", campaign, *who)
         return view
 
     def wait_for_work(self) -> None:

@@ -31,7 +31,7 @@ def to_steps(values: NDArray[Any], step: Fraction) -> NDArray[np.int64]:
     if not np.isfinite(values).all():
         raise QuantiseRefused("a value is not finite", remedy="return numbers, never NaN or inf")
     with np.errstate(over="ignore"):  # an overflow becomes inf and is refused just below
-        steps = values / float(step)
+        steps = np.asarray(values / float(step))  # of no dimensions it is a scalar
     np.rint(steps, out=steps)
     if steps.size and not -MAXIMUM_STEPS < float(steps.min()) <= float(steps.max()) < MAXIMUM_STEPS:
         raise QuantiseRefused("a value is 2^53 steps or more from zero")

@@ -56,7 +56,8 @@ async def get(channel: grpc.aio.Channel, digest: Digest) -> bytes:
         try:
             request = blobs_pb2.GetRequest(digest=digest, offset=received)
             async for message in stub.Get(request, timeout=4 * CALL_TIMEOUT_SECONDS):
-                parts.append(message.data)
+                if message.data:
+                    parts.append(message.data)
                 received += len(message.data)
                 if received > MAXIMUM_BLOB_BYTES:
                     raise TransferBroken(

@@ -96,7 +96,7 @@ class Journal:
         self, sequence: int, orders: bytes, acknowledgements: Iterable[Acknowledgement]
     ) -> None:
         """The answer to exchange `sequence` arrived: keep its receipts, stop repeating it."""
-        digest = Digest.of(orders)
+        digest, told = Digest.of(orders), False
         with self._file.transaction() as run:
             run.execute("UPDATE counter SET outgoing=NULL WHERE sequence=?", (sequence,))
             for receipt in acknowledgements:
@@ -105,8 +105,10 @@ class Journal:
                     (schema.encode(receipt), digest, receipt.attempt),
                 ).rowcount
                 if changed:
+                    told = True
                     run.execute("INSERT OR IGNORE INTO receipt VALUES (?,?)", (digest, orders))
-        self._file.catch_up()
+        if told:
+            self._file.catch_up()
 
     # --- rounds and statements ---
 

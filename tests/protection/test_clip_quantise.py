@@ -69,6 +69,7 @@ def test_float_values_round_half_to_even() -> None:
     values = np.array([0.5, 1.5, 2.5, -0.5, -1.5, 0.49])
     np.testing.assert_array_equal(to_steps(values, Fraction(1)), [0, 2, 2, 0, -2, 0])
     np.testing.assert_array_equal(to_steps(np.array([0.0014]), Fraction("0.001")), [1])
+    assert to_steps(np.array(1.4), Fraction(1)) == 1  # of no dimensions
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300, 2.0**53, -(2.0**53)])

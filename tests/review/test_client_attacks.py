@@ -289,7 +289,8 @@ def test_a_watch_that_ends_without_a_word_is_told(hostile: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     ("until", "seen"),
     [
-        ("consents", 2),
+        ("for consents", 2),
+        ("waiting-for-consents", 2),
         ("refused", 3),
         ("released", 4),
         ("", 4),
@@ -302,7 +303,11 @@ def test_a_watch_stops_at_the_first_word_that_it_waits_for(
     refusal = campaigns_pb2.UnitView(reason="the worker refused: [blob-altered]")
     said = (
         campaigns_pb2.CampaignView(state=states_pb2.CAMPAIGN_STATE_DRAFT, reason="for workers"),
-        campaigns_pb2.CampaignView(state=states_pb2.CAMPAIGN_STATE_DRAFT, reason="for consents"),
+        campaigns_pb2.CampaignView(
+            state=states_pb2.CAMPAIGN_STATE_DRAFT,
+            reason="for consents",
+            reason_code="waiting-for-consents",
+        ),
         campaigns_pb2.CampaignView(
             state=states_pb2.CAMPAIGN_STATE_RUNNING,
             rounds=[campaigns_pb2.RoundView(units=[refusal])],
@@ -324,10 +329,17 @@ def test_a_watch_stops_at_the_first_word_that_it_waits_for(
 def test_a_campaign_that_fails_before_it_says_the_word_ends_the_watch_with_1(
     hostile: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    failed = campaigns_pb2.CampaignView(state=states_pb2.CAMPAIGN_STATE_FAILED, reason="too few")
-    hostile["Watch"] = [failed]
-    assert client.campaigns.watch(words(campaign="c", until="consents")) == exits.FAILURE
+    failed = campaigns_pb2.CampaignView(
+        state=states_pb2.CAMPAIGN_STATE_FAILED,
+        reason="too few trustees gave their share",
+        reason_code="trustees-absent",
+    )
+    for word in ("consents", "trustees"):  # that it failed for want of them is not their coming
+        hostile["Watch"] = [failed]
+        assert client.campaigns.watch(words(campaign="c", until=word)) == exits.FAILURE
     assert "the campaign is failed: too few" in capsys.readouterr().err
+    hostile["Watch"] = [failed]
+    assert client.campaigns.watch(words(campaign="c", until="failed")) == exits.OK
 
 
 # --- bundles and members ---

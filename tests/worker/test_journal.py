@@ -134,7 +134,12 @@ def test_a_large_statement_is_safe_at_once_and_copied_once_it_was_told(
     crashed = tmp_path / "crashed"
     shutil.copytree(tmp_path, crashed, ignore=lambda *_: ["crashed"])
     assert Journal(crashed).statement(CAMPAIGN, 1, KIND) == large
-    journal.end_exchange(1, b"orders", ())
+    told = report(b"large")
+    journal.keep_report(told)
+    journal.end_exchange(1, b"orders", ())  # only whether it may leave was asked
+    assert database.stat().st_size < LARGE_BYTES
+    journal.begin_exchange(2, b"two")
+    journal.end_exchange(2, b"more orders", [receipt(told)])
     assert database.stat().st_size > LARGE_BYTES
     assert journal.statement(CAMPAIGN, 1, KIND) == large
 
