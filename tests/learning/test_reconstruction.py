@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,6 +129,11 @@ def judged(model: Network, updates: list[Array]) -> tuple[guard.Judged, ...]:
     return found
 
 
+def in_units(one: guard.Judged, voted: ReleaseRules) -> Array:
+    """What the guard lets pass of an update, on the grid of its steps."""
+    return np.asarray(one.vectors["update"], np.float64) * float(accounting.step_of(voted))
+
+
 def summed(voted: tuple[ReleaseRules, ...], runs: tuple[guard.Judged, ...]) -> Steps:
     """The sum of everybody's update, in steps, as the guard adds it."""
     total = guard.Sum(voted, rounds=MANIFEST.rounds.maximum)
@@ -167,9 +173,8 @@ def test_clipping_alone_hides_nobody() -> None:
     # A sum over one person without noise is a raw update on a coarser grid: minima and noise
     # are what protects, the clip only bounds.
     model, (persons, labels) = network(), people()
-    step = float(accounting.step_of(rules(model)[0]))
     runs = judged(model, [model.gradient(persons[n], int(labels[n])) for n in range(TARGETS)])
-    found = [read_back(one.vectors["update"] * step) for one in runs]
+    found = [read_back(in_units(one, rules(model)[0])) for one in runs]
     right = sum(label == labels[n] for n, (_, label) in enumerate(found))
     errors = [error(guess, persons[n]) for n, (guess, _) in enumerate(found)]
     assert np.median(errors) < 0.01
@@ -275,7 +280,8 @@ def residents() -> Residents:
     from demo import learning_model
 
     torch.set_num_threads(1)
-    algorithm, table = learning_model.algorithm(), table_of(PERSONS)
+    algorithm: Any = learning_model.algorithm()
+    table = table_of(PERSONS)
     settings = {"seed": 1, "state": {"moved": np.zeros(49)}, "round": 1, "rounds": 6}
     answers = [
         algorithm.contribute(
@@ -301,9 +307,9 @@ def test_mode_shift_gives_its_people_away_raw_and_clipped(residents: Residents) 
     assert errors.max() < 1e-30  # nothing but rounding
     assert right == TARGETS
 
-    step = float(accounting.step_of(MANIFEST.rules()[0]))
+    voted = MANIFEST.rules()[0]
     runs = residents.judged(TARGETS)
-    errors, right = residents.attacked([one.vectors["update"] * step for one in runs])
+    errors, right = residents.attacked([in_units(one, voted) for one in runs])
     assert errors.mean() == pytest.approx(0.0002, abs=0.00005)
     assert right == TARGETS
 
