@@ -135,7 +135,9 @@ def chosen(people: People) -> NDArray[np.int64]:
 def majority(known: People, asked: People, modes: int) -> Numbers:
     """[asked, modes]: how often each mode is taken among `known`, over those open to a person.
 
-    The most likely mode is then driving alone wherever it is open: 72 persons of 100.
+    The most likely mode is then driving alone wherever it is open, and else the most frequent of
+    those that are: on the MTC survey right for 73.4 % of all 5,029 people and for 74.5 % of the
+    fifth that judges. Naming driving alone for everybody would be right for 72.3 % and 73.0 %.
     """
     share = np.bincount(chosen(known), minlength=modes) / len(known["mode"])
     opened = np.stack([asked[f"open_{mode}"] > 0 for mode in range(1, modes + 1)], axis=1)

@@ -110,10 +110,12 @@ class RoundPlan:
 def plan_round(
     workers: Sequence[WorkerFacts], needs: Needs, now: datetime, seed: bytes
 ) -> RoundPlan:
-    """The round that could start at `now`.
+    """The round that could start at `now`, whatever the order of `workers`.
 
-    Where a round asks a share of the workers, `seed` decides which: the grid draws the cohort,
-    never the algorithm, and whoever knows the seed can draw it again.
+    Where a round asks a share of the workers, `seed` decides which of the ready ones: the grid
+    draws the cohort, never the algorithm. The same seed and the same ready workers give the same
+    draw. Who was ready at `now` is written down nowhere, though: no audit draws again, and a
+    scheduler can choose whom it asks (docs/threat-model.md, "Federated rounds").
     """
     chosen: list[WorkerFacts] = []
     left_out: list[LeftOut] = []

@@ -19,10 +19,19 @@ from trust.documents import signed
 from trust.documents.campaign import Plan, Release
 from trust.ids import Digest
 
+LOSS = """
+[report.loss]
+shape = [1]
+dtype = "float64"
+unit = "nats per person"
+labels = [["mean"]]
+"""
 
-async def gathered(world, rounds="maximum = 3\n", workers=2):
+
+async def gathered(world, rounds="maximum = 3\n", workers=2, report=""):
     """Workers with consents, one that concludes, and a campaign that was started."""
     world.follow(rounds)
+    world.manifest += report
     await world.authorised()
     members = [await world.worker(f"o{n}", capsules=4) for n in range(workers)]
     judge = await world.worker("judge", concludes=True)
@@ -112,7 +121,7 @@ def test_a_campaign_that_stops_early_costs_what_it_ran(world, run):
 
 def test_a_round_that_collects_tells_its_author_no_machine_that_has_answered(world, run):
     async def story():
-        members, judge, campaign = await gathered(world)
+        members, judge, campaign = await gathered(world, report=LOSS)
         await one_round(world, members, judge)
         await members[0].exchange()
         await members[0].exchange([members[0].report(members[0].held[0])])
@@ -122,6 +131,7 @@ def test_a_round_that_collects_tells_its_author_no_machine_that_has_answered(wor
         assert (collecting.participants, collecting.bytes) == (0, 0)
         assert not collecting.HasField("epsilon"), "nothing of it was opened yet"
         assert (closed.participants, closed.bytes > 0, closed.epsilon > 0) == (2, True, True)
+        assert (dict(closed.metrics), dict(collecting.metrics)) == ({"loss": 1.0}, {})
         for role in (Role.OPERATOR, Role.AUDITOR):
             closed, collecting = views.campaign(view, role).rounds
             assert (closed.participants, collecting.participants) == (2, 1)

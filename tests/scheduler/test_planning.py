@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import hashlib
+import math
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.domain.commitments import Member, seal
@@ -101,6 +104,87 @@ def test_the_deadline_stays_inside_the_authorisation():
     assert plan_round(ALL, needs, NOW, SEED).deadline == needs.not_after
     late = plan_round(ALL, needs, needs.not_after - timedelta(seconds=5), SEED)
     assert late.reason in {Reason.AUTHORISATION_EXPIRED, Reason.WAITING_FOR_WORKERS}
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Workers who are ready, what a round asks of them, and the seed of its draw."""
+
+    ready: list[WorkerFacts]
+    needs: Needs
+    seed: bytes
+
+    @property
+    def lots(self) -> list[WorkerFacts]:
+        """The workers in the order that anybody who has these facts can work out."""
+        return sorted(
+            self.ready, key=lambda facts: hashlib.sha256(self.seed + facts.worker.encode()).digest()
+        )
+
+
+@st.composite
+def asks(draw) -> Ask:
+    operators = draw(st.lists(st.sampled_from("abcd"), min_size=6, max_size=16))
+    entropy = seeded(draw(st.binary(max_size=4)))
+    ready = [replace(worker(name), worker=WorkerId.draw(entropy)) for name in operators]
+    rule = replace(
+        RULE,
+        minimum_workers=draw(st.integers(1, 6)),
+        minimum_operators=draw(st.integers(1, len(set(operators)))),
+    )
+    tenths, spare = draw(st.integers(1, 10)), draw(st.integers(0, 3))
+    needs = replace(NEEDS, rules=(rule,), quorum=1, share=Fraction(tenths, 10), spare=spare)
+    return Ask(ready, needs, draw(st.binary(max_size=8)))
+
+
+@settings(max_examples=40)
+@given(asks(), st.randoms(use_true_random=False))
+def test_the_same_seed_draws_the_same_workers_in_whatever_order_they_are_listed(ask, random):
+    plan = plan_round(ask.ready, ask.needs, NOW, ask.seed)
+    listed = list(ask.ready)
+    random.shuffle(listed)
+    assert plan_round(listed, ask.needs, NOW, ask.seed) == plan
+    # Who cannot take part has no lot that would move another's.
+    crowd = [*listed, worker("z", banned=True)]
+    assert plan_round(crowd, ask.needs, NOW, ask.seed).chosen == plan.chosen
+
+
+@given(asks())
+def test_a_draw_takes_the_share_the_spare_and_whoever_the_minima_still_need(ask):
+    needs = ask.needs
+    plan = plan_round(ask.ready, needs, NOW, ask.seed)
+    assert plan.reason is Reason.NONE
+    target = max(needs.minimum_workers, math.ceil(needs.share * len(ask.ready)))
+    first, behind = ask.lots[: target + needs.spare], ask.lots[target + needs.spare :]
+    expected, operators = list(first), {facts.operator for facts in first}
+    for facts in behind:
+        if len(operators) < needs.minimum_operators and facts.operator not in operators:
+            expected.append(facts)
+            operators.add(facts.operator)
+    assert set(plan.chosen) == set(expected)
+    assert len(plan.chosen) == len(expected)
+    assert len({facts.operator for facts in plan.chosen}) >= needs.minimum_operators
+    # The spare are not waited for; without any, whoever is asked is.
+    assert plan.target == (target if needs.spare else len(expected))
+    assert {item.worker for item in plan.left_out} == {
+        facts.worker for facts in ask.ready if facts not in expected
+    }
+    assert {item.reason for item in plan.left_out} <= {Reason.NOT_DRAWN}
+
+
+def test_each_seed_draws_anew_and_nobody_more_often_than_chance():
+    entropy = seeded(b"twelve")
+    ready = [worker(worker=WorkerId.draw(entropy)) for _ in range(12)]
+    rule = replace(RULE, minimum_operators=1)
+    needs = replace(NEEDS, rules=(rule,), share=Fraction(1, 2))
+    drawn = [
+        {facts.worker for facts in plan_round(ready, needs, NOW, b"camp/%d/" % n).chosen}
+        for n in range(100)
+    ]
+    assert {len(one) for one in drawn} == {6}
+    assert len(set(map(frozenset, drawn))) > 80  # of 924 halves
+    often = [sum(facts.worker in one for one in drawn) for facts in ready]
+    assert min(often) >= 30 and max(often) <= 70  # noqa: PT018 - fifty each, four deviations
 
 
 def test_persons_inside_capsules_are_not_counted_by_consents():

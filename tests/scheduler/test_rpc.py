@@ -455,8 +455,18 @@ def test_blobs_go_up_and_down_and_continue_where_they_stopped(world):
     asyncio.run(scenario())
 
 
+LOSS = """
+[report.loss]
+shape = [1]
+dtype = "float64"
+unit = "nats per person"
+labels = [["mean"]]
+"""
+
+
 def test_a_campaign_over_the_wire(world):
     async def scenario():
+        world.manifest += LOSS
         async with house(world) as made, made.channel() as channel:
             await world.authorised()
             workers = [await world.worker(f"o{n}", capsules=4) for n in range(2)]
@@ -503,6 +513,7 @@ def test_a_campaign_over_the_wire(world):
                 if len(seen) > 200:
                     raise AssertionError(view)
             assert seen[-1] == 4
+            assert [dict(entry.metrics) for entry in view.rounds] == [{"loss": 1.0}]
             report = await campaigns.Report(
                 campaigns_pb2.ShowCampaignRequest(campaign=started.campaign[:20])
             )
