@@ -1,4 +1,4 @@
-"""Flower's own deployment on this machine: a SuperLink, two SuperNodes, and an app that echoes.
+"""Flower's own deployment on this machine: a SuperLink, two SuperNodes, and an app to run there.
 
 Run as its documentation says, without TLS, which would only make it slower. Flower is in an
 environment of its own (`.ci/flower` makes it), because it holds back packages that we need newer.
@@ -62,7 +62,18 @@ class Deployment:
     def rounds(self, *, floats: int, rounds: int, each: int) -> list[float]:
         """Seconds of every round of `each` messages to both nodes. Raises MeasurementFailed."""
         out = self.home / f"echo-{floats}-{each}.json"
-        config = f'floats={floats} rounds={rounds} each={each} nodes={NODES} out="{out}"'
+        self.run(f"floats={floats} rounds={rounds} each={each} nodes={NODES}", out)
+        seconds: list[float] = json.loads(out.read_text())
+        if len(seconds) < rounds:
+            raise MeasurementFailed(f"Flower lost replies in {rounds - len(seconds)} rounds")
+        return seconds
+
+    def run(self, config: str, out: Path) -> None:
+        """Run the app until it has written the file that its run configuration names `out`.
+
+        Raises MeasurementFailed.
+        """
+        config = f'{config} out="{out}"'.strip()
         command = [self.programs / "flwr", "run", self.home / "app", NAME, "--run-config", config]
         log = self.home / "run.log"
         with log.open("wb") as words:
@@ -75,21 +86,26 @@ class Deployment:
                 timeout=RUN_SECONDS,
             )
         deadline = time.monotonic() + RUN_SECONDS
-        while not out.exists():
+        written = 0
+        # Whole once it has ceased to grow: what an app writes does not appear in one piece.
+        while not (out.exists() and out.stat().st_size == written > 0):
             if time.monotonic() > deadline:
                 raise MeasurementFailed(f"Flower's run did not end: {log.read_text()[-800:]}")
+            written = out.stat().st_size if out.exists() else 0
             time.sleep(LOOK_SECONDS)
-        seconds: list[float] = json.loads(out.read_text())
-        if len(seconds) < rounds:
-            raise MeasurementFailed(f"Flower lost replies in {rounds - len(seconds)} rounds")
-        return seconds
 
 
 @contextmanager
-def deployed(programs: Path, home: Path) -> Iterator[Deployment]:
-    """A SuperLink and two SuperNodes that run while the block does."""
+def deployed(
+    programs: Path, home: Path, app: Path = APP, told: Sequence[str] = NODES * ("",)
+) -> Iterator[Deployment]:
+    """A SuperLink and two SuperNodes that run while the block does.
+
+    `app` is the folder of the app to run there, `told` each SuperNode's configuration as
+    `--node-config` takes it.
+    """
     made = Deployment(programs, home)
-    shutil.copytree(APP, home / "app", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(app, home / "app", ignore=shutil.ignore_patterns("__pycache__"))
     link, *nodes = free_ports(1 + NODES)
     (home / "config.toml").write_text(
         f'[superlink]\ndefault = "{NAME}"\n[superlink.{NAME}]\n'
@@ -105,11 +121,10 @@ def deployed(programs: Path, home: Path) -> Iterator[Deployment]:
             )
         )
         time.sleep(START_SECONDS)
-        for port in nodes:
+        for port, config in zip(nodes, told, strict=True):
             address = ("--superlink", f"127.0.0.1:{link}", "--host", "127.0.0.1")
-            started.append(
-                _start(made, "flower-supernode", "--insecure", *address, "--port", str(port))
-            )
+            node = ("--port", str(port), *(("--node-config", config) if config else ()))
+            started.append(_start(made, "flower-supernode", "--insecure", *address, *node))
         time.sleep(START_SECONDS)
         yield made
     finally:

@@ -26,6 +26,7 @@ from trust.entropy import Entropy
 
 _WARM: dict[tuple[str, ...], Zygote] = {}
 PLAIN = Path(__file__).with_name("plain_flower.py")
+SAVED = {"line_numpy": "line.npz", "net_torch": "net.pt"}  # where the apps leave their models
 
 
 @dataclass
@@ -76,6 +77,16 @@ def under_flower(
     folder: Path, where: Path, table: str, capsules: list[Tables], config: dict[str, Any]
 ) -> dict[str, float]:
     """Run the app under Flower in `where`; what it measured."""
+    paths = node_files(where, table, capsules)
+    shutil.copytree(folder, where / "app")
+    words = [sys.executable, PLAIN, where / "app", json.dumps(config), *paths]
+    subprocess.run(words, cwd=where, check=True, timeout=120)
+    told: dict[str, float] = json.loads((where / "told.json").read_text())
+    return told
+
+
+def node_files(where: Path, table: str, capsules: list[Tables]) -> list[Path]:
+    """Every capsule's table as the file that a node of Flower's reads."""
     paths = []
     for number, capsule in enumerate(capsules):
         paths.append(where / f"node{number}.csv")
@@ -83,8 +94,15 @@ def under_flower(
             writer = csv.writer(stream)
             writer.writerow(capsule[table])
             writer.writerows(zip(*(c.tolist() for c in capsule[table].values()), strict=True))
-    shutil.copytree(folder, where / "app")
-    words = [sys.executable, PLAIN, where / "app", json.dumps(config), *paths]
-    subprocess.run(words, cwd=where, check=True, timeout=120)
-    told: dict[str, float] = json.loads((where / "told.json").read_text())
-    return told
+    return paths
+
+
+def saved_by(app: str, where: Path) -> np.ndarray:
+    """The model that the app left under Flower, flat."""
+    if app == "line_numpy":
+        with np.load(where / SAVED[app]) as saved:
+            return np.asarray(saved["arr_0"])
+    import torch
+
+    state = torch.load(where / SAVED[app], weights_only=True)
+    return np.concatenate([tensor.double().numpy().ravel() for tensor in state.values()])

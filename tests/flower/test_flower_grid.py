@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flower_campaigns import under_flower
+from flower_campaigns import saved_by, under_flower
 from standing import Standing, standing
 
 from loopback.territory import Site
@@ -40,6 +40,7 @@ one_per = "station"
 """
 COLUMN = 'columns.{name} = {{ type = "{type}", from = "{name}" }}\n'
 COLUMNS = {"x": "real", "z": "real", "y": "real", "label": "integer"}
+NODE = {"station": "integer"}  # which capsule it is, in every row
 
 
 def points(seed: int, rows: int) -> Tables:
@@ -73,19 +74,31 @@ num-server-rounds = 1
 [mock]
 rows = 12
 """
+# A round may begin before the last worker has shown itself, with fewer capsules, as in Flower; here
+# it would be compared with a round of all.
+BOTH = f"[run]\nquorum = {HOSTS}\n"
+# What the numpy app's choices end with where every capsule is a node of its own.
+SINGLE = f"""\
+columns.station = {{ minimum = 0, maximum = 0 }}
+{BOTH}nodes = 4
+[run_config]
+strategy = "FedMedian"
+num-server-rounds = 2
+"""
 
 
 def host(place: Standing, data_class: str, cohort: Sequence[Tables]) -> list[Path]:
     """Every worker gets every second capsule, all in one file; where their owners' keys are."""
     known = len(place.owners)
     mapping = place.home / f"{data_class}.toml"
-    named = "".join(COLUMN.format(name=name, type=kind) for name, kind in COLUMNS.items())
+    every = {**COLUMNS, **NODE}
+    named = "".join(COLUMN.format(name=name, type=kind) for name, kind in every.items())
     mapping.write_text(MAPPING.format(data_class=data_class) + named)
     for worker in range(HOSTS):
         source = place.home / f"{data_class}-{worker}.csv"
         with source.open("w", newline="") as stream:
             writer = csv.writer(stream)
-            writer.writerow(["station", *COLUMNS])
+            writer.writerow([*NODE, *COLUMNS])
             for number in range(worker, len(cohort), HOSTS):
                 columns = [cohort[number]["points"][name].tolist() for name in COLUMNS]
                 writer.writerows([number, *row] for row in zip(*columns, strict=True))
@@ -127,18 +140,8 @@ def released(place: Standing, folder: Path, owners: list[Path], library: str) ->
             load_file(place.export(campaign) / "model.safetensors")["message"], np.float64
         ),
         "metrics": dict(zip(labels, told["cells"], strict=True)),
+        "replies": report["arrays"].get("replies", {}).get("cells"),  # not told of people
     }
-
-
-def saved_by(app: str, where: Path) -> np.ndarray:
-    """The model that the app left under Flower, flat."""
-    if app == "line_numpy":
-        with np.load(where / "line.npz") as saved:
-            return np.asarray(saved["arr_0"])
-    import torch
-
-    state = torch.load(where / "net.pt", weights_only=True)
-    return np.concatenate([tensor.double().numpy().ravel() for tensor in state.values()])
 
 
 @pytest.mark.parametrize(
@@ -159,7 +162,7 @@ def test_an_app_gives_on_real_workers_what_flower_gives(
     folder = tmp_path / app
     shutil.copytree(apps / app, folder)
     with (folder / "cadastre.toml").open("a") as choices:
-        choices.write(f"[run_config]\nnum-server-rounds = {rounds}\n")
+        choices.write(f"{BOTH}[run_config]\nnum-server-rounds = {rounds}\n")
     expected = under_flower(apps / app, tmp_path, "points", columns_of(app), config)
     found = released(place, folder, owners["public"], library)
     # Each round of training is followed by one of evaluation.
@@ -192,6 +195,31 @@ def test_an_app_learns_from_personal_capsules_through_both_aggregators(
     distance = np.abs(saved_by("line_numpy", tmp_path) - found["model"]).max()
     # Noise of two aggregators on the sum of 40: 2.2 a number, 0.06 in the mean; never none.
     assert CLOSE < distance < 0.4
+    place.require_evidence()
+
+
+@pytest.mark.soak
+def test_single_replies_reach_flowers_median_over_a_real_grid(
+    apps: Path, tmp_path: Path, place: Standing, owners: dict[str, list[Path]]
+) -> None:
+    folder = tmp_path / "median_line"
+    shutil.copytree(apps / "line_numpy", folder)
+    choices = folder / "cadastre.toml"
+    single = choices.read_text().replace("[release]", 'node = "station"\n[release]', 1)
+    choices.write_text(single + SINGLE)
+    project = folder / "pyproject.toml"
+    project.write_text(project.read_text().replace("line-numpy", "line-of-medians", 1))
+    config = {"strategy": "FedMedian", "num-server-rounds": 2}
+    expected = under_flower(
+        apps / "line_numpy", tmp_path, "points", columns_of("line_numpy"), config
+    )
+    found = released(place, folder, owners["public"], "flwr")
+    distance = np.abs(saved_by("line_numpy", tmp_path) - found["model"]).max()
+    print(f"{found['ran']}: the median is {distance:.1e} from the one under Flower")
+    assert distance < CLOSE
+    for name, value in expected.items():
+        assert found["metrics"][name] == pytest.approx(value, abs=CLOSE), (name, found["metrics"])
+    assert found["replies"] == [len(COHORT)]
     place.require_evidence()
 
 

@@ -81,10 +81,11 @@ def test_single_replies_of_public_capsules_reach_strategies_that_need_them(
     assert found.told[-1]["replies"] == STATIONS
 
 
-def test_a_node_without_consent_is_an_error_reply_and_the_strategy_goes_on_without_it(
+def test_a_node_whose_capsule_is_not_there_is_an_error_reply_and_the_strategy_goes_on_without_it(
     apps: Path, tmp_path: Path
 ) -> None:
-    # Its capsule is never opened: what the ServerApp gets is what Flower gives of five stations.
+    # Of the five others the ServerApp gets what Flower gives of five stations. How a capsule comes
+    # to be left out is in test_flower_consent.py.
     there = [capsule for number, capsule in enumerate(COHORT) if number != ODD_ONE]
     found = played(apps / "line_numpy", "FedMedian", absent=ODD_ONE)
     assert found.found.well

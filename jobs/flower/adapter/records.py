@@ -48,7 +48,7 @@ def flatten(records: RecordDict) -> Flat:
             parts += [_exact(name, key, array) for key, array in arrays.items()]
         elif isinstance(record, MetricRecord):
             layout.append(["metrics", name, [_metric(k, v) for k, v in record.items()]])
-            parts += [np.atleast_1d(np.asarray(value, np.float64)) for value in record.values()]
+            parts += [_wide(name, key, value) for key, value in record.items()]
         else:
             layout.append(["config", name, [[k, _plain(v)] for k, v in record.items()]])
     return Flat(layout, np.concatenate(parts))
@@ -100,6 +100,14 @@ def _exact(record: str, key: str, array: Any) -> Any:
     if flat.dtype.kind in "iu" and not np.array_equal(wide.astype(flat.dtype), flat):
         raise Stopped("array-type", f"{record}[{key!r}] has whole numbers of more than 53 bits")
     return wide
+
+
+def _wide(record: str, key: str, value: Any) -> Any:
+    try:
+        return np.atleast_1d(np.asarray(value, np.float64))
+    except OverflowError:
+        # Python's whole numbers have no largest one; Flower's messages and ours do.
+        raise Stopped("not-finite", f"{record}[{key!r}] lies beyond any float") from None
 
 
 def _metric(key: str, value: Any) -> list[Any]:
