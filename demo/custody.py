@@ -31,7 +31,7 @@ class Custody:
         tell.check(
             "the campaign waits until its key is made and shared among trustees, then workers "
             "encrypt",
-            held=_waits_for(waits, "ceremony") and made["trustees"] == _needed(),
+            held=waits_for(waits, "ceremony") and made["trustees"] == _needed(),
             seen=f"{made['trustees']} open it",
         )
         self._open(campaign)
@@ -49,7 +49,7 @@ class Custody:
         came.append(grid.contribute(last))
         tell.check(
             "two trustees open nothing; the third opens it",
-            held=came == [1, 2, 3] and _waits_for(view, "trustees"),
+            held=came == [1, 2, 3] and waits_for(view, "trustees"),
             seen=f"{len(came)} of {TRUSTEES} came",
         )
 
@@ -69,7 +69,8 @@ class Custody:
         )
 
 
-def _waits_for(view: dict[str, Any], word: str) -> bool:
+def waits_for(view: dict[str, Any], word: str) -> bool:
+    """Whether a campaign that is not over gives a reason with `word` in it."""
     return view["state"] not in OVER and word in (view["reason"] or "")
 
 

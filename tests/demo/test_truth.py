@@ -12,7 +12,7 @@ import pytest
 from demo import truth
 from demo.commuters import STATISTICS
 from demo.comparison import Row, Told
-from demo.custody import CAME, reason_of
+from demo.custody import CAME, waits_for
 from demo.regression import NAME as REGRESSION
 from demo.steps import rules_of
 from jobs.opening import built_in_folder
@@ -130,7 +130,9 @@ def test_bands_shrink_by_as_much_as_the_noise(half: float, held: bool) -> None:
 
 
 def test_a_campaign_without_a_reason_waits_for_nothing() -> None:
-    assert reason_of({"reason": None}) == ""
+    assert not waits_for({"state": "running", "reason": None}, "trustees")
+    assert waits_for({"state": "running", "reason": "waiting for trustees"}, "trustees")
+    assert not waits_for({"state": "failed", "reason": "too few trustees came"}, "trustees")
 
 
 def test_the_story_of_five_trustees_is_told_of_an_encrypted_bundle() -> None:
