@@ -164,7 +164,7 @@ def indicators(arguments: argparse.Namespace) -> int:
 
 
 def diff(arguments: argparse.Namespace) -> int:
-    """Rows that were added, removed or changed; `clear` where more than noise explains it."""
+    """Rows that were added, removed or changed; `clear` where noise alone does not explain it."""
     before = opened(arguments, arguments.before).graph
     after = opened(arguments, arguments.after).graph
     changes = differences.between(before, after)

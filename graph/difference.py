@@ -1,8 +1,8 @@
 """What changed between two dated graphs of one territory.
 
 Edges are matched by what recurs (their source's series, not the edition), so that next year's
-campaign is compared with this year's. A change is `clear` when the two bands do not overlap:
-what lies within them may be noise.
+campaign is compared with this year's. A change is `clear` when the two bands do not overlap: what
+lies within them may be noise. So may an edge that appears or goes near its source's minimum.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 from graph import rows
 from graph.errors import GraphInvalid
+from graph.invariants import PERSONS
 from graph.model import Factor, Flow, Link, TerritoryGraph
 
 Key = tuple[str, ...]
@@ -27,6 +28,7 @@ class Change:
     key: Key
     before: Any | None
     after: Any | None
+    floor: int = 0  # persons under which the graph without this flow would not show it either
 
     @property
     def kind(self) -> str:
@@ -37,11 +39,15 @@ class Change:
 
     @property
     def clear(self) -> bool:
-        """Whether more than noise explains a changed flow; true for every other change."""
-        if not isinstance(self.before, Flow) or not isinstance(self.after, Flow):
-            return True
-        first, second = _band(self.before), _band(self.after)
-        return first[1] < second[0] or second[1] < first[0]
+        """Whether more than noise explains a change of a flow; true for every other row."""
+        match self.before, self.after:
+            case Flow() as one, Flow() as other:
+                first, second = _band(one), _band(other)
+                return first[1] < second[0] or second[1] < first[0]
+            case (Flow() as flow, None) | (None, Flow() as flow):
+                return _above(flow, self.floor)
+            case _:
+                return True
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -66,7 +72,10 @@ def between(before: TerritoryGraph, after: TerritoryGraph) -> list[Change]:
     for table in rows.tables():
         old, new = _keyed(before, table), _keyed(after, table)
         found += [
-            Change(table, key, old.get(key), new.get(key))
+            Change(
+                *(table, key, old.get(key), new.get(key)),
+                floor=_floor(after if key in old else before, table, key),
+            )
             for key in sorted(old.keys() | new.keys())
             if old.get(key) != new.get(key)
         ]
@@ -89,6 +98,22 @@ def _key(row: Any, series: Mapping[str, str]) -> Key:
             return (row.resource,)
         case _:
             return (str(row.id),)
+
+
+def _floor(graph: TerritoryGraph, table: str, key: Key) -> int:
+    """Under how many persons `graph` leaves a flow of this series out; 0 without the series."""
+    if table != "flows":
+        return 0
+    return max((one.minimum for one in graph.sources if one.series == key[0]), default=0)
+
+
+def _above(flow: Flow, floor: int) -> bool:
+    """Whether `flow` would have been there, with as much noise, had its persons not changed."""
+    lower, upper = _band(flow)
+    if floor == 0 or lower == upper:
+        return True  # nothing is left out there, or nothing is noised
+    # Beside another unit the band is the quantity's: how far the count is off, it does not say.
+    return flow.unit == PERSONS and lower - (upper - lower) / 2 > floor
 
 
 def _band(flow: Flow) -> tuple[Decimal, Decimal]:

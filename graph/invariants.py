@@ -93,7 +93,7 @@ def cohort(flow: Flow, source: Source) -> None:
         if source.kind is SourceKind.RELEASE or source.minimum > 0:
             raise _uncounted(flow, source)
         return
-    least = max(source.minimum, LEAST_PERSONS if source.kind is SourceKind.TABLE else 0)
+    least = max(source.minimum, 0 if source.kind is SourceKind.RELEASE else LEAST_PERSONS)
     if decimals.require(counted, _name(flow)) < least:
         raise CohortBroken(f"{_name(flow)} counts {counted} persons, under the minimum of {least}")
 

@@ -2,7 +2,8 @@
 
 Node types are the kinds of nodes, edge types (kind, relation, kind). `x` of a place is longitude,
 latitude and population (NaN where unknown), of every other kind a one. `edge_attr` of a flow is
-quantity, lower, upper (NaN without a band) and the index of its resource; `ids` of a node type
+quantity, lower, upper (NaN without a band) and the index of its resource; `units` and `periods`
+(ISO, first and last day) stand beside it, `sources` at every edge. `ids` of a node type
 names its rows, in order, and `codes` what each is in a nomenclature, as in naf:38.32Z ("" where
 it names none). Numbers are float32 here: the exact ones are in the graph.
 """
@@ -47,9 +48,12 @@ def hetero_data(graph: TerritoryGraph) -> HeteroData:
     for triple, found in edges.items():
         ends = [[index[edge.origin] for edge in found], [index[edge.target] for edge in found]]
         data[triple].edge_index = torch.tensor(ends, dtype=torch.long)
-        if isinstance(found[0], Flow):
-            attributes = [_attributes(edge, index) for edge in found if isinstance(edge, Flow)]
+        data[triple].sources = [edge.source for edge in found]
+        if flows := [edge for edge in found if isinstance(edge, Flow)]:
+            attributes = [_attributes(edge, index) for edge in flows]
             data[triple].edge_attr = torch.tensor(attributes, dtype=torch.float32)
+            data[triple].units = [edge.unit for edge in flows]
+            data[triple].periods = [f"{edge.begins}/{edge.ends}" for edge in flows]
     data.dated = graph.dated.isoformat()
     data.territory_name = graph.territory  # `territory` is a kind of node
     return data

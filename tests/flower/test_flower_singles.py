@@ -97,21 +97,26 @@ def test_a_node_whose_capsule_is_not_there_is_an_error_reply_and_the_strategy_go
 
 
 @pytest.mark.parametrize(
-    ("lie", "strategies"),
+    ("lie", "moves"),  # as docs/threat-model.md says; the trimmed mean's are in no document
     [
-        (-1.0, ["FedAvg", "FedMedian"]),  # flipped labels
-        pytest.param(-1.0, ["FedTrimmedAvg"], marks=pytest.mark.soak),
-        pytest.param(100.0, ["FedAvg", "FedMedian", "FedTrimmedAvg"], marks=pytest.mark.soak),
+        (-1.0, {"FedAvg": 0.58, "FedMedian": 0.09}),  # flipped labels
+        pytest.param(-1.0, {"FedTrimmedAvg": None}, marks=pytest.mark.soak),
+        pytest.param(
+            100.0, {"FedAvg": 29, "FedMedian": 0.09, "FedTrimmedAvg": None}, marks=pytest.mark.soak
+        ),
     ],
 )
 def test_one_liar_of_six_moves_an_average_and_no_median(
-    apps: Path, lie: float, strategies: list[str]
+    apps: Path, lie: float, moves: dict[str, float | None]
 ) -> None:
-    for strategy in strategies:
+    for strategy, told in moves.items():
         honest = played(apps / "line_numpy", strategy).model
         lied = played(apps / "line_numpy", strategy, liar=lie).model
         moved = float(np.linalg.norm(lied - honest))
         print(
             f"{strategy}: one of six says {lie} times what it measured, the line moves {moved:.2f}"
         )
-        assert moved > 0.4 if strategy == "FedAvg" else moved < 0.2
+        if told is None:
+            assert moved < 0.2
+        else:
+            assert moved == pytest.approx(told, rel=0.05, abs=0.005)

@@ -17,7 +17,7 @@ from graph import invariants, nomenclatures, ontology, rdf, shapes
 from graph.concepts import DIMENSIONS, MODES
 from graph.errors import ExportUnavailable, GraphInvalid
 from graph.export import forms, graphml, parquet, turtle
-from graph.model import Action, Actor, ActorKind, Resource, ResourceKind, TerritoryGraph
+from graph.model import Action, Actor, ActorKind, Relation, Resource, ResourceKind, TerritoryGraph
 from graph.rdf import CAD
 from tests.graph.graph_built import built
 from tests.graph.graph_strategies import graphs
@@ -138,9 +138,15 @@ def test_pyg_holds_every_edge_with_its_band(graph: TerritoryGraph, tmp_path: Pat
         assert flow.lower is not None
         assert flow.upper is not None
         assert (lower, upper) == pytest.approx((float(flow.lower), float(flow.upper)))
+        assert (edges.units[index], edges.sources[index]) == (flow.unit, flow.source)
+        assert edges.periods[index] == f"{flow.begins}/{flow.ends}"
     nowhere = data["place"].x[names.index("place:c")].tolist()
     assert all(map(math.isnan, nowhere))
-    assert data["place", "belonging", "territory"].edge_index.shape == (2, 2)
+    belonging = data["place", "belonging", "territory"]
+    assert belonging.edge_index.shape == (2, 2)
+    assert belonging.sources == [
+        link.source for link in graph.links if link.relation is Relation.BELONGING
+    ]
 
 
 @pytest.mark.parametrize(("form", "missing", "extra"), [

@@ -27,6 +27,11 @@ from trust.ids import Digest
 
 VOCABULARY = Graph().parse(data=ontology.read(ontology.VOCABULARY), format="turtle")
 CLASSES = set(VOCABULARY.subjects(RDF.type, OWL.Class))
+PROPERTIES = {
+    one
+    for kind in (OWL.DatatypeProperty, OWL.ObjectProperty)
+    for one in VOCABULARY.subjects(RDF.type, kind)
+}
 KINDS = frozenset(kind.KIND for kind in get_args(model.Node))
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "ontology.md"
 
@@ -58,10 +63,15 @@ def test_the_page_tells_every_mapping() -> None:
     text = PAGE.read_text(encoding="utf-8")
     for predicate in (SKOS.closeMatch, SKOS.broadMatch, SKOS.relatedMatch):
         for subject, target in VOCABULARY.subject_objects(predicate):
-            if subject not in CLASSES:
-                continue
-            name = VOCABULARY.namespace_manager.curie(URIRef(str(target)))
-            assert f"`{name}`" in text, name
+            own, name = (
+                VOCABULARY.namespace_manager.curie(URIRef(str(one))) for one in (subject, target)
+            )
+            if subject in CLASSES:
+                assert f"`{name}`" in text, name
+            elif subject in PROPERTIES:
+                (row,) = (line for line in text.splitlines() if line.startswith(f"| `{own}` |"))
+                told = f"`{name}` (related)" if predicate == SKOS.relatedMatch else f"`{name}`"
+                assert told in row
     for unit in concepts.UNITS:
         assert f"`{unit}`" in text
 
