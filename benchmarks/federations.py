@@ -62,9 +62,9 @@ def altered(*, suffix: str = "", rounds: int | None = None, room: int | None = N
 
     `room` is how many numbers a model may have: all that a bundle for larger models changes.
     """
-    files = {path.name: path.read_bytes() for path in sorted(BUNDLE.iterdir()) if path.is_file()}
+    bundle = program().bundle_file
+    files, honest = dict(bundle.files), bundle.manifest
     files["algorithm.py"] += suffix.encode()
-    honest = program().bundle_file.manifest
     told = files["bundle.toml"].decode()
     if rounds is not None:
         told = _replaced(told, f"[rounds]\nmaximum = {honest.rounds.maximum}\n", str(rounds), 1)

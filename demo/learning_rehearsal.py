@@ -60,13 +60,13 @@ def trained(
 
 def program_of(*, noise: bool) -> Program:
     """The bundle; or, as it would be on public data, the same without noise."""
-    folder = built_in_folder(BUNDLE)
-    files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
-    if not noise:
-        told, found = PRICED.subn(UNPRICED, files["bundle.toml"].decode())
-        assert found == len(archive.pack_folder(folder).manifest.rules())
-        files["bundle.toml"] = told.replace('["company"]', '["public"]').encode()
-    return read_program(archive.pack(files), LIBRARIES)
+    bundle = archive.pack_folder(built_in_folder(BUNDLE))
+    if noise:
+        return read_program(bundle.raw, LIBRARIES)
+    told, found = PRICED.subn(UNPRICED, bundle.files[archive.MANIFEST].decode())
+    assert found == len(bundle.manifest.rules())
+    public = told.replace('["company"]', '["public"]').encode()
+    return read_program(archive.pack({**bundle.files, archive.MANIFEST: public}), LIBRARIES)
 
 
 class _Here:
