@@ -108,6 +108,14 @@ maximum = 1
 quorum = 2
 deadline_seconds = 600
 """
+# Beside it, for a model that learns: what the clients tell of the model that a round began with.
+LOSS = """
+[report.loss]
+shape = [1]
+dtype = "float64"
+unit = "nats per person"
+labels = [["mean"]]
+"""
 ALGORITHM = b"def contribute(capsule, parameters): ...\ndef conclude(aggregate, parameters): ...\n"
 
 

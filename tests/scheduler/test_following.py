@@ -13,19 +13,12 @@ from scheduler.domain.states import CampaignState
 from scheduler.rpc import views
 from scheduler.views import stages
 from scheduler.views.slices import Slice
+from tests.scheduler.conftest import LOSS
 from trust import parameters
 from trust.certificates import Role
 from trust.documents import signed
 from trust.documents.campaign import Plan, Release
 from trust.ids import Digest
-
-LOSS = """
-[report.loss]
-shape = [1]
-dtype = "float64"
-unit = "nats per person"
-labels = [["mean"]]
-"""
 
 
 async def gathered(world, rounds="maximum = 3\n", workers=2, report=""):

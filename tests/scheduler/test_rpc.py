@@ -35,6 +35,7 @@ from scheduler.service import actions, exclusion, membership, outbox
 from scheduler.service.pace import keep_pace
 from scheduler.store.store import open_store
 from scheduler.store.tables import LogRow
+from tests.scheduler.conftest import LOSS
 from tests.scheduler.ports import house
 from trust import certificates
 from trust.certificates import Peer, Role
@@ -453,15 +454,6 @@ def test_blobs_go_up_and_down_and_continue_where_they_stopped(world):
             assert problem.code == "unknown"
 
     asyncio.run(scenario())
-
-
-LOSS = """
-[report.loss]
-shape = [1]
-dtype = "float64"
-unit = "nats per person"
-labels = [["mean"]]
-"""
 
 
 def test_a_campaign_over_the_wire(world):
